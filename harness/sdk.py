@@ -1,0 +1,259 @@
+"""What an author of a submission imports: one function in, a valid submission out.
+
+``run_attack``, ``run_targeted_attack`` and ``run_defense`` read the inputs, call the author's function and write the
+outputs, in both forms of the contract: one-shot (paths as arguments, one batch, exit) and served (``./entry_point
+serve``, one JSON line per batch on stdin, one answer on stdout, the model loaded once). Load weights before calling
+them, at import time of the entry: a served program then does it once.
+
+It needs numpy and Pillow only, and never repairs what a function returns (a wrong shape or type is an error with the
+reason): an entry that passes here passes without the harness's cutting. ``within`` is there for entries to call.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+AttackFunction = Callable[[Pixels, int], Pixels]
+TargetedAttackFunction = Callable[[Pixels, NDArray[np.int64], int], Pixels]
+DefenseFunction = Callable[[Pixels], NDArray[np.integer[Any]]]
+
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_ARRAY_FILE = "images.npy"
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One batch, as either form of the contract describes it.
+
+    Attributes:
+        input_dir: Where the images lie (and ``target_class.csv`` for a targeted attack).
+        output: Directory for an attack, path of ``result.csv`` for a defense.
+        epsilon: L-infinity bound in 0..255, None for a defense.
+        array: Path of a ``.npy`` with the pixels, which then do not lie in ``input_dir`` as files.
+        names: File names of the images; row i of the pixels is ``names[i]``.
+    """
+
+    input_dir: Path
+    output: Path
+    epsilon: int | None
+    array: Path | None
+    names: Sequence[str]
+
+    def pixels(self) -> Pixels:
+        """Return uint8 [n, height, width, 3]."""
+        if self.array is not None:
+            return np.array(np.load(self.array, allow_pickle=False))
+        return _stack([_read_image(self.input_dir / name) for name in self.names], self.input_dir)
+
+    def targets(self) -> NDArray[np.int64]:
+        """Return the target class of each image, int64 [n]."""
+        with (self.input_dir / "target_class.csv").open(newline="") as file:
+            by_stem = {_stem(row[0]): int(row[1]) for row in csv.reader(file) if len(row) > 1}
+        return np.array([by_stem[_stem(name)] for name in self.names], dtype=np.int64)
+
+
+_Work = Callable[[_Task], None]
+
+
+def run_attack(attack: AttackFunction, *, at_once: int | None = None) -> None:
+    """Be an attack: ``./entry_point INPUT_DIR OUTPUT_DIR EPSILON``, or ``./entry_point serve``.
+
+    Args:
+        attack: ``(images uint8 [n, h, w, 3], epsilon) -> images`` of the same shape and type, each pixel within
+            ``epsilon`` of the clean one.
+        at_once: Images per call, all by default. A smaller number bounds memory, and what is finished is already
+            written when the time limit comes.
+    """
+
+    def work(task: _Task) -> None:
+        images, epsilon = task.pixels(), _epsilon(task)
+        _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), epsilon))
+
+    _main(work, takes_epsilon=True)
+
+
+def run_targeted_attack(attack: TargetedAttackFunction, *, at_once: int | None = None) -> None:
+    """Be a targeted attack; like ``run_attack``.
+
+    Args:
+        attack: ``(images uint8 [n, h, w, 3], targets int64 [n], epsilon) -> images``.
+        at_once: As for ``run_attack``.
+    """
+
+    def work(task: _Task) -> None:
+        images, targets, epsilon = task.pixels(), task.targets(), _epsilon(task)
+        _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), targets[part], epsilon))
+
+    _main(work, takes_epsilon=True)
+
+
+def run_defense(defense: DefenseFunction, *, at_once: int | None = None) -> None:
+    """Be a defense: ``./entry_point INPUT_DIR RESULT_CSV``, or ``./entry_point serve``.
+
+    Args:
+        defense: ``(images uint8 [n, h, w, 3]) -> labels``, integers [n] in the data set's own label range.
+        at_once: As for ``run_attack``.
+    """
+
+    def work(task: _Task) -> None:
+        images = task.pixels()
+        with task.output.open("w", newline="") as file:
+            for part in _parts(len(images), at_once):
+                labels = _checked_labels(defense(images[part].copy()), len(images[part]))
+                file.writelines(
+                    f"{name},{label}\n" for name, label in zip(task.names[part], labels.tolist(), strict=True)
+                )
+                file.flush()
+
+    _main(work, takes_epsilon=False)
+
+
+def within(images: Pixels, adversarial: NDArray[Any], epsilon: int) -> Pixels:
+    """Round to whole pixel values and cut to the allowed box, in integers.
+
+    Rounding, not truncating: a saver that truncates loses up to one level, at small epsilon most of the attack.
+
+    Args:
+        images: The clean images, uint8.
+        adversarial: Pixel values 0..255 of any number type, same shape.
+        epsilon: L-infinity bound in 0..255.
+    """
+    clean = images.astype(np.int16)
+    rounded = np.rint(np.nan_to_num(adversarial, nan=0.0)).clip(0, 255).astype(np.int16)
+    cut: Pixels = rounded.clip(np.maximum(clean - epsilon, 0), np.minimum(clean + epsilon, 255)).astype(np.uint8)
+    return cut
+
+
+def _main(work: _Work, *, takes_epsilon: bool) -> None:
+    arguments = sys.argv[1:]
+    if arguments == ["serve"]:
+        _serve(work)
+        return
+    usage = "INPUT_DIR OUTPUT_DIR EPSILON" if takes_epsilon else "INPUT_DIR RESULT_CSV"
+    if len(arguments) != len(usage.split()):
+        sys.exit(f"usage: {sys.argv[0]} {usage}\n   or: {sys.argv[0]} serve")
+    input_dir = Path(arguments[0])
+    names = sorted(entry.name for entry in input_dir.iterdir() if entry.suffix.lower() in _IMAGE_SUFFIXES)
+    epsilon = int(arguments[2]) if takes_epsilon else None
+    work(_Task(input_dir, Path(arguments[1]), epsilon, None, names))
+
+
+def _serve(work: _Work) -> None:
+    """Answer one line per batch until stdin ends.
+
+    The protocol keeps its own copies of stdin and stdout; file descriptors 0 and 1 are given away, so that neither the
+    entry's prints nor those of a C library can be taken for an answer, and nothing can eat a request.
+    """
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    _answer(answers, {"ready": True, "arrays": True})
+    for line in requests:
+        request = json.loads(line)
+        try:
+            work(_task(request))
+        except Exception as error:  # noqa: BLE001 - the border of the author's code: the harness decides what follows
+            traceback.print_exc()
+            _answer(answers, {"batch": request["batch"], "error": f"{type(error).__name__}: {error}"})
+        else:
+            _answer(answers, {"batch": request["batch"], "done": True})
+
+
+def _task(request: dict[str, Any]) -> _Task:
+    input_dir, array = Path(request["input"]), request.get("array")
+    if array is None:
+        names = sorted(entry.name for entry in input_dir.iterdir() if entry.suffix.lower() in _IMAGE_SUFFIXES)
+        return _Task(input_dir, Path(request["output"]), request.get("epsilon"), None, names)
+    return _Task(input_dir, Path(request["output"]), request.get("epsilon"), Path(array), request["names"])
+
+
+def _answer(answers: TextIO, message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+def _write_attack(task: _Task, images: Pixels, at_once: int | None, attack: Callable[[slice], Pixels]) -> None:
+    whole = np.empty_like(images) if task.array is not None else None
+    for part in _parts(len(images), at_once):
+        made = _checked_pixels(attack(part), images[part].shape)
+        if whole is not None:
+            whole[part] = made
+            continue
+        for name, pixels in zip(task.names[part], made, strict=True):
+            _write_png(task.output / name, pixels)
+    if whole is not None:
+        unfinished = task.output / f"{_ARRAY_FILE}.part"
+        with unfinished.open("wb") as file:
+            np.save(file, whole, allow_pickle=False)
+        unfinished.rename(task.output / _ARRAY_FILE)
+
+
+def _write_png(path: Path, pixels: Pixels) -> None:
+    # Always PNG, whatever the input's name says: JPEG would add its own noise. Uncompressed: half the time of level 1.
+    Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
+
+
+def _read_image(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _stack(images: list[Pixels], where: Path) -> Pixels:
+    if not images:
+        message = f"{where} holds no images."
+        raise ValueError(message)
+    return np.stack(images)
+
+
+def _parts(count: int, at_once: int | None) -> Iterator[slice]:
+    step = at_once or count
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def _checked_pixels(made: Any, shape: tuple[int, ...]) -> Pixels:  # noqa: ANN401 - whatever the author's code returned
+    if not isinstance(made, np.ndarray) or made.dtype != np.uint8 or made.shape != shape:
+        message = f"The attack must return a uint8 array of shape {shape}, not {_described(made)}."
+        raise TypeError(message)
+    return made
+
+
+def _checked_labels(labels: Any, count: int) -> NDArray[np.int64]:  # noqa: ANN401 - whatever the author's code returned
+    array = np.asarray(labels)
+    if not np.issubdtype(array.dtype, np.integer) or array.shape != (count,):
+        message = f"The defense must return integers of shape ({count},), not {_described(array)}."
+        raise TypeError(message)
+    return array.astype(np.int64)
+
+
+def _described(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    return type(value).__name__
+
+
+def _epsilon(task: _Task) -> int:
+    if task.epsilon is None:
+        message = "An attack needs an epsilon, and the request names none."
+        raise ValueError(message)
+    return task.epsilon
+
+
+def _stem(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in _IMAGE_SUFFIXES else name

@@ -1,0 +1,265 @@
+"""A directory, an archive or a Docker image as a ``Submission``, pinned by the digest of its content.
+
+The same content is the same submission, whether it came as a directory or as an archive, and whatever it is called. This module
+talks to no Docker engine: who calls it says how to look an image up.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast
+
+from harness import archive, code_tree
+from harness.errors import SubmissionError
+from harness.problems import Problem, raise_all
+from harness.submission_metadata import (
+    MAX_BYTES,
+    PROFILES,
+    TYPES,
+    Metadata,
+    Profile,
+    Type,
+    name_problem,
+    read_metadata,
+    text_problem,
+)
+
+METADATA = "metadata.json"
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a Docker engine says about an image.
+
+    Attributes:
+        id: Content id, ``sha256:`` and 64 hex digits.
+        labels: The image's labels.
+        arch: Architecture as Docker names it (``amd64``, ``arm64``).
+    """
+
+    id: str
+    labels: Mapping[str, str]
+    arch: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A program of the tournament.
+
+    Attributes:
+        name: Unique in the tournament.
+        type: Its track.
+        team: Who made it, or None.
+        baseline: Whether ranks show it as a baseline.
+        digest: Of its content (hex).
+        kind: What it was given as.
+        container: The Docker image that it names, or, for an image, its content id.
+        container_gpu: The image for hosts with a GPU, or None for ``container``.
+        entry_point: Path relative to ``code_dir``, None for an image.
+        profile: Which sandbox profile it asks for.
+        serves: Whether it speaks the serving protocol.
+        code_dir: Its code, None for an image. Of an archive, a temporary directory until ``freeze``.
+    """
+
+    name: str
+    type: Type
+    team: str | None
+    baseline: bool
+    digest: str
+    kind: Literal["directory", "archive", "image"]
+    container: str
+    container_gpu: str | None
+    entry_point: str | None
+    profile: Profile
+    serves: bool
+    code_dir: Path | None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the person said beside the source."""
+
+    name: str | None
+    type: str | None
+    team: str | None
+    baseline: bool | None
+
+    def problems(self) -> list[Problem]:
+        found = [
+            name_problem(self.name, "--name") if self.name is not None else None,
+            text_problem(self.team, "--team") if self.team is not None else None,
+        ]
+        if self.type is not None and self.type not in TYPES:
+            sentence = f"{self.type[:80]!a} is none of {', '.join(TYPES)}."
+            found.append(Problem("--type", sentence, "Correct --type."))
+        return [problem for problem in found if problem is not None]
+
+
+def load(
+    source: str | Path,
+    *,
+    name: str | None = None,
+    type: str | None = None,  # noqa: A002 - the field's name, in metadata.json and on the command line
+    team: str | None = None,
+    baseline: bool | None = None,
+    image_info: Callable[[str], ImageInfo] | None = None,
+) -> Submission:
+    """The submission that a source holds.
+
+    Args:
+        source: A directory, a ``.zip``, ``.tar`` or ``.tar.gz``; what is none of them is taken as a Docker image.
+        name: Instead of the metadata's, else of the directory's, file's or image's own name.
+        type: The track, for an image without the label ``harness.type``.
+        team: Instead of the metadata's.
+        baseline: Instead of the metadata's.
+        image_info: Looks a Docker image up (and pulls it); None where no engine is at hand.
+
+    Raises:
+        SubmissionError: It is not there or cannot be used; names every problem of its metadata.
+    """
+    asked = _Asked(name, type, team, baseline)
+    raise_all(asked.problems(), str(source))
+    path = Path(source)
+    if path.is_dir():
+        return _from_directory(path, path.resolve().name, asked, "directory")
+    if path.is_file():
+        root = unpack(path)
+        return _from_directory(root, archive.bare_name(path), asked, "archive")
+    return _from_image(str(source), asked, image_info)
+
+
+def unpack(path: Path) -> Path:
+    """An archive's root directory in a temporary place that goes when the process ends.
+
+    Raises:
+        SubmissionError: Not an archive, or one that must not be unpacked.
+    """
+    place = Path(tempfile.mkdtemp(prefix="harness-submission-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return archive.unpack(path, place / "code")
+
+
+def read_metadata_file(root: Path) -> tuple[Metadata | None, list[Problem]]:
+    """``metadata.json`` of a directory: the metadata, or None and every problem."""
+    path = root / METADATA
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        sentence = f"it cannot be read ({error.strerror})."
+        return None, [Problem(METADATA, sentence, "Write metadata.json with type, container and entry_point.")]
+    return read_metadata(data)
+
+
+def freeze(submission: Submission, submissions_dir: Path) -> Submission:
+    """The same submission with its code copied, read-only, to ``submissions_dir/<digest>``; an image stays as it is.
+
+    Raises:
+        SubmissionError: The code changed since it was loaded, or cannot be copied.
+    """
+    if submission.code_dir is None:
+        return submission
+    place = submissions_dir / submission.digest
+    if not _is_frozen(place, submission.digest):
+        try:
+            _copy(submission, place)
+        except OSError as error:
+            problem = f"The code of {submission.name} cannot be copied to {place} ({error.strerror})."
+            raise SubmissionError(problem, "Make room, or make the state directory writable.") from error
+    return replace(submission, code_dir=place)
+
+
+def _is_frozen(place: Path, digest: str) -> bool:
+    try:
+        return place.is_dir() and code_tree.digest(place) == digest
+    except SubmissionError:
+        return False
+
+
+def _copy(submission: Submission, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{submission.digest[:16]}-", dir=place.parent))
+    try:
+        code_tree.copy(cast("Path", submission.code_dir), workshop / "code")
+        if code_tree.digest(workshop / "code") != submission.digest:
+            problem = f"The code of {submission.name} changed while it was read."
+            raise SubmissionError(problem, "Submit it again.")
+        if place.exists():  # damaged, or half of it removed by hand
+            place.rename(workshop / "damaged")
+        (workshop / "code").rename(place)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["directory", "archive"]) -> Submission:
+    metadata, problems = read_metadata_file(root)
+    name = asked.name or (metadata and metadata.name) or own_name
+    if metadata and not metadata.name and (problem := name_problem(name)):
+        problems.append(problem)
+    if metadata and asked.type is not None and asked.type != metadata.type:
+        sentence = f"metadata.json says {metadata.type}, --type says {asked.type}."
+        problems.append(Problem("type", sentence, "Leave --type out, or correct metadata.json."))
+    raise_all(problems, str(root) if kind == "directory" else own_name)
+    metadata = cast("Metadata", metadata)
+    return Submission(
+        name=name,
+        type=metadata.type,
+        team=asked.team if asked.team is not None else metadata.team,
+        baseline=metadata.baseline if asked.baseline is None else asked.baseline,
+        digest=code_tree.digest(root),
+        kind=kind,
+        container=metadata.container,
+        container_gpu=metadata.container_gpu,
+        entry_point=metadata.entry_point,
+        profile=metadata.profile or "legacy",
+        serves=metadata.serves,
+        code_dir=root,
+    )
+
+
+def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], ImageInfo] | None) -> Submission:
+    looks_like_path = reference.startswith((".", "/", "~")) or reference.endswith(archive.SUFFIXES)
+    if looks_like_path or not reference or any(not character.isprintable() or character == " " for character in reference):
+        problem = f"The submission {reference!a} is not there."
+        raise SubmissionError(problem, "Name a directory, a .zip, .tar or .tar.gz, or a Docker image.")
+    if image_info is None:
+        problem = f"{reference} is neither a directory nor an archive, and no Docker engine is at hand to look for an image."
+        raise SubmissionError(problem, "Correct the path, or start the Docker engine.")
+    info = image_info(reference)
+    labels = info.labels
+    own_name = reference.split("@", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
+    kind = asked.type or labels.get("harness.type")
+    name = asked.name or labels.get("harness.name") or own_name
+    team = asked.team or labels.get("harness.team")
+    profile = labels.get("harness.profile", "strict")
+    problems = [name_problem(name), text_problem(team, "harness.team") if team is not None else None]
+    if kind not in TYPES:
+        sentence = "the image says no type of submission." if kind is None else f"{kind[:80]!a} is none of {', '.join(TYPES)}."
+        problems.append(Problem("harness.type", sentence, f"Give --type, one of {', '.join(TYPES)}."))
+    if profile not in PROFILES:
+        sentence = f"{profile[:80]!a} is none of {', '.join(PROFILES)}."
+        problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
+    raise_all([problem for problem in problems if problem is not None], reference)
+    serves = labels.get("harness.protocol") == "serve"
+    # The track is no content of the image: one image may be handed in as an attack and as a targeted attack.
+    content = hashlib.sha256(f"harness image 1\0{info.id}\0{kind}\0{profile}\0{serves}".encode())
+    return Submission(
+        name=name,
+        type=cast("Type", kind),
+        team=team,
+        baseline=bool(asked.baseline),
+        digest=content.hexdigest(),
+        kind="image",
+        container=info.id,
+        container_gpu=None,
+        entry_point=None,
+        profile=cast("Profile", profile),
+        serves=serves,
+        code_dir=None,
+    )

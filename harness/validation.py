@@ -1,0 +1,114 @@
+"""What can be seen of a submission without running it: every problem at once, in the order of reading.
+
+Running it on a real batch is the other half (``trial.py``). Nothing is executed and nothing outside of the source is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import archive, code_tree
+from harness.entry_file import crlf_problem, first_bytes, host_architecture, start_problems
+from harness.errors import HarnessError
+from harness.problems import Problem
+from harness.submission import METADATA, ImageInfo, load, read_metadata_file, unpack
+from harness.submission_metadata import MAX_BYTES, Metadata, name_problem
+
+__all__ = ["Problem", "check", "check_directory"]
+
+ImageLookUp = Callable[[str], ImageInfo]
+
+#: Code is copied for every run; above this a run's start is dominated by it.
+LARGE_BYTES = 4 << 30
+
+
+def check(source: str | Path, *, type: str | None = None, image_info: ImageLookUp | None = None) -> list[Problem]:  # noqa: A002
+    """Every problem of a directory, archive or image that can be seen without running it; never raises for what it holds.
+
+    Args:
+        source: As for ``submission.load``.
+        type: The track, for an image without the label ``harness.type``.
+        image_info: Looks a Docker image up; None where no engine is at hand, and then images are not looked for.
+    """
+    path = Path(source)
+    try:
+        if path.is_dir():
+            return check_directory(path, image_info, own_name=path.resolve().name)
+        if path.is_file():
+            return check_directory(unpack(path), image_info, own_name=archive.bare_name(path))
+        loaded = load(source, type=type, image_info=image_info)
+    except HarnessError as error:
+        return [Problem(str(source), error.problem, error.next_step)]
+    return _architecture(image_info, loaded.container, str(source))
+
+
+def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_name: str | None = None) -> list[Problem]:
+    """As ``check``, for the root of a submission.
+
+    Args:
+        root: Where metadata.json lies.
+        image_info: As for ``check``.
+        own_name: What the submission is called where its metadata do not say.
+    """
+    metadata, problems = read_metadata_file(root)
+    if own_name is not None and metadata is not None and metadata.name is None:
+        problem = name_problem(own_name)
+        problems += [problem] if problem is not None else []
+    problems += _entry_point(root, metadata)
+    problems += _content(root)
+    if metadata is not None and image_info is not None:
+        for field, reference in (("container", metadata.container), ("container_gpu", metadata.container_gpu)):
+            if reference is not None:
+                problems += _image(image_info, reference, field)
+    return problems
+
+
+def _entry_point(root: Path, metadata: Metadata | None) -> list[Problem]:
+    """Also where other fields are wrong: the author wants to hear it all."""
+    entry_point = metadata.entry_point if metadata is not None else _entry_point_alone(root)
+    return start_problems(root, entry_point) if entry_point else []
+
+
+def _entry_point_alone(root: Path) -> str | None:
+    """The field of a metadata.json that has other faults, where it is usable by itself."""
+    try:
+        fields = json.loads((root / METADATA).read_bytes()[:MAX_BYTES])
+        entry_point = fields["entry_point"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    usable = isinstance(entry_point, str) and entry_point.isprintable() and entry_point
+    return entry_point if usable and ".." not in Path(entry_point).parts and not Path(entry_point).is_absolute() else None
+
+
+def _content(root: Path) -> list[Problem]:
+    """The files as such: what cannot be copied, what is too large, scripts written on Windows."""
+    try:
+        nodes = code_tree.walk(root)
+    except HarnessError as error:
+        return [Problem(str(root), error.problem, error.next_step)]
+    found = [crlf_problem(first_bytes(root / node.path), node.path) for node in nodes if node.kind == "file"]
+    problems = [problem for problem in found if problem is not None]
+    total = sum(node.size for node in nodes)
+    if total > LARGE_BYTES:
+        sentence = f"it holds {total / (1 << 30):.1f} GiB, which every run has to copy."
+        problems.append(Problem(str(root), sentence, "Put what never changes into the Docker image."))
+    return problems
+
+
+def _image(image_info: ImageLookUp, reference: str, field: str) -> list[Problem]:
+    try:
+        return _architecture(image_info, reference, field)
+    except HarnessError as error:
+        return [Problem(field, error.problem, error.next_step)]
+
+
+def _architecture(image_info: ImageLookUp | None, reference: str, where: str) -> list[Problem]:
+    if image_info is None:
+        return []
+    made_for = image_info(reference).arch
+    if not made_for or made_for == host_architecture():
+        return []
+    sentence = f"the image {reference} is for {made_for}, and this host is {host_architecture()}."
+    return [Problem(where, sentence, f"Build or name an image for {host_architecture()}.")]
