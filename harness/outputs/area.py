@@ -1,0 +1,84 @@
+"""The memory that the harness and a decoding worker share: clean pixels in, enforced pixels and verdicts out.
+
+Everything lies at fixed places of one anonymous file, so a worker that dies leaves behind what it had finished and which image
+it was at. Nothing in it is trusted for more than pixels, a number and a short text.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+_REASON_BYTES = 240
+
+
+class Verdict(IntEnum):
+    """What became of one expected image."""
+
+    UNSEEN = 0
+    ABSENT = 1
+    PRODUCED = 2
+    RESIZED = 3
+    REFUSED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class SharedBatch:
+    """Views into the shared memory for one batch.
+
+    Attributes:
+        current: int32[1], the image that the worker is at.
+        verdicts: uint8[n], of ``Verdict``.
+        linf: int32[n], raw L-infinity distance.
+        reasons: uint8[n, _REASON_BYTES], UTF-8 padded with zeros.
+        clean: uint8[n, h, w, 3].
+        adversarial: uint8[n, h, w, 3].
+    """
+
+    current: NDArray[np.int32]
+    verdicts: NDArray[np.uint8]
+    linf: NDArray[np.int32]
+    reasons: NDArray[np.uint8]
+    clean: NDArray[np.uint8]
+    adversarial: NDArray[np.uint8]
+
+    def refuse(self, index: int, reason: str) -> None:
+        """Note why an image does not count."""
+        text = reason.encode("utf-8", "replace")[:_REASON_BYTES]
+        self.reasons[index] = 0
+        self.reasons[index, : len(text)] = np.frombuffer(text, np.uint8)
+        self.verdicts[index] = Verdict.REFUSED
+
+    def reason(self, index: int) -> str:
+        """Why an image does not count, printable whatever the worker wrote."""
+        text = self.reasons[index].tobytes().rstrip(b"\0").decode("utf-8", "replace")
+        return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def byte_size(shape: tuple[int, int, int]) -> int:
+    """Bytes that a batch of (n, h, w) needs."""
+    count, height, width = shape
+    return 64 + count * (64 + _REASON_BYTES) + 2 * count * height * width * 3
+
+
+def views(memory: mmap.mmap, shape: tuple[int, int, int]) -> SharedBatch:
+    """The views for a batch of (n, h, w)."""
+    count, height, width = shape
+    buffer = memoryview(memory)
+    pixel_bytes = count * height * width * 3
+    verdicts = 64 + 4 * count
+    reasons = verdicts + count
+    clean = 64 + count * (64 + _REASON_BYTES)
+    images = (count, height, width, 3)
+    return SharedBatch(
+        current=np.frombuffer(buffer, np.int32, 1, 0),
+        linf=np.frombuffer(buffer, np.int32, count, 64),
+        verdicts=np.frombuffer(buffer, np.uint8, count, verdicts),
+        reasons=np.frombuffer(buffer, np.uint8, count * _REASON_BYTES, reasons).reshape(count, _REASON_BYTES),
+        clean=np.frombuffer(buffer, np.uint8, pixel_bytes, clean).reshape(images),
+        adversarial=np.frombuffer(buffer, np.uint8, pixel_bytes, clean + pixel_bytes).reshape(images),
+    )

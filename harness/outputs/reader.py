@@ -1,0 +1,193 @@
+"""From what a run left to enforced pixels and labels. May be called from several threads at once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.images import enforce, linf
+from harness.outputs import array_file, walk
+from harness.outputs.area import Verdict
+from harness.outputs.process import ReaderError, Worker, memory_for
+from harness.predictions import MAX_RESULT_BYTES, NO_LABEL, bare_name, read_labels
+
+RESULT = "result.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class AttackOutput:
+    """What an attack run left, enforced.
+
+    Attributes:
+        adversarial: uint8[n, h, w, 3], within epsilon of the clean pixels; the clean pixels where nothing was produced.
+        produced: bool[n].
+        linf: int32[n], raw L-infinity distance before anything was cut, -1 where nothing was produced.
+        refused: Index -> why the file that was there does not count.
+        notes: Sentences about what was put right (sizes).
+    """
+
+    adversarial: NDArray[np.uint8]
+    produced: NDArray[np.bool_]
+    linf: NDArray[np.int32]
+    refused: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class DefenseOutput:
+    """What a defense run left.
+
+    Attributes:
+        labels: int32[n], -1 where none counts, ``OUT_OF_RANGE`` for an integer that is no label.
+        refused: Index -> why what was there for this image does not count.
+        notes: Sentences about what was ignored.
+    """
+
+    labels: NDArray[np.int32]
+    refused: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class OutputReader:
+    """Reads outputs; keeps a few decoding processes open.
+
+    Args:
+        workers: Most decoding processes at once; further callers wait for one.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._free = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._closed = False
+
+    def read_attack(
+        self, output_dir: Path, names: Sequence[str], clean: NDArray[np.uint8], epsilon: int, *, arrays: bool = False
+    ) -> AttackOutput:
+        """The images that an attack left in a directory.
+
+        Args:
+            output_dir: Where it wrote; the program has been stopped or frozen.
+            names: File names that it was to write, in the order of ``clean``; ``.png`` is added where it lacks.
+            clean: uint8[n, h, w, 3].
+            epsilon: L-infinity bound, 0..255.
+            arrays: Whether ``images.npy`` counts, before any PNG file.
+
+        Raises:
+            ReaderError: The host's fault, not the submission's.
+        """
+        if arrays:
+            output = _from_array(output_dir, clean, epsilon)
+            if output is not None:
+                return output
+        files = [f"{bare_name(name)}.png" for name in names]
+        with self._worker(memory_for(clean)) as worker:
+            shared = worker.decode(output_dir, files, clean, epsilon)
+            verdicts = shared.verdicts.copy()
+            produced = (verdicts == Verdict.PRODUCED) | (verdicts == Verdict.RESIZED)
+            adversarial = shared.adversarial.copy()
+            adversarial[~produced] = clean[~produced]
+            distances = np.where(produced, shared.linf, -1).astype(np.int32)
+            refused = {index: shared.reason(index) for index in np.flatnonzero(verdicts == Verdict.REFUSED).tolist()}
+        resized = int(np.count_nonzero(verdicts == Verdict.RESIZED))
+        notes = [f"{resized} images had another size and were resized."] if resized else []
+        return AttackOutput(adversarial, produced, distances, refused, notes)
+
+    def read_defense(self, output_dir: Path, names: Sequence[str], label_range: tuple[int, int]) -> DefenseOutput:
+        """The labels that a defense left as ``result.csv`` in a directory.
+
+        Args:
+            output_dir: Where it wrote; the program has been stopped or frozen.
+            names: The images that it was given, with or without extension.
+            label_range: Lowest and highest label, both included.
+
+        Raises:
+            ReaderError: The host's fault, not the submission's.
+        """
+        none = np.full(len(names), NO_LABEL, np.int32)
+        try:
+            with _opened(output_dir) as directory:
+                data = None if directory is None else walk.read_file(directory, RESULT, MAX_RESULT_BYTES)
+        except walk.RefusedFileError as refusal:
+            return DefenseOutput(none, dict.fromkeys(range(len(names)), f"{RESULT}: {refusal.reason}"))
+        if data is None:
+            return DefenseOutput(none, notes=[f"There is no {RESULT}."])
+        read = read_labels(data, names, label_range)
+        index_of = {name: index for index, name in enumerate(names)}
+        return DefenseOutput(
+            read.labels, {index_of[name]: reason for name, reason in read.refused.items()}, read.notes
+        )
+
+    def close(self) -> None:
+        """End the decoding processes; those at work end with their batch."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+
+    @contextmanager
+    def _worker(self, memory_bytes: int) -> Iterator[Worker]:
+        with self._free:
+            worker = self._take(memory_bytes)
+            try:
+                yield worker
+            except BaseException:
+                worker.close()
+                raise
+            with self._lock:
+                if not self._closed:
+                    self._idle.append(worker)
+                    return
+            worker.close()
+
+    def _take(self, memory_bytes: int) -> Worker:
+        with self._lock:
+            if self._closed:
+                msg = "the reader is closed"
+                raise ReaderError(msg)
+            worker = self._idle.pop() if self._idle else None
+        if worker is not None and worker.memory_bytes >= memory_bytes:
+            return worker
+        if worker is not None:
+            worker.close()
+        try:
+            return Worker(memory_bytes)
+        except OSError as error:
+            msg = f"no memory can be shared with a decoding worker ({error.strerror})"
+            raise ReaderError(msg) from error
+
+
+@contextmanager
+def _opened(output_dir: Path) -> Iterator[int | None]:
+    try:
+        directory = walk.open_directory(output_dir)
+    except OSError as error:
+        msg = f"the output directory {output_dir} cannot be opened ({error.strerror})"
+        raise ReaderError(msg) from error
+    try:
+        yield directory
+    finally:
+        if directory is not None:
+            os.close(directory)
+
+
+def _from_array(output_dir: Path, clean: NDArray[np.uint8], epsilon: int) -> AttackOutput | None:
+    try:
+        with _opened(output_dir) as directory:
+            pixels = None if directory is None else array_file.read_array(directory, clean.shape)
+    except walk.RefusedFileError as refusal:
+        count = len(clean)
+        refused = dict.fromkeys(range(count), f"{array_file.NAME}: {refusal.reason}")
+        return AttackOutput(clean.copy(), np.zeros(count, np.bool_), np.full(count, -1, np.int32), refused)
+    if pixels is None:
+        return None
+    produced = np.ones(len(clean), np.bool_)
+    return AttackOutput(enforce(clean, pixels, epsilon), produced, linf(clean, pixels))

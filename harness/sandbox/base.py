@@ -1,0 +1,199 @@
+"""What a sandbox promises: the request, the limits, the report, and the two protocols.
+
+A sandbox starts one program, watches it, ends it, and says what happened. It knows nothing of images, labels, scores or the
+database. It never asks a program to stop in time: it kills it. It alone decides the ``Ending``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.output_area import OutputArea
+
+Profile = Literal["strict", "legacy"]
+
+#: Bytes of stdout and of stderr kept for each run.
+LOG_TAIL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may use.
+
+    Attributes:
+        time_limit_s: Wall clock from the start of the container, per batch, on the harness's monotonic clock.
+        start_limit_s: Wall clock until a served program says that it is ready.
+        cpus: CPU cores.
+        memory_bytes: Memory, swap included.
+        shm_bytes: Size of ``/dev/shm``.
+        tmp_bytes: Size of ``/tmp``.
+        pids: Processes and threads.
+        output_bytes: Bytes in the output area.
+        output_files: Files and directories in the output area.
+        layer_bytes: Bytes written anywhere else in the container (legacy profile).
+    """
+
+    time_limit_s: float = 500.0
+    start_limit_s: float = 120.0
+    cpus: float = 1.0
+    memory_bytes: int = 4 << 30
+    shm_bytes: int = 1 << 30
+    tmp_bytes: int = 1 << 30
+    pids: int = 512
+    output_bytes: int = 512 << 20
+    output_files: int = 4096
+    layer_bytes: int = 4 << 30
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to start, as the sandbox needs it.
+
+    Attributes:
+        digest: Content digest of the submission (hex).
+        image: Docker image reference pinned by id or digest; for a 2017 directory the base image that it names.
+        code_dir: A 2017 directory's frozen code on the host (to appear at ``/code``, writable for the program, thrown away
+            after the run), None for a plain image.
+        entry_point: Path relative to ``code_dir``, run as ``./entry_point``; None for a plain image, whose own ENTRYPOINT/CMD
+            runs with the arguments appended.
+        profile: ``legacy`` is root inside the container with a throw-away writable layer, ``strict`` an unprivileged user on
+            a read-only root file system.
+        serves: Whether the program speaks the serving protocol.
+    """
+
+    digest: str
+    image: str | None
+    code_dir: Path | None
+    entry_point: str | None
+    profile: Profile = "legacy"
+    serves: bool = False
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One program on one batch.
+
+    A fresh program sees ``input_dir`` read-only at ``/input_images`` and ``output_dir`` writable at ``/output_images``
+    (attacks) or ``/output_data`` (defenses). A served one sees them below ``/batches`` and ``/output``. The process sandbox
+    passes host paths instead.
+
+    Attributes:
+        kind: Which contract's arguments to pass.
+        input_dir: Host directory with the batch's files and nothing else; for a session a directory in ``workspace/in``.
+        output: The open output area; for a session its own (``session.output``).
+        epsilon: Integer L-infinity bound in 0..255 for attacks, None for defenses.
+        gpu: GPU index or UUID, or None.
+        labels: Container labels beyond the sandbox's own, by bare key: ``tournament``, ``run``, ``attempt``.
+        output_name: For a session the directory made in ``output`` for this batch; empty for a fresh program.
+        array: For a session that accepts arrays: a ``.npy`` file inside ``input_dir``, uint8 [n, h, w, 3].
+        names: File names belonging to the array's rows.
+    """
+
+    program: Program
+    kind: Literal["attack", "defense"]
+    input_dir: Path
+    output: OutputArea
+    epsilon: int | None
+    limits: Limits
+    gpu: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    output_name: str = ""
+    array: Path | None = None
+    names: Sequence[str] = ()
+
+    @property
+    def output_dir(self) -> Path:
+        """Where the outputs of this batch lie once the program has stopped or is frozen."""
+        return self.output.path / self.output_name
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What happened to one program on one batch.
+
+    Attributes:
+        ending: What the harness saw or did.
+        exit_code: What the program returned; None where it was killed by the harness or never ran.
+        detail: One sentence of evidence for anything but ``finished`` (the engine's message, bytes seen, ...).
+        wall_s: From the start of the program to its end, seconds.
+        start_s: Time the sandbox needed before the program ran (create, start; 0 for a batch served by an open program).
+        cpu_s: CPU seconds of the program and its children, None where unknown.
+        peak_memory_bytes: Peak memory, None where unknown.
+        stdout: Last ``LOG_TAIL_BYTES`` of stdout, control characters removed.
+        stderr: The same of stderr.
+    """
+
+    ending: Ending
+    exit_code: int | None = None
+    detail: str = ""
+    wall_s: float = 0.0
+    start_s: float = 0.0
+    cpu_s: float | None = None
+    peak_memory_bytes: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+
+
+class Session(Protocol):
+    """An open program that serves batches one after another. Not thread-safe; frozen between batches.
+
+    Attributes:
+        output: The output area at ``workspace/out``; call its ``clear`` once a batch's outputs are read.
+        accepts_arrays: Whether the program takes ``RunRequest.array``.
+        memory_bytes: Memory it held when it was frozen last.
+    """
+
+    output: OutputArea
+    accepts_arrays: bool
+    memory_bytes: int
+
+    def serve(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+        """Serve one batch; ask ``alive`` afterwards: any fault has killed the program.
+
+        A batch that the program itself reports as failed, or that it dies in, ends ``finished`` with an exit code other
+        than 0 (1 for a reported failure, None for a broken protocol).
+        """
+
+    @property
+    def alive(self) -> bool:
+        """Whether the session can take another batch."""
+
+    def close(self) -> None:
+        """Kill the program and remove what it left. Never raises."""
+
+
+class Sandbox(Protocol):
+    """Starts programs. All methods may be called from several threads at once."""
+
+    name: str
+    isolates: bool
+
+    def prepare(self, program: Program) -> None:
+        """Make the program startable (pull its image, put its code into an image); cheap when already done.
+
+        Raises:
+            ImageUnavailableError: The image is not here and cannot be pulled.
+            EngineError: The engine does not answer.
+        """
+
+    def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+        """Run one program from start to end; never raises for what the program or the engine does.
+
+        Returns within a second of the time limit, and within a few seconds of ``cancel`` being set.
+        """
+
+    def open(self, program: Program, kind: Literal["attack", "defense"], workspace: Path, limits: Limits,
+             gpu: str | None, labels: Mapping[str, str], cancel: threading.Event | None = None) -> Session | RunReport:
+        """Start a program that serves; a ``RunReport`` where it did not come up (or ``cancel`` was set meanwhile).
+
+        The sandbox makes ``workspace/in`` and ``workspace/out``. Every later request's ``input_dir`` lies in the first (only
+        the current batch should lie there: the program sees all of it), its ``output`` is ``session.output``.
+        """
+
+    def cleanup(self, tournament: str | None = None) -> list[str]:
+        """Remove what an earlier, killed harness left (selected by label only); says what was removed."""

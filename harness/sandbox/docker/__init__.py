@@ -1,0 +1,155 @@
+"""The Docker sandbox: each program in its own hardened container.
+
+``options.py`` holds what a container may do, ``run.py`` the course of a run, ``session.py`` that of a served program,
+``failures.py`` whose fault a failure is. Importing this package imports the Docker client (a quarter of a second): import it
+where it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import EngineError, ImageUnavailableError
+from harness.sandbox import contract, owner
+from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Session
+from harness.sandbox.docker import cleanup, code_image, images
+from harness.sandbox.docker.client import ENGINE_FAILURES, connect, engine_answers
+from harness.sandbox.docker.options import Mount, Start, command_line
+from harness.sandbox.docker.run import Engine, open_container, run_container
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.output_area import OutputArea
+from harness.sandbox.serving import Opened, open_session
+from harness.sandbox.watch import Watch
+
+__all__ = ["DockerSandbox", "engine_answers"]
+
+
+class DockerSandbox:
+    """Starts programs in containers.
+
+    Args:
+        runtime: A container runtime other than the engine's default (``runsc``, ``kata``), or None.
+
+    Raises:
+        EngineError: No engine answers.
+    """
+
+    name = "docker"
+    isolates = True
+
+    def __init__(self, runtime: str | None = None) -> None:
+        self.api = connect()
+        try:
+            facts = self.api.info()
+        except ENGINE_FAILURES:
+            facts = {}
+        root = Path(facts.get("DockerRootDir") or "/var/lib/docker")
+        # The engine refuses a container that asks for more processors than it has.
+        self._most_cpus = float(facts.get("NCPU") or sys.maxsize)
+        self._engine = Engine(self.api, root, runtime)
+        self._ready: dict[tuple[str, str], images.ImageFacts] = {}
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, program: Program) -> None:
+        """See ``Sandbox.prepare``."""
+        self._image(program)
+
+    def pin_image(self, reference: str) -> str:
+        """The id of an image, which no later tag can move; pulled where it is absent.
+
+        Raises:
+            ImageUnavailableError: It is neither here nor can be pulled.
+            EngineError: The engine does not answer.
+        """
+        return self.image_facts(reference).ident
+
+    def image_labels(self, reference: str) -> dict[str, str]:
+        """The labels of an image (``harness.type``, ``harness.protocol``); raises as ``pin_image`` does."""
+        return dict(self.image_facts(reference).labels)
+
+    def image_facts(self, reference: str) -> images.ImageFacts:
+        """Id, labels, architecture and start command of an image; raises as ``pin_image`` does."""
+        return images.require(self.api, reference)
+
+    def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+        """See ``Sandbox.run``."""
+        began = time.monotonic()
+        program = request.program
+        output = contract.OUTPUT[request.kind]
+        mounts = [Mount(request.input_dir, contract.INPUT, read_only=True),
+                  Mount(request.output_dir, output, read_only=False)]
+        arguments = contract.arguments(request.kind, contract.INPUT, output, request.epsilon)
+        for last in (False, True):
+            start = self._start(program, arguments, mounts, request.limits, request.gpu, request.labels, stdin=False)
+            if isinstance(start, RunReport):
+                return start
+            watch = Watch(request.limits.time_limit_s, cancel, request.output)
+            report = run_container(self._engine, start, watch, began)
+            if report.ending is not Ending.IMAGE_MISSING or last:
+                return report
+            # It was here when it was prepared, and was removed behind our back: a code image can be made anew.
+            self._ready.pop(_key(program), None)
+        raise AssertionError
+
+    def open(self, program: Program, kind: Literal["attack", "defense"], workspace: Path, limits: Limits,  # noqa: ARG002
+             gpu: str | None, labels: Mapping[str, str], cancel: threading.Event | None = None) -> Session | RunReport:
+        """See ``Sandbox.open``."""
+
+        def start(area: OutputArea) -> Opened | RunReport:
+            mounts = [Mount(workspace / "in", contract.SERVE_INPUT, read_only=True),
+                      Mount(area.path, contract.SERVE_OUTPUT, read_only=False)]
+            start = self._start(program, ["serve"], mounts, limits, gpu, labels, stdin=True)
+            return start if isinstance(start, RunReport) else open_container(self._engine, start, area, workspace)
+
+        return open_session(start, workspace, limits, cancel)
+
+    def cleanup(self, tournament: str | None = None) -> list[str]:
+        """See ``Sandbox.cleanup``; raises ``EngineError`` where the engine does not answer."""
+        self._engine.remove_orphans()
+        return cleanup.remove_leftovers(self.api, tournament)
+
+    def remove_code_images(self, digests: Collection[str] | None = None) -> list[str]:
+        """Remove the images made of these submissions' directories (of all, where None); they are made anew when needed."""
+        return code_image.remove(self.api, digests)
+
+    def _start(self, program: Program, arguments: list[str], mounts: list[Mount], limits: Limits, gpu: str | None,
+               labels: Mapping[str, str], *, stdin: bool) -> Start | RunReport:
+        try:
+            image = self._image(program)
+        except ImageUnavailableError as error:
+            return RunReport(Ending.IMAGE_MISSING, detail=str(error))
+        except EngineError as error:
+            return RunReport(Ending.HOST_ERROR, detail=str(error))
+        argv = command_line(program, image, arguments)
+        if not argv:
+            return RunReport(Ending.START_FAILED, detail="The image has neither an ENTRYPOINT nor a CMD.")
+        limits = dataclasses.replace(limits, cpus=min(limits.cpus, self._most_cpus))
+        return Start(program, image, argv, mounts, limits, gpu, owner.labels_of(labels), self._engine.runtime, stdin)
+
+    def _image(self, program: Program) -> images.ImageFacts:
+        """The image that a program's containers are made from, made once."""
+        key = _key(program)
+        found = self._ready.get(key)
+        if found is not None:
+            return found
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._ready:
+                if program.image is None:
+                    problem = "The submission names no Docker image."
+                    raise ImageUnavailableError(problem, "Add `container` to its metadata.json.")
+                base = images.require(self.api, program.image)
+                self._ready[key] = base if program.code_dir is None else code_image.ensure(self.api, program, base)
+            return self._ready[key]
+
+
+def _key(program: Program) -> tuple[str, str]:
+    return program.digest, program.image or ""

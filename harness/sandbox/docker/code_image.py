@@ -1,0 +1,118 @@
+"""A 2017 directory as an image: base image plus its code at ``/code``, made once per submission.
+
+A container made from it starts at once with its own throw-away writable layer, however large the weights. Copying the code
+into each new container would cost its size per run; binding the host's directory would make it either read-only, which 2017
+entries do not bear, or shared between runs, which the rules forbid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tarfile
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+from docker import APIClient
+from docker.errors import APIError
+
+from harness.errors import EngineError, ImageUnavailableError
+from harness.sandbox import owner
+from harness.sandbox.base import Program
+from harness.sandbox.docker import images
+from harness.sandbox.docker.client import ENGINE_FAILURES, explain
+
+REPOSITORY = "localhost/harness-code"
+#: Not the containers' label: whoever starts such an image by hand must not own something that cleanup removes.
+LABEL = "harness.code-image"
+_LAYOUT = "1"
+
+
+def ensure(api: APIClient, program: Program, base: images.ImageFacts) -> images.ImageFacts:
+    """The image of a directory on its base, made where it is not there yet.
+
+    Raises:
+        ImageUnavailableError: The base hides ``/code`` behind a volume.
+        EngineError: The engine failed.
+    """
+    covered = [volume for volume in base.volumes if volume.rstrip("/") in {"", "/code"}]
+    if covered:
+        problem = f"The Docker image {program.image!r} declares a volume at {covered[0]!r}, where the code has to lie."
+        raise ImageUnavailableError(problem, "Name an image without it in metadata.json.")
+    tag = hashlib.sha256(f"{_LAYOUT} {program.digest} {base.ident}".encode()).hexdigest()[:40]
+    name = f"{REPOSITORY}:{tag}"
+    found = images.find(api, name)
+    if found is None:
+        try:
+            _build(api, program, base, tag)
+        except ENGINE_FAILURES as error:
+            problem = f"The Docker engine failed to make an image of {program.digest[:12]} ({explain(error)})."
+            raise EngineError(problem, "Run `harness doctor`.") from error
+        found = images.find(api, name)
+    if found is None:
+        problem = f"The image {name} was made and is gone."
+        raise EngineError(problem, "Run `harness doctor`.")
+    return found
+
+
+def remove(api: APIClient, digests: Collection[str] | None = None) -> list[str]:
+    """Remove the code images of these submissions, or of all; says what was removed."""
+    removed = []
+    for image in api.images(filters={"label": [LABEL]}):
+        digest = (image.get("Labels") or {}).get(LABEL, "")
+        if digests is not None and digest not in digests:
+            continue
+        # Without force where a container still uses it: that one's run goes on.
+        with contextlib.suppress(APIError):
+            api.remove_image(image["Id"])
+            removed.append(f"code image of {digest[:12]}")
+    return removed
+
+
+def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) -> None:
+    assert program.code_dir is not None  # noqa: S101 - the caller's promise, for the type checker
+    # An engine that goes away, or a kill, leaves this container behind: it has to be known as ours. An image inherits its
+    # container's labels, and must not: they are emptied, because they cannot be taken away.
+    labels = owner.labels_of({"builder": "1"})
+    ident = api.create_container_from_config({  # type: ignore[no-untyped-call]
+        "Image": base.ident, "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True, "Labels": labels})["Id"]
+    try:
+        with tempfile.TemporaryFile() as spool:
+            _write_tar(spool, program.code_dir)
+            spool.seek(0)
+            api.put_archive(ident, "/", spool)
+        api.commit(ident, repository=REPOSITORY, tag=tag, conf={"Labels": {**dict.fromkeys(labels, ""), LABEL: program.digest}})
+    finally:
+        # With v: an image with volumes has made anonymous ones.
+        api.remove_container(ident, v=True, force=True)
+
+
+def _write_tar(target: object, root: Path) -> None:
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+        _add(archive, "code", root)
+        for folder, names, files in os.walk(root):
+            names.sort()
+            for name in sorted(names + files):
+                path = Path(folder) / name
+                _add(archive, str(Path("code") / path.relative_to(root)), path)
+
+
+def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
+    """Add a file, directory or link as root's, without set-uid bits, times or anything else of the host."""
+    facts = path.lstat()
+    member = tarfile.TarInfo(name)
+    # Readable for all: under the strict profile the program is not root.
+    member.mode = 0o755 if facts.st_mode & 0o111 or stat.S_ISDIR(facts.st_mode) else 0o644
+    if stat.S_ISLNK(facts.st_mode):
+        member.type, member.linkname = tarfile.SYMTYPE, str(path.readlink())
+        archive.addfile(member)
+    elif stat.S_ISDIR(facts.st_mode):
+        member.type = tarfile.DIRTYPE
+        archive.addfile(member)
+    elif stat.S_ISREG(facts.st_mode):
+        with path.open("rb") as content:
+            member.size = os.fstat(content.fileno()).st_size
+            archive.addfile(member, content)

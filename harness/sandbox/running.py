@@ -1,0 +1,137 @@
+"""A started program as both sandboxes have it, and the course of a run that is the same in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.sandbox.base import RunReport
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.tail import LogTail
+from harness.sandbox.watch import Verdict, Watch
+
+#: A look at the clock this late means that the harness was stopped or starved, not that the program was slow to die.
+OVERSLEPT_S = 1.0
+
+
+class NotStartedError(Exception):
+    """The program did not start.
+
+    Args:
+        verdict: Why.
+    """
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.detail)
+        self.verdict = verdict
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of a program that has ended by itself.
+
+    Attributes:
+        exit_code: What it returned; 128 + its number for a signal.
+        wall_s: From its start to its end as somebody else than we measured it, None where nobody did.
+    """
+
+    exit_code: int
+    out_of_memory: bool = False
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a program used; None where unknown."""
+
+    cpu_s: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Running(Protocol):
+    """A started program. Used by one thread at a time."""
+
+    stdout: LogTail
+    stderr: LogTail
+
+    def pump(self, timeout_s: float) -> None:
+        """Take what it prints, waiting up to ``timeout_s`` for something."""
+
+    def ended(self) -> bool:
+        """Whether it seems to have ended."""
+
+    def settle(self, watch: Watch) -> State | Verdict:
+        """Wait until it has really ended; a verdict where a limit or a failure comes first."""
+
+    def kill(self) -> Verdict | None:
+        """End it and all that it started; a verdict where that cannot be had."""
+
+    def judge(self, state: State) -> Verdict | None:
+        """What else than "finished" an end by itself may mean."""
+
+    def send(self, data: bytes, timeout_s: float) -> bool:
+        """Write to its stdin; False where it does not take it in time."""
+
+    def freeze(self) -> Verdict | None:
+        """Stop it where it stands; a verdict where that cannot be had."""
+
+    def thaw(self) -> Verdict | None:
+        """Let it go on; a verdict where that cannot be had."""
+
+    def held_bytes(self) -> int:
+        """Memory that it holds now."""
+
+    def use(self) -> Use:
+        """What it used so far."""
+
+    def remove(self) -> None:
+        """Leave nothing of it; never raises."""
+
+
+def to_the_end(running: Running, watch: Watch) -> RunReport:
+    """Watch a program until it has ended or has been ended; its report without ``start_s``."""
+    state, verdict = _wait(running, watch)
+    return conclude(running, state, verdict, watch)
+
+
+def conclude(running: Running, state: State | None, verdict: Verdict | None, watch: Watch) -> RunReport:
+    """The report of a program that ended by itself (``state``), or that has to be ended now (``verdict``)."""
+    wall_s = watch.elapsed_s
+    if state is not None:
+        if overslept(watch) and state.wall_s is not None:
+            wall_s = min(wall_s, state.wall_s)
+        if wall_s > watch.limit_s + OVERSLEPT_S:
+            late = Verdict(Ending.TIME_LIMIT, f"It ended after {wall_s:.2f} s; the limit is {watch.limit_s:g} s.")
+            return report(running, None, late, wall_s)
+        return report(running, state, running.judge(state) or watch.output_verdict(), wall_s)
+    # A program that cannot be ended may still write: then nothing of its output may be read.
+    verdict = running.kill() or verdict
+    return report(running, None, verdict, watch.elapsed_s)
+
+
+def overslept(watch: Watch) -> bool:
+    """Whether the harness itself was stopped for so long that its own clock says nothing of the program."""
+    return watch.elapsed_s > watch.limit_s + OVERSLEPT_S
+
+
+def report(running: Running, state: State | None, verdict: Verdict | None, wall_s: float) -> RunReport:
+    """Join what was seen."""
+    use = running.use()
+    return RunReport(
+        ending=verdict.ending if verdict else Ending.FINISHED,
+        exit_code=state.exit_code if state else None,
+        detail=verdict.detail if verdict else "",
+        wall_s=wall_s, cpu_s=use.cpu_s, peak_memory_bytes=use.peak_memory_bytes,
+        stdout=running.stdout.text(), stderr=running.stderr.text())
+
+
+def _wait(running: Running, watch: Watch) -> tuple[State | None, Verdict | None]:
+    while True:
+        running.pump(watch.wait_s())
+        # Its end comes before its limit: when we wake late, the program may have ended in time.
+        if running.ended():
+            settled = running.settle(watch)
+            return (None, settled) if isinstance(settled, Verdict) else (settled, None)
+        verdict = watch.look()
+        if verdict is not None:
+            return None, verdict

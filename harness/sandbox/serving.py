@@ -1,0 +1,217 @@
+"""An open program that serves batch after batch, the same in both sandboxes.
+
+It is frozen from the moment it has answered until the next batch, so that its outputs hold still while they are read and it
+cannot work on other entries' time. Any fault kills it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from harness.sandbox import contract
+from harness.sandbox.base import Limits, RunReport, RunRequest
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.output_area import OutputArea
+from harness.sandbox.protocol import Answer, LineReader, request_line
+from harness.sandbox.running import OVERSLEPT_S, Running, State, conclude, report
+from harness.sandbox.watch import Check, Verdict, Watch
+
+#: A request fits into the pipe of a program that is not reading yet; one that never reads is found by its limit.
+_SEND_S = 10.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the batches and the outputs lie, for us and for the program."""
+
+    host_input: Path
+    input: PurePath
+    output: PurePath
+
+
+@dataclass
+class Opened:
+    """What a sandbox has started.
+
+    Attributes:
+        reader: Takes its stdout.
+        checks: What is looked at while it works.
+        remove: Removes what the sandbox made for it; called once, after the program's own end.
+    """
+
+    running: Running
+    reader: LineReader
+    output: OutputArea
+    place: Place
+    checks: Sequence[Check]
+    remove: Callable[[], None] = lambda: None
+
+
+class ServedProgram:
+    """See ``Session``. Use ``open_session`` to make one."""
+
+    def __init__(self, opened: Opened, *, accepts_arrays: bool) -> None:
+        self.output = opened.output
+        self.accepts_arrays = accepts_arrays
+        self.memory_bytes = opened.running.held_bytes()
+        self._opened = opened
+        self._running = opened.running
+        self._alive = True
+        self._closed = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another batch."""
+        return self._alive
+
+    def serve(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+        """See ``Session.serve``."""
+        fault = self._ready_for(request)
+        if fault is not None:
+            return self._over(report(self._running, None, self._running.kill() or fault, 0.0))
+        before = self._running.use()
+        watch = Watch(request.limits.time_limit_s, cancel, self.output, list(self._opened.checks))
+        told = self._ask(request, watch)
+        wall_s = watch.elapsed_s
+        if isinstance(told, RunReport):
+            return self._over(told)
+        verdict = self._running.freeze() or watch.output_verdict()
+        if wall_s > watch.limit_s + OVERSLEPT_S:
+            verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
+        if verdict is not None or told.error is not None:
+            if told.error is not None and verdict is None:
+                verdict = Verdict(Ending.FINISHED, f"The program reported: {told.error}")
+            failed = report(self._running, None, self._running.kill() or verdict, wall_s)
+            return self._over(replace(failed, exit_code=1) if told.error is not None else failed)
+        self.memory_bytes = self._running.held_bytes()
+        done = report(self._running, State(0), None, wall_s)
+        self._running.stdout.clear()
+        self._running.stderr.clear()
+        if done.cpu_s is not None:
+            done = replace(done, cpu_s=max(0.0, done.cpu_s - (before.cpu_s or 0.0)))
+        return done
+
+    def close(self) -> None:
+        """See ``Session.close``."""
+        self._end()
+        self.output.close()
+
+    def _ready_for(self, request: RunRequest) -> Verdict | None:
+        """Make the batch's output directory in an empty output area; why that cannot be had."""
+        if not self._alive:
+            return Verdict(Ending.HOST_ERROR, "The program was closed.")
+        if self._opened.reader.answers:
+            return Verdict(Ending.FINISHED, "The program answered more often than it was asked.")
+        try:
+            if not self.output.clear():
+                return Verdict(Ending.HOST_ERROR, "The output of the batch before could not be removed.")
+            request.output_dir.mkdir(exist_ok=True)
+            request.output_dir.chmod(0o777)
+        except OSError as error:
+            return Verdict(Ending.HOST_ERROR, f"The output area cannot be used ({error}).")
+        return None
+
+    def _ask(self, request: RunRequest, watch: Watch) -> Answer | RunReport:
+        """Let it work on one batch until it answers; a report where it does not."""
+        place = self._opened.place
+        token = secrets.token_hex(8)
+        inside = place.input / request.input_dir.absolute().relative_to(place.host_input)
+        array = None if request.array is None else str(inside / request.array.name)
+        line = request_line(token, str(inside), contract.served_output(request.kind, place.output / request.output_name),
+                            request.epsilon, array, request.names)
+        refused = self._running.thaw()
+        watch.begun = time.monotonic()
+        if refused is None and self._running.send(line, min(_SEND_S, watch.limit_s)):
+            answer = await_answer(self._opened, watch)
+        else:
+            # It died while it was frozen, or does not read: its end, or its limit, says which.
+            answer = refused or await_answer(self._opened, watch)
+        if isinstance(answer, Answer) and answer.batch != token:
+            answer = Verdict(Ending.FINISHED, "The program answered for another batch than it was asked for.")
+        if isinstance(answer, Answer):
+            return answer
+        return _ended(self._running, answer, watch)
+
+    def _over(self, last: RunReport) -> RunReport:
+        self._end()
+        return last
+
+    def _end(self) -> None:
+        """End the program; its outputs stay readable until ``close``."""
+        self._alive = False
+        if not self._closed:
+            self._closed = True
+            self._running.remove()
+            self._opened.remove()
+
+
+def open_session(start: Callable[[OutputArea], Opened | RunReport], workspace: Path, limits: Limits,
+                 cancel: threading.Event | None) -> ServedProgram | RunReport:
+    """Start a program in a new output area and wait until it says that it is ready.
+
+    A report, and nothing left of it, where it does not.
+    """
+    began = time.monotonic()
+    area = OutputArea(workspace / "out", limits.output_bytes, limits.output_files)
+    try:
+        source = workspace / "in"
+        source.mkdir(parents=True, exist_ok=True)
+        source.chmod(0o755)
+        area.__enter__()
+    except OSError as error:
+        return RunReport(Ending.HOST_ERROR, detail=f"The workspace cannot be made ({error}).")
+    opened = start(area)
+    if isinstance(opened, Opened):
+        ready = _await_ready(opened, limits, cancel)
+        if isinstance(ready, ServedProgram):
+            return ready
+        opened.running.remove()
+        opened.remove()
+        opened = ready
+    area.close()
+    return replace(opened, start_s=time.monotonic() - began)
+
+
+def _await_ready(opened: Opened, limits: Limits, cancel: threading.Event | None) -> ServedProgram | RunReport:
+    watch = Watch(limits.start_limit_s, cancel or threading.Event(), opened.output, list(opened.checks))
+    answer = await_answer(opened, watch)
+    if isinstance(answer, Answer) and answer.batch is not None:
+        answer = Verdict(Ending.FINISHED, "The program answered before it was asked.")
+    if isinstance(answer, Answer):
+        refused = opened.running.freeze()
+        if refused is None:
+            return ServedProgram(opened, accepts_arrays=answer.arrays)
+        answer = refused
+    failed = _ended(opened.running, answer, watch)
+    if isinstance(answer, State) and answer.exit_code == 0 and failed.ending is Ending.FINISHED:
+        return replace(failed, ending=Ending.START_FAILED, detail="The program ended before it said that it was ready.")
+    return failed
+
+
+def await_answer(opened: Opened, watch: Watch) -> Answer | State | Verdict:
+    """The program's next answer, or how it ended, or why it has to be ended."""
+    running, reader = opened.running, opened.reader
+    while True:
+        running.pump(watch.wait_s())
+        # The answer first: one that came in time counts.
+        if reader.answers:
+            return reader.answers.popleft()
+        verdict = watch.look()
+        if verdict is not None:
+            return verdict
+        if running.ended():
+            return reader.answers.popleft() if reader.answers else running.settle(watch)
+
+
+def _ended(running: Running, how: State | Verdict, watch: Watch) -> RunReport:
+    """The report of a program that ended, or has to be ended, without the answer that was waited for."""
+    state, verdict = (how, None) if isinstance(how, State) else (None, how)
+    ended = conclude(running, state, verdict, watch)
+    if ended.ending is Ending.FINISHED and ended.exit_code == 0:
+        return replace(ended, exit_code=None, detail="The program ended before it answered.")
+    return ended

@@ -1,0 +1,94 @@
+"""What ends a program before it ends by itself: one small object that both sandboxes ask again and again.
+
+All times are the monotonic clock's: a host whose wall clock is set back or forward must not change a result.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.output_area import OutputArea
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why the harness ends a program, and one sentence of evidence."""
+
+    ending: Ending
+    detail: str
+
+
+@dataclass
+class Check:
+    """One further thing to look at now and then.
+
+    Attributes:
+        look: Returns a verdict, or None where all is well.
+        every_s: How often a look is worth its cost.
+    """
+
+    look: Callable[[], Verdict | None]
+    every_s: float
+    due: float = 0.0
+
+
+@dataclass
+class Watch:
+    """The limits of one batch, from ``begun`` on.
+
+    Attributes:
+        limit_s: Wall clock allowed.
+        cancel: Set from outside to end the run.
+        output: The area whose quota is watched, or None (while a served program starts).
+        checks: Further looks.
+    """
+
+    limit_s: float
+    cancel: threading.Event
+    output: OutputArea | None
+    checks: list[Check] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Give the output area its place among the checks."""
+        if self.output is not None:
+            self.checks = [Check(self.output_verdict, self.output.look_every_s), *self.checks]
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the batch began."""
+        return time.monotonic() - self.begun
+
+    def wait_s(self, most: float = 0.05) -> float:
+        """How long to wait for news: short at first, so that short programs are not rounded up."""
+        return max(0.0, min(most, self.limit_s - self.elapsed_s))
+
+    def look(self) -> Verdict | None:
+        """The first reason to end the program now, if any."""
+        if self.cancel.is_set():
+            return Verdict(Ending.CANCELLED, "The run was cancelled.")
+        now = time.monotonic()
+        if now - self.begun >= self.limit_s:
+            return Verdict(Ending.TIME_LIMIT, f"Killed after {now - self.begun:.2f} s; the limit is {self.limit_s:g} s.")
+        for check in self.checks:
+            if now >= check.due:
+                # From now on, not from the last time: a look that takes long must not follow itself at once.
+                verdict = check.look()
+                check.due = time.monotonic() + check.every_s
+                if verdict is not None:
+                    return verdict
+        return None
+
+    def output_verdict(self) -> Verdict | None:
+        """Whether the output area has passed its quota."""
+        if self.output is None:
+            return None
+        usage = self.output.usage()
+        if not usage.full:
+            return None
+        return Verdict(Ending.OUTPUT_LIMIT, f"{usage.bytes} bytes in {usage.files} files and directories were seen; "
+                       f"{self.output.max_bytes} bytes and {self.output.max_files} are allowed.")

@@ -1,0 +1,103 @@
+"""Opening ``tournament.db``: schema version, pragmas, and SQLite's failures in words.
+
+WAL lets `status` and `leaderboard` read while `run` writes. ``synchronous=FULL`` makes a commit durable; the recorder batches
+runs into one commit instead of weakening it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, select, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from harness.errors import StoreError
+from harness.store.models import SCHEMA_VERSION, Base, CounterRow
+
+#: How long a command waits for another program that holds the database.
+BUSY_TIMEOUT_S = 30
+
+
+def open_database(path: Path, *, create: bool = True) -> Engine:
+    """Open the database, making it where it is absent.
+
+    Raises:
+        StoreError: It is absent (and ``create`` is false), from another version, damaged, or its place cannot be written.
+    """
+    if not path.exists():
+        if not create:
+            raise StoreError(f"{path} does not exist: nothing has been run yet.", "Run `harness run` first.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The state directory {path.parent} cannot be made: {error.strerror}.",
+                             "Choose another `state:` in tournament.yaml, or make it writable.") from None
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    event.listen(engine, "connect", _configure)
+    try:
+        with explain(path):
+            _check_version(engine, path)
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's hook
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA cache_size=-65536")
+
+
+def _check_version(engine: Engine, path: Path) -> None:
+    with engine.begin() as connection:
+        found = connection.execute(text("PRAGMA user_version")).scalar_one()
+        tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
+        if found == SCHEMA_VERSION:
+            return
+        if found == 0 and tables == 0:
+            Base.metadata.create_all(connection)
+            connection.execute(CounterRow.__table__.insert(), [{"name": "results", "value": 0}])  # type: ignore[attr-defined]
+            connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+            return
+    if found > SCHEMA_VERSION:
+        raise StoreError(f"{path} was written by a newer harness (database version {found}, this one knows "
+                         f"{SCHEMA_VERSION}).", "Use the newer harness, or another `state:` directory.")
+    raise StoreError(f"{path} is not a database of this harness (version {found}).",
+                     "Use another `state:` directory in tournament.yaml.")
+
+
+@contextmanager
+def explain(path: Path) -> Iterator[None]:
+    """Turn SQLite's failures into sentences with a next step."""
+    try:
+        yield
+    except (OperationalError, DatabaseError) as error:
+        raise explained(path, error) from error
+
+
+def explained(path: Path, error: BaseException) -> StoreError:
+    """The sentence for one failure of SQLite."""
+    reason = str(getattr(error, "orig", error))
+    if "full" in reason or "disk I/O" in reason:
+        return StoreError(f"The disk that holds {path} is full ({reason}).",
+                          "Free some space, then run the same command again; nothing recorded is lost.")
+    if "locked" in reason or "busy" in reason:
+        return StoreError(f"{path} is locked by another program.", "End that program, then run the same command again.")
+    if "readonly" in reason or "unable to open" in reason:
+        return StoreError(f"{path} cannot be written ({reason}).", "Make the state directory writable, or choose another.")
+    if "not a database" in reason or "malformed" in reason:
+        return StoreError(f"{path} is damaged or not a database ({reason}).",
+                          "Restore it from a copy, or use another `state:`.")
+    return StoreError(f"{path}: {reason}.")
+
+
+def results_version(session: Session) -> int:
+    """The counter that grows whenever a result is recorded."""
+    return session.scalars(select(CounterRow.value).where(CounterRow.name == "results")).one()

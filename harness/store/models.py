@@ -1,0 +1,197 @@
+"""The tables.
+
+State lives in rows. A run is identified by (submission, input, conditions): the submission's row stands for its content digest,
+the input's row for a digest of pixels (for an attack of pixels, epsilon and targets), the conditions' row for the contract
+version and every limit that can change an outcome. That triple is the content key of DESIGN.md in normalised form: three small
+integers a row instead of a 32-byte hash, twice (table and index), which is what keeps a 899,100-run final under 400 MB.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+
+#: Raised whenever a table changes; kept in the file's ``user_version``.
+SCHEMA_VERSION = 1
+
+#: States of a run. Waiting is the absence of a row.
+RUNNING, DONE, OPEN = 1, 2, 3
+
+
+class Base(MappedAsDataclass, DeclarativeBase):
+    """Base of all tables in ``tournament.db``."""
+
+
+class SubmissionRow(Base):
+    """One version of one submission, by content digest."""
+
+    __tablename__ = "submission"
+    __table_args__ = (UniqueConstraint("name", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    name: Mapped[str]
+    version: Mapped[int]
+    type: Mapped[str]
+    team: Mapped[str]
+    baseline: Mapped[bool]
+    digest: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    container: Mapped[str]
+    container_gpu: Mapped[str]
+    entry_point: Mapped[str]
+    profile: Mapped[str]
+    serves: Mapped[bool]
+    source: Mapped[str]
+    submitted_at: Mapped[float]
+    state: Mapped[str] = mapped_column(default="active")
+
+
+class BatchRow(Base):
+    """One batch of one data set with its epsilon."""
+
+    __tablename__ = "batch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_digest: Mapped[str] = mapped_column(unique=True)
+    clean_digest: Mapped[str]
+    dataset_digest: Mapped[str]
+    position: Mapped[int]
+    size: Mapped[int]
+    epsilon: Mapped[int]
+
+
+class InputRow(Base):
+    """What a run reads: ``task`` (clean images for an attack), ``clean`` or ``adversarial`` or ``mixed`` (for a defense)."""
+
+    __tablename__ = "input"
+    __table_args__ = (UniqueConstraint("batch_id", "kind", "digest"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"))
+    kind: Mapped[str]
+    digest: Mapped[str]
+    produced: Mapped[bytes] = mapped_column(LargeBinary)
+    stored_bytes: Mapped[int] = mapped_column(default=0)
+    #: Of a mixed input: int32 per image, the id of the input that it is taken from, 0 for none.
+    parts: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
+
+
+class ConditionsRow(Base):
+    """Contract version and limits that can change an outcome, as canonical JSON."""
+
+    __tablename__ = "conditions"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    text: Mapped[str] = mapped_column(unique=True)
+
+
+class RunRow(Base):
+    """One submission on one input under one set of conditions: its last attempt."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        Index("run_key", "submission_id", "input_id", "conditions_id", unique=True),
+        # The few rows that resume and status ask for, without a scan.
+        Index("run_unfinished", "state", sqlite_where=text("state <> 2")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submission.id"))
+    input_id: Mapped[int] = mapped_column(ForeignKey("input.id"))
+    conditions_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
+    state: Mapped[int]
+    attempt: Mapped[int]
+    started_at: Mapped[float]
+    outcome: Mapped[str | None] = mapped_column(default=None)
+    output_id: Mapped[int | None] = mapped_column(ForeignKey("input.id"), default=None)
+    labels: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
+    usable: Mapped[int] = mapped_column(default=0)
+    wall_s: Mapped[float | None] = mapped_column(default=None)
+    start_s: Mapped[float | None] = mapped_column(default=None)
+    cpu_s: Mapped[float | None] = mapped_column(default=None)
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    slot: Mapped[str | None] = mapped_column(default=None)
+    #: Milliseconds as small integers: SQLite stores them in one to three bytes, a float in eight.
+    prepare_ms: Mapped[int | None] = mapped_column(default=None)
+    waited_ms: Mapped[int | None] = mapped_column(default=None)
+    collect_ms: Mapped[int | None] = mapped_column(default=None)
+    #: Runs that executed beside this one when it began, and the host's mean runnable threads per core meanwhile, in percent.
+    beside: Mapped[int | None] = mapped_column(default=None)
+    load_percent: Mapped[int | None] = mapped_column(default=None)
+
+
+class AttemptRow(Base):
+    """Evidence of an attempt that was anything but a plain ``ok``, or that has something to say."""
+
+    __tablename__ = "attempt"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    outcome: Mapped[str]
+    started_at: Mapped[float]
+    slot: Mapped[str]
+    exit_code: Mapped[int | None]
+    wall_s: Mapped[float]
+    evidence: Mapped[str]
+
+
+class SlotRow(Base):
+    """What a slot was when it was used: a GPU's name, driver and clock belong to every time measured on it."""
+
+    __tablename__ = "slot"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[float] = mapped_column(primary_key=True)
+    facts: Mapped[str]
+
+
+class RoundRow(Base):
+    """A tournament evaluated at one time."""
+
+    __tablename__ = "round"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    name: Mapped[str] = mapped_column(unique=True)
+    tournament: Mapped[str]
+    dataset_digest: Mapped[str]
+    rules: Mapped[str]
+    conditions_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
+    served_conditions_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
+    created_at: Mapped[float]
+
+
+class RoundSubmissionRow(Base):
+    """Which submission versions a round holds."""
+
+    __tablename__ = "round_submission"
+
+    round_id: Mapped[int] = mapped_column(ForeignKey("round.id"), primary_key=True)
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submission.id"), primary_key=True)
+
+
+class RoundBatchRow(Base):
+    """Which batches a round holds."""
+
+    __tablename__ = "round_batch"
+
+    round_id: Mapped[int] = mapped_column(ForeignKey("round.id"), primary_key=True)
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), primary_key=True)
+
+
+class SummaryRow(Base):
+    """A cached answer (such as per-image sums for scores), valid while ``version`` equals the database's."""
+
+    __tablename__ = "summary"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class CounterRow(Base):
+    """Named counters; ``results`` grows with each commit that changes a result."""
+
+    __tablename__ = "counter"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(Integer, default=0)

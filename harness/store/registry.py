@@ -1,0 +1,210 @@
+"""Submissions, batches, conditions and rounds: what a tournament is made of, as rows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from harness.dataset import Batch
+from harness.errors import SubmissionError, UnknownNameError
+from harness.store.models import (
+    BatchRow,
+    ConditionsRow,
+    InputRow,
+    RoundBatchRow,
+    RoundRow,
+    RoundSubmissionRow,
+    SubmissionRow,
+)
+from harness.submission import Submission
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What ``register`` did: ``new``, ``same`` (content known under this name), ``version`` (a new version of the name)."""
+
+    row: SubmissionRow
+    change: str
+
+
+def register(session: Session, submission: Submission, *, source: str) -> Registered:
+    """Put a submission into the tournament, pinned by its digest.
+
+    The same content is the same submission; new content under a known name is a new version and supersedes the old one.
+
+    Raises:
+        SubmissionError: The same content is registered under another name.
+    """
+    known = session.scalars(select(SubmissionRow).where(SubmissionRow.digest == submission.digest)).one_or_none()
+    if known is not None:
+        if known.name != submission.name and known.state == "active":
+            raise SubmissionError(f"{source} has the same content as the submission {known.name}.",
+                                  "Change its content, or withdraw the other one.")
+        change = "same" if known.state == "active" else "version"
+        if known.name == submission.name:
+            _supersede(session, known.name)
+            known.state = "active"
+            return Registered(known, change)
+    latest = session.scalar(select(func.max(SubmissionRow.version)).where(SubmissionRow.name == submission.name))
+    if known is not None:
+        known.name, known.version, known.state = submission.name, (latest or 0) + 1, "active"
+        return Registered(known, "new")
+    _supersede(session, submission.name)
+    row = SubmissionRow(
+        name=submission.name, version=(latest or 0) + 1, type=submission.type, team=submission.team or "",
+        baseline=submission.baseline, digest=submission.digest, kind=submission.kind, container=submission.container,
+        container_gpu=submission.container_gpu or "", entry_point=submission.entry_point or "", profile=submission.profile,
+        serves=submission.serves, source=source, submitted_at=time.time())
+    session.add(row)
+    session.flush()
+    return Registered(row, "version" if latest else "new")
+
+
+def _supersede(session: Session, name: str) -> None:
+    session.execute(update(SubmissionRow).where(SubmissionRow.name == name, SubmissionRow.state == "active")
+                    .values(state="superseded"))
+
+
+def withdraw(session: Session, name: str) -> None:
+    """Take a submission out of the tournament; its results stay, for rounds that hold it and for its return.
+
+    Raises:
+        UnknownNameError: No submission of that name takes part.
+    """
+    row = find(session, name)
+    if row.state != "active":
+        raise UnknownNameError(f"{name} does not take part any more.", "`harness submissions --all` lists every version.")
+    row.state = "withdrawn"
+
+
+def active(session: Session) -> list[SubmissionRow]:
+    """The submissions that take part, in order of submission."""
+    return list(session.scalars(select(SubmissionRow).where(SubmissionRow.state == "active").order_by(SubmissionRow.id)))
+
+
+def find(session: Session, name: str) -> SubmissionRow:
+    """The newest version of a submission by name.
+
+    Raises:
+        UnknownNameError: No submission has that name.
+    """
+    row = session.scalars(select(SubmissionRow).where(SubmissionRow.name == name)
+                          .order_by(SubmissionRow.version.desc()).limit(1)).one_or_none()
+    if row is None:
+        raise UnknownNameError(f"There is no submission {name!r}.", "`harness submissions` lists them.")
+    return row
+
+
+def pack_bits(produced: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> bytes:
+    """Flags, bool [n], as bytes, most significant bit first."""
+    return np.packbits(produced).tobytes()
+
+
+def unpack_bits(data: bytes, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """The inverse of ``pack_bits``."""
+    return np.unpackbits(np.frombuffer(data, np.uint8), count=count).astype(bool)
+
+
+def ensure_batches(session: Session, batches: Sequence[Batch], dataset_digest: str,
+                   pixel_digest: Callable[[Batch], str]) -> list[BatchRow]:
+    """The rows of these batches with their ``task`` and ``clean`` inputs, made where absent.
+
+    ``pixel_digest`` gives a batch's clean pixels the digest that an attack which changes nothing would get: then the two are
+    one input and share predictions.
+    """
+    rows = []
+    next_batch = (session.scalar(select(func.max(BatchRow.id))) or 0) + 1
+    next_input = (session.scalar(select(func.max(InputRow.id))) or 0) + 1
+    for batch in batches:
+        row = session.scalars(select(BatchRow).where(BatchRow.task_digest == batch.task_digest)).one_or_none()
+        if row is None:
+            size = len(batch.ids)
+            row = BatchRow(id=next_batch, task_digest=batch.task_digest, clean_digest=batch.clean_digest,
+                           dataset_digest=dataset_digest, position=batch.index, size=size, epsilon=batch.epsilon)
+            session.add(row)
+            session.flush()
+            everything = pack_bits(np.ones(size, bool))
+            for kind, digest in (("task", batch.task_digest), ("clean", pixel_digest(batch))):
+                session.add(InputRow(id=next_input, batch_id=row.id, kind=kind, digest=digest, produced=everything))
+                next_input += 1
+            next_batch += 1
+        rows.append(row)
+    session.flush()
+    return rows
+
+
+def ensure_conditions(session: Session, conditions: dict[str, object]) -> int:
+    """The id of these conditions."""
+    text = json.dumps(conditions, sort_keys=True)
+    row = session.scalars(select(ConditionsRow).where(ConditionsRow.text == text)).one_or_none()
+    if row is None:
+        row = ConditionsRow(text=text)
+        session.add(row)
+        session.flush()
+    return row.id
+
+
+def ensure_round(session: Session, name: str, tournament: str, dataset_digest: str, rules: str,
+                 conditions: tuple[int, int], batches: Iterable[BatchRow],
+                 submissions: Iterable[SubmissionRow], *, frozen: bool) -> RoundRow:
+    """The round of this name with its members.
+
+    A round that a person named keeps the members and rules it was made with (``frozen``); the default one follows the
+    tournament file.
+    """
+    row = session.scalars(select(RoundRow).where(RoundRow.name == name)).one_or_none()
+    if row is not None and frozen:
+        return row
+    if row is None:
+        row = RoundRow(name=name, tournament=tournament, dataset_digest=dataset_digest, rules=rules,
+                       conditions_id=conditions[0], served_conditions_id=conditions[1], created_at=time.time())
+        session.add(row)
+        session.flush()
+    row.dataset_digest, row.rules = dataset_digest, rules
+    row.conditions_id, row.served_conditions_id = conditions
+    _set_members(session, row.id, {b.id for b in batches}, {s.id for s in submissions})
+    return row
+
+
+def _set_members(session: Session, round_id: int, batches: set[int], submissions: set[int]) -> None:
+    for table, column, wanted in ((RoundBatchRow, "batch_id", batches), (RoundSubmissionRow, "submission_id", submissions)):
+        attribute = getattr(table, column)
+        present = set(session.scalars(select(attribute).where(table.round_id == round_id)))
+        for member in present - wanted:
+            session.delete(session.get_one(table, {"round_id": round_id, column: member}))
+        session.add_all(table(**{"round_id": round_id, column: member}) for member in sorted(wanted - present))
+    session.flush()
+
+
+def find_round(session: Session, name: str | None) -> RoundRow:
+    """A round by name, or the newest one.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    query = select(RoundRow).order_by(RoundRow.id.desc()).limit(1)
+    row = session.scalars(query if name is None else query.where(RoundRow.name == name)).one_or_none()
+    if row is None:
+        what = "Nothing has been run yet." if name is None else f"There is no round {name!r}."
+        raise UnknownNameError(what, "Run `harness run` first." if name is None else "`harness status` lists the rounds.")
+    return row
+
+
+def round_submissions(session: Session, round_id: int) -> list[SubmissionRow]:
+    """The submissions of a round, in order of submission."""
+    return list(session.scalars(
+        select(SubmissionRow).join(RoundSubmissionRow, RoundSubmissionRow.submission_id == SubmissionRow.id)
+        .where(RoundSubmissionRow.round_id == round_id).order_by(SubmissionRow.id)))
+
+
+def round_batches(session: Session, round_id: int) -> list[BatchRow]:
+    """The batches of a round, by position."""
+    return list(session.scalars(
+        select(BatchRow).join(RoundBatchRow, RoundBatchRow.batch_id == BatchRow.id)
+        .where(RoundBatchRow.round_id == round_id).order_by(BatchRow.position)))
