@@ -1,0 +1,1 @@
+"""What owns slots and executes jobs on them."""

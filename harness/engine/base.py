@@ -1,0 +1,77 @@
+"""What the scheduler needs of whatever owns slots: this machine's threads, a cluster, or a test's fake with a virtual clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.execute import Job, RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place where a run can execute: a share of the CPU, or a share of one GPU."""
+
+    name: str
+    gpu: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job ended on a slot.
+
+    Attributes:
+        waited_s: From hand-over to the program's start, with the input already laid out or not.
+        began_at: Wall clock at the program's start, seconds since the epoch; for people, never for measuring.
+        busy: Runs that executed on this engine when this one started, itself included.
+        load_per_core: Mean runnable threads per core of the host during the run.
+        overloaded: Whether the host was too busy, or stopped, for a time limit to be held against the program.
+    """
+
+    job: Job
+    slot: Slot
+    result: RunResult
+    waited_s: float = 0.0
+    began_at: float = 0.0
+    busy: int = 1
+    load_per_core: float = 0.0
+    overloaded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlotView:
+    """What a slot does now: for people to look at."""
+
+    slot: Slot
+    job: Job | None
+    since_s: float
+    resting: bool = False
+
+
+class Engine(Protocol):
+    """Owns slots. Called from the scheduler's thread only."""
+
+    def room(self) -> int:
+        """How many more jobs it takes now without one waiting long for a slot."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job; ``wait`` brings exactly one ``Finished`` for it, unless the engine is stopped first."""
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """Ended jobs, as soon as there is one; an empty list at the timeout."""
+
+    def open_programs(self) -> Mapping[str, int]:
+        """How many programs each submission (by digest) has open."""
+
+    def rest(self, slot: Slot, seconds: float) -> None:
+        """Give a slot no work for a while (after a host error), or for good with infinity."""
+
+    def usable_slots(self) -> int:
+        """Slots that are not out for good."""
+
+    def view(self) -> list[SlotView]:
+        """What every slot does."""
+
+    def stop(self) -> None:
+        """Cancel what runs and return when nothing does; results that come in meanwhile are dropped."""

@@ -1,0 +1,106 @@
+"""Which GPUs this host has, as slots need them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.engine.base import Slot
+from harness.errors import EngineError
+
+_QUERY = "index,uuid,name,driver_version,memory.total,memory.used,clocks.sm"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU, as ``nvidia-smi`` tells it. Memory in MiB, clock in MHz."""
+
+    index: str
+    uuid: str
+    name: str
+    driver: str
+    memory_total_mib: int
+    memory_used_mib: int
+    clock_mhz: int
+
+
+def detect() -> tuple[Gpu, ...]:
+    """The GPUs of this host; none where ``nvidia-smi`` is absent or fails."""
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    try:
+        answer = subprocess.run(["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"],
+                                capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return parse(answer.stdout)
+
+
+def parse(text: str) -> tuple[Gpu, ...]:
+    """Read the CSV that ``detect`` asks for; fields that the driver does not know count as 0."""
+    found = []
+    for line in text.strip().splitlines():
+        parts = [part.strip() for part in line.split(",")]
+        if len(parts) == len(_QUERY.split(",")):
+            numbers = [int(part) if part.isdigit() else 0 for part in parts[4:]]
+            found.append(Gpu(parts[0], parts[1], parts[2], parts[3], *numbers))
+    return tuple(found)
+
+
+class Settling:
+    """Waits until a killed program's memory is back: the driver frees it a moment after the process is gone.
+
+    A run that starts earlier finds a GPU that is fuller than its author was promised, and fails for it.
+
+    Args:
+        before: The GPUs as they were before the first run.
+        look: How to look again.
+        patience_s: How long to wait; what is still held then is reported and the next run starts anyway.
+    """
+
+    #: Memory above the first reading that counts as left behind, MiB: contexts of the driver come and go below that.
+    SLACK_MIB = 64
+
+    def __init__(self, before: Sequence[Gpu], look: Callable[[], Sequence[Gpu]] = detect, patience_s: float = 30.0) -> None:
+        self._before = {gpu.uuid: gpu.memory_used_mib for gpu in before}
+        self._look = look
+        self._patience_s = patience_s
+
+    def wait(self, uuid: str, pause: Callable[[float], object] = time.sleep) -> str:
+        """Wait for one GPU; a sentence when memory was held or still is, else empty."""
+        began = time.monotonic()
+        waited = False
+        while (left := self._left(uuid)) > self.SLACK_MIB:
+            if time.monotonic() - began > self._patience_s:
+                return f"{left} MiB of GPU memory stayed in use after the run was killed."
+            waited = True
+            pause(0.2)
+        return f"GPU memory was free again {time.monotonic() - began:.1f} s after the run was killed." if waited else ""
+
+    def _left(self, uuid: str) -> int:
+        used = {gpu.uuid: gpu.memory_used_mib for gpu in self._look()}
+        return used.get(uuid, 0) - self._before.get(uuid, 0)
+
+
+def make_slots(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | Sequence[str], *, cpu_slots: int,
+               per_gpu: int) -> tuple[Slot, ...]:
+    """The slots of this machine: one or several per GPU where GPUs are used, else shares of the CPU.
+
+    Raises:
+        EngineError: A GPU that the person named is not there.
+    """
+    if wanted == "none" or (wanted == "auto" and not gpus):
+        return tuple(Slot(f"cpu{number}") for number in range(cpu_slots))
+    known = {name: gpu for gpu in gpus for name in (gpu.index, gpu.uuid)}
+    chosen = list(gpus) if wanted == "auto" else []
+    for name in () if wanted == "auto" else wanted:
+        if name not in known:
+            there = ", ".join(gpu.index for gpu in gpus) or "none"
+            raise EngineError(f"There is no GPU {name} on this host (found: {there}).", "Correct workers.gpus or --gpus.")
+        chosen.append(known[name])
+    return tuple(Slot(f"gpu{gpu.index}" + (f".{share}" if per_gpu > 1 else ""), gpu.uuid)
+                 for gpu in chosen for share in range(per_gpu))

@@ -1,0 +1,319 @@
+"""Hands ready runs to free slots and records their results; the only writer of runs.
+
+It owns no truth: the board says what is ready, the rows say what is done, and both are brought to the same state by the same
+events. A result is accepted once, from the attempt that is on the books. Host errors are tried again elsewhere and the slot
+rests, longer each time; everything else counts as it came.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.choice import Choice
+from harness.contestants import Books, Contestant, Field, Shelved
+from harness.engine.base import Engine, Finished, Slot
+from harness.errors import EngineError
+from harness.execute import Job, RunResult
+from harness.mixing import mixed_inputs
+from harness.plan import NO_INPUT, Board, Kind, PlannedInput, Task
+from harness.sandbox.outcomes import POLICY, Outcome
+from harness.store.models import DONE, OPEN
+from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
+from harness.store.registry import pack_bits
+
+#: Attempts of one run before the harness gives up on it until the next `harness run`.
+MAX_ATTEMPTS = 3
+#: Host errors in a row after which a slot gets no more work.
+QUARANTINE_AFTER = 5
+#: First rest of a slot after a host error, seconds; doubled with each further one in a row.
+FIRST_REST_S = 1.0
+
+
+class Sink(Protocol):
+    """Where records go (the store's recorder)."""
+
+    def put(self, *items: Item) -> None:
+        """Take items to be made durable in order."""
+
+
+@dataclass
+class Progress:
+    """What happened so far in this call of the scheduler."""
+
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    given_up: int = 0
+    corrupt_inputs: int = 0
+    repeated_alone: int = 0
+    host_errors: Counter[str] = field(default_factory=Counter)
+
+
+class Scheduler:
+    """Runs a board to its end.
+
+    Args:
+        field_: Who takes part.
+        board: The runs, with the store's results already on it.
+        books: What the store has of runs without a result.
+        engine: Where jobs execute.
+        sink: Where records go.
+        clock: Wall clock, for records only.
+        on_finished: Called after each accepted result.
+        progress: Counted on, where several boards make one call of `harness run`.
+    """
+
+    def __init__(self, field_: Field, board: Board, books: Books, engine: Engine, sink: Sink,
+                 clock: Callable[[], float] = time.time,
+                 on_finished: Callable[[Finished], None] | None = None, progress: Progress | None = None) -> None:
+        self.field = field_
+        self.board = board
+        self.progress = progress or Progress()
+        self._engine = engine
+        self._sink = sink
+        self._clock = clock
+        self._on_finished = on_finished
+        self._next_run_id = books.next_run_id
+        self._next_input_id = books.next_input_id
+        self._unfinished = dict(books.unfinished)
+        self._attacks_done = dict(books.attacks)
+        self._shelved = dict(books.shelved)
+        self._alone: set[Task] = set()
+        self._choice = Choice(field_, board)
+        self._in_flight: dict[int, tuple[Task, int]] = {}
+        self._tries: Counter[int] = Counter()
+        self._bad_in_a_row: Counter[Slot] = Counter()
+
+    def step(self, timeout_s: float = 0.25) -> bool:
+        """Fill free slots, then wait for results; False when nothing is left to do.
+
+        Raises:
+            EngineError: Every slot is out of service.
+            StoreError: Results can no longer be recorded.
+        """
+        if self._choice.serving:
+            self._choice.opened(self._engine.open_programs())
+        while self._engine.room() > 0:
+            task = self._choice.next()
+            if task is None:
+                break
+            self._start(task)
+        if not self._in_flight:
+            return False
+        for finished in self._engine.wait(timeout_s):
+            self._accept(finished)
+        if self._engine.usable_slots() == 0:
+            reason = self.progress.host_errors.most_common(1)[0][0]
+            raise EngineError(f"Every slot has failed repeatedly on the host's side; the tournament stands still: {reason}",
+                              "Run `harness doctor`, then `harness run` again; nothing recorded is lost.")
+        return True
+
+    def run(self) -> Progress:
+        """Step until nothing is left."""
+        while self.step():
+            pass
+        return self.progress
+
+    def cancel(self) -> None:
+        """Stop what runs and put on record that it was stopped; ``harness run`` takes it up again."""
+        self._engine.stop()
+        for run_id, (_, attempt) in self._in_flight.items():
+            self._sink.put(RunFinish(run_id, attempt, OPEN, Outcome.CANCELLED.value, None, None, 0, 0.0, 0.0, None, None))
+        self._in_flight.clear()
+
+    def remaining_s(self) -> float | None:
+        """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known."""
+        return self._choice.remaining_s()
+
+    @property
+    def in_flight(self) -> int:
+        """Runs handed to the engine and not back yet."""
+        return len(self._in_flight)
+
+    def _start(self, task: Task) -> None:
+        contestant, input_id, digest, batch_position, produced = self._describe(task)
+        known = self._unfinished.pop((contestant.stored_id, input_id), None)
+        run_id, attempt = (known[0], known[1] + 1) if known else (self._next_run_id, 1)
+        if known is None:
+            self._next_run_id += 1
+        self._in_flight[run_id] = (task, attempt)
+        self._choice.started(task)
+        self._sink.put(RunStart(run_id, contestant.stored_id, input_id, contestant.conditions_id, attempt, self._clock(),
+                                new=known is None))
+        self.progress.started += 1
+        self._engine.submit(Job(
+            run_id=run_id, attempt=attempt, name=contestant.name, role=contestant.role, program=contestant.program,
+            batch=self.field.batches[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
+            clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=contestant.served,
+            alone=task in self._alone, parts=self._parts(task), labels=dict(self.field.labels)))
+
+    def _parts(self, task: Task) -> tuple[tuple[str, bool, NDArray[np.intp]], ...]:
+        parts = self.board.inputs[task.item].parts if task.kind is Kind.DEFENSE else None
+        if parts is None:
+            return ()
+        return tuple((self.board.inputs[source].digest, source < self.board.batches, np.flatnonzero(parts == source))
+                     for source in np.unique(parts[parts >= 0]).tolist())
+
+    def _describe(self, task: Task) -> tuple[Contestant, int, str, int, NDArray[np.bool_]]:
+        if task.kind is Kind.ATTACK:
+            batch = self.field.batches[task.item]
+            contestant, task_input = self.field.attacks[task.entry], self.field.task_input_ids[task.item]
+            return contestant, task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
+        planned = self.board.inputs[task.item]
+        return self.field.defenses[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
+
+    def _accept(self, finished: Finished) -> None:
+        job, result = finished.job, finished.result
+        booked = self._in_flight.get(job.run_id)
+        if booked is None or booked[1] != job.attempt:
+            return  # a late result of an attempt that was given up
+        task = self._in_flight.pop(job.run_id)[0]
+        self._choice.ended(task)
+        final = POLICY[result.outcome].final
+        if result.outcome is Outcome.TIME_LIMIT and finished.overloaded and task not in self._alone:
+            # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.
+            final = False
+            self._alone.add(task)
+            self.progress.repeated_alone += 1
+        made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
+        self._record(finished, DONE if final else OPEN, made, new_input)
+        if final:
+            self._bad_in_a_row[finished.slot] = 0
+            self.board.finish(task, made)
+            if task.kind is Kind.ATTACK:
+                self._attacks_done[self._key(task)] = (job.run_id, job.attempt)
+                self._mix(task.item)
+            self.progress.finished += 1
+            self._choice.learn(task, result.report.wall_s)
+        else:
+            self._retry(task, finished)
+        self.progress.outcomes[result.outcome.value] += 1
+        self.progress.failed += result.outcome is not Outcome.OK
+        if self._on_finished is not None:
+            self._on_finished(finished)
+
+    def _put_made(self, task: Task, result: RunResult) -> tuple[int, NewInput | None]:
+        """Put what an attack made on the board; the record for it where the store has not got it yet."""
+        if task.kind is Kind.DEFENSE or result.made is None:
+            return NO_INPUT, None
+        found = self.board.find_input(task.item, result.made.digest)
+        if found is not None:
+            if self.board.direct:
+                self.board.revive_input(found)
+            return found, None
+        shelved = self._shelved.pop((task.item, result.made.digest), None)
+        if shelved is not None:
+            return self._unshelve(PlannedInput(task.item, result.made.digest, shelved.stored_id, result.made.produced),
+                                  shelved), None
+        record = NewInput(self._next_input_id, self.field.batch_ids[task.item], "adversarial", result.made.digest,
+                          pack_bits(result.made.produced), result.made.stored_bytes)
+        self._next_input_id += 1
+        return self.board.add_input(PlannedInput(task.item, record.digest, record.id, result.made.produced)), record
+
+    def _unshelve(self, planned: PlannedInput, shelved: Shelved, *, direct: bool | None = None) -> int:
+        index = self.board.add_input(planned, direct=direct)
+        self.board.mark_done(index, shelved.done)
+        return index
+
+    def _mix(self, batch: int) -> None:
+        """With mixed batches: once every attack has made its part of a batch, deal it out to the defenses."""
+        sources = self.board.sources(batch) if self.field.mixed else None
+        if sources is None:
+            return
+        inputs = self.board.inputs
+        for planned, stored in mixed_inputs(inputs, sources, batch):
+            found = self.board.find_input(batch, planned.digest)
+            if found is not None:
+                self.board.revive_input(found)
+                continue
+            shelved = self._shelved.pop((batch, planned.digest), None)
+            if shelved is not None:
+                self._unshelve(replace(planned, stored_id=shelved.stored_id), shelved, direct=True)
+                continue
+            record = NewInput(self._next_input_id, self.field.batch_ids[batch], "mixed", planned.digest,
+                              pack_bits(planned.produced), 0, stored.tobytes())
+            self._next_input_id += 1
+            self._sink.put(record)
+            self.board.add_input(replace(planned, stored_id=record.id), direct=True)
+
+    def _record(self, finished: Finished, state: int, made: int, new_input: NewInput | None) -> None:
+        job, result, report = finished.job, finished.result, finished.result.report
+        items: list[Item] = [new_input] if new_input is not None else []
+        items.append(RunFinish(
+            job.run_id, job.attempt, state, result.outcome.value,
+            self.board.inputs[made].stored_id if made != NO_INPUT else None,
+            result.labels.tobytes() if result.labels is not None else None, result.usable, report.wall_s, report.start_s,
+            report.cpu_s, report.peak_memory_bytes, finished.slot.name, round(1000 * result.prepare_s),
+            round(1000 * finished.waited_s), round(1000 * result.collect_s), finished.busy - 1,
+            round(100 * finished.load_per_core)))
+        evidence = _evidence(finished)
+        if evidence is not None:
+            items.append(Evidence(job.run_id, job.attempt, result.outcome.value, finished.began_at, finished.slot.name,
+                                  report.exit_code, report.wall_s, evidence))
+        if report.stdout or report.stderr:
+            items.append(Log(job.run_id, job.attempt, report.stdout, report.stderr))
+        self._sink.put(*items)
+
+    def _retry(self, task: Task, finished: Finished) -> None:
+        job = finished.job
+        self._unfinished[self._key(task)] = (job.run_id, job.attempt)
+        if finished.result.outcome is Outcome.HOST_ERROR:
+            self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
+            if finished.result.corrupt_input is not None:
+                self._remake(task, finished.result.corrupt_input)
+                return
+            self._choice.suspect(task)
+            self._tries[job.run_id] += 1
+            self._bad_in_a_row[finished.slot] += 1
+            bad = self._bad_in_a_row[finished.slot]
+            self._engine.rest(finished.slot, math.inf if bad >= QUARANTINE_AFTER else FIRST_REST_S * 2 ** (bad - 1))
+        if self._tries[job.run_id] >= MAX_ATTEMPTS:
+            self.progress.given_up += 1
+            self.board.fail(task)
+        else:
+            self.board.release(task)
+
+    def _remake(self, task: Task, digest: str) -> None:
+        """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""
+        self.progress.corrupt_inputs += 1
+        damaged = self.board.find_input(self.board.inputs[task.item].batch, digest)
+        self.board.release(task)
+        self.board.set_aside(task.item)
+        for again in self.board.lose_input(damaged) if damaged is not None else ():
+            self._unfinished[self._key(again)] = self._attacks_done.pop(self._key(again))
+
+    def _key(self, task: Task) -> tuple[int, int]:
+        contestant, input_id, *_ = self._describe(task)
+        return contestant.stored_id, input_id
+
+
+def _evidence(finished: Finished) -> str | None:
+    """What is worth keeping of an attempt beside its row, as JSON; None for a plain good run."""
+    result, report = finished.result, finished.result.report
+    facts: dict[str, object] = {}
+    if report.detail:
+        facts["detail"] = report.detail
+    if result.refused:
+        facts["refused"] = result.refused
+    if result.notes:
+        facts["notes"] = list(result.notes)
+    if result.linf is not None and result.linf > finished.job.batch.epsilon:
+        facts["linf"] = result.linf
+    if not facts and result.outcome is Outcome.OK:
+        return None
+    facts["usable"], facts["expected"] = result.usable, result.expected
+    facts["waited_s"], facts["runs_beside"] = round(finished.waited_s, 3), finished.busy - 1
+    facts["load_per_core"] = round(finished.load_per_core, 2)
+    if finished.overloaded:
+        facts["host_overloaded"] = True
+    return json.dumps(facts)
