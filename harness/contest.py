@@ -1,0 +1,240 @@
+"""A round run to its end on this machine: sandbox, engine, recorder and scheduler together, and cleaned up after."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from harness import faults, gpus
+from harness.audit import plan_audit
+from harness.dataset import Dataset
+from harness.engine.base import Engine, Finished, Slot
+from harness.engine.local import LocalEngine
+from harness.execute import Executor
+from harness.plan import DONE
+from harness.sandbox.base import Sandbox
+from harness.sandbox.output_area import unmount_leftovers
+from harness.scheduler import Progress, Scheduler
+from harness.sessions import SessionPool
+from harness.store.lock import writer_lock
+from harness.store.logs import LogStore
+from harness.store.recorder import Recorder, SlotFacts
+from harness.tournament import Round, Tournament
+from harness.trace import Tracer
+
+#: Share of the free memory that programs kept open may hold (`session_memory: auto`); the rest is for runs and the host.
+SESSION_MEMORY_SHARE = 0.7
+#: Nobody copies a submission's code for longer than this, seconds.
+_SUBMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line adds to the tournament file."""
+
+    round_name: str | None = None
+    only: Collection[str] = ()
+    fresh: Collection[str] = ()
+    slots: int | None = None
+    gpus: Literal["auto", "none"] | tuple[str, ...] | None = None
+    trace: Path | None = None
+    fresh_batch: int | None = None
+    fresh_against: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a call of ``run_round`` ended."""
+
+    round_name: str
+    progress: Progress
+    stopped: bool
+    waiting: int
+    removed: tuple[str, ...]
+
+
+class Watcher:
+    """What the caller is told while a round runs; the default says nothing."""
+
+    def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
+        """The round is about to start."""
+
+    def finished(self, finished: Finished) -> None:
+        """A run ended."""
+
+    def tick(self) -> None:
+        """Called several times a second."""
+
+
+def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options,
+              watcher: Watcher, stop: Callable[[], bool]) -> Summary:
+    """Run what a round still needs.
+
+    Args:
+        tournament: Open, with its submissions registered.
+        dataset: Its data set.
+        sandbox: Where programs run.
+        options: What the command line adds.
+        watcher: Is told what happens.
+        stop: Whether to stop now (asked several times a second).
+
+    Raises:
+        StoreError: Another harness runs this tournament, or results cannot be recorded.
+        EngineError: Every slot is out of service.
+    """
+    config = tournament.config
+    with ExitStack() as stack:
+        stack.enter_context(writer_lock(config.state))
+        work = config.state / "work"
+        # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
+        slots = choose_slots(tournament, options)
+        removed = _sweep(sandbox, work, config.name, config.state)
+        faults.reach("swept")
+        if options.fresh:
+            tournament.drop_results(options.fresh, batch=options.fresh_batch, against=options.fresh_against)
+        round_ = tournament.open_round(dataset, sandbox=sandbox.name, name=options.round_name, only=options.only,
+                                       gpu=any(slot.gpu for slot in slots))
+        machine = _Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
+        stack.callback(machine.close)
+        progress = Progress()
+        stopped = machine.run(round_, watcher, stop, progress, removed)
+        for repeat in (1, 2):
+            audit = None if stopped or options.only else machine.audit(round_, repeat)
+            if audit is not None:
+                stopped = machine.run(audit, watcher, stop, progress, [])
+        faults.reach("ending")
+        if options.trace is not None:
+            machine.tracer.write(options.trace)
+        return Summary(round_.name, progress, stopped=stopped, waiting=round_.board.total - round_.board.counts()[DONE],
+                       removed=tuple(removed))
+
+
+class _Machine:
+    """Executor, recorder and engine, made when the first run needs them: a tournament with nothing new pays for none."""
+
+    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: tuple[Slot, ...], *,
+                 tracing: bool) -> None:
+        self.tracer = Tracer()
+        self._tournament = tournament
+        self._dataset = dataset
+        self._sandbox = sandbox
+        self._slots = slots
+        self._tracing = tracing
+        self._stack = ExitStack()
+        self._parts: tuple[LocalEngine, Recorder] | None = None
+
+    def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
+        """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
+        if round_.board.complete:
+            return False
+        engine, recorder = self._start()
+        scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder, on_finished=watcher.finished,
+                              progress=progress)
+        watcher.prepared(scheduler, engine, round_, removed)
+        try:
+            while not stop():
+                if not scheduler.step():
+                    return False
+                watcher.tick()
+        except BaseException:
+            scheduler.cancel()
+            raise
+        scheduler.cancel()
+        return True
+
+    def audit(self, round_: Round, repeat: int) -> Round | None:
+        """The runs that an audit of served runs needs next."""
+        config = self._tournament.config
+        if config.sandbox.isolation != "submission" or not config.rules.audit:
+            return None
+        if self._parts is not None:
+            self._parts[1].flush()
+        return plan_audit(self._tournament, round_, repeat)
+
+    def _start(self) -> tuple[LocalEngine, Recorder]:
+        if self._parts is None:
+            config = self._tournament.config
+            sessions = _sessions(self._tournament, self._sandbox, config.state / "work")
+            executor = Executor(self._dataset, self._sandbox, self._tournament.artifacts, config.state / "work", sessions)
+            self._stack.callback(executor.close)
+            logs = LogStore(config.state / "logs")
+            self._stack.callback(logs.close)
+            recorder = Recorder(self._tournament.db, logs, config.database)
+            self._stack.callback(recorder.close)
+            found = gpus.detect() if any(slot.gpu for slot in self._slots) else ()
+            recorder.put(*_facts_of(self._slots, found))
+            # With several slots on one GPU nobody can say whose memory it is that stays.
+            shared = config.workers.slots_per_gpu > 1
+            engine = LocalEngine(executor, self._slots, open_programs=sessions.open_programs if sessions else dict,
+                                 tracer=self.tracer if self._tracing else None,
+                                 settle=gpus.Settling(found).wait if found and not shared else None)
+            self._stack.callback(engine.stop)
+            self._parts = engine, recorder
+        return self._parts
+
+    def close(self) -> None:
+        """Stop the engine, record what is left, remove the work files."""
+        self._stack.close()
+
+
+def _sweep(sandbox: Sandbox, work: Path, name: str, state: Path) -> list[str]:
+    """Remove what an earlier, killed harness of this tournament left; safe because we hold the lock."""
+    removed = sandbox.cleanup(f"{name}@{state}")
+    if work.exists():
+        removed += unmount_leftovers(work)
+        shutil.rmtree(work, ignore_errors=True)
+    removed += _half_written(state)
+    work.mkdir(parents=True, exist_ok=True)
+    # Programs of other users must not look around in here; the sandbox opens what a program may see.
+    work.chmod(0o711)
+    return removed
+
+
+def _half_written(state: Path) -> list[str]:
+    """Remove files and directories that a killed harness was writing and had not named yet."""
+    # Only we write artifacts, and we hold the lock; a `harness submit` may be copying code beside us right now.
+    old = time.time() - _SUBMIT_S
+    workshops = [path for path in (state / "submissions").glob(".*-*") if path.stat().st_mtime < old]
+    files = list((state / "artifacts").glob("*/.*.tmp"))
+    for path in files:
+        path.unlink(missing_ok=True)
+    for path in workshops:
+        shutil.rmtree(path, ignore_errors=True)
+    return [f"half-written {path}" for path in (*files, *workshops)]
+
+
+def _sessions(tournament: Tournament, sandbox: Sandbox, work: Path) -> SessionPool | None:
+    if tournament.config.sandbox.isolation != "submission":
+        return None
+    budget = tournament.config.workers.session_memory
+    if budget == "auto":
+        budget = int(psutil.virtual_memory().available * SESSION_MEMORY_SHARE)
+    return SessionPool(sandbox, work, budget)
+
+
+def choose_slots(tournament: Tournament, options: Options) -> tuple[Slot, ...]:
+    """The slots that the tournament file and the command line ask for."""
+    workers = tournament.config.workers
+    asked = options.slots or workers.slots
+    count = asked if isinstance(asked, int) else max(1, int((os.cpu_count() or 1) / tournament.config.sandbox.cpus))
+    wanted = options.gpus if options.gpus is not None else workers.gpus
+    found = gpus.detect() if wanted != "none" else ()
+    return gpus.make_slots(found, wanted, cpu_slots=count, per_gpu=workers.slots_per_gpu)
+
+
+def _facts_of(slots: tuple[Slot, ...], found: Sequence[gpus.Gpu]) -> list[SlotFacts]:
+    """What times measured on these slots belong to."""
+    host = {"machine": platform.machine(), "cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total}
+    known = {gpu.uuid: gpu for gpu in found}
+    return [SlotFacts(slot.name, time.time(), json.dumps(
+        host | ({"gpu": asdict(known[slot.gpu])} if slot.gpu in known else {}))) for slot in slots]

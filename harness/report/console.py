@@ -1,0 +1,39 @@
+"""One console for all tables, and colours that can be read on a dark and on a light background.
+
+Only the basic colours that keep their contrast on both (no yellow, no white, no bright ones), dim and bold. Meaning is
+never in the colour alone. ``NO_COLOR``, a pipe and a dumb terminal get text only (rich looks after that).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.theme import Theme
+
+THEME = Theme(
+    {
+        "head": "bold",
+        "baseline": "dim",
+        "quiet": "dim",
+        "best": "bold green",
+        "good": "green",
+        "bad": "red",
+        "busy": "blue",
+        "name": "bold",
+        "command": "cyan",
+    },
+    inherit=False,
+)
+
+
+def make_console(file: TextIO | None = None, width: int | None = None) -> Console:
+    """A console for data (standard output) or talk (standard error)."""
+    return Console(file=file or sys.stdout, width=width, theme=THEME, highlight=False, markup=False, emoji=False)
+
+
+def table_box(console: Console) -> box.Box | None:
+    """A rule under the head on a terminal; nothing but text in a pipe."""
+    return box.SIMPLE_HEAD if console.is_terminal else None

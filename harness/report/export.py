@@ -1,0 +1,129 @@
+"""``harness export``: the 2017 files, and everything as CSV and Parquet.
+
+The server of 2017 wrote three matrices (rows defenses, columns attacks, the non-targeted ones first), the participants'
+toolkit three others (rows attacks, columns defenses) and three rankings of raw scores. All are written in those shapes, so
+that programs made for them go on working; the rankings hold the raw scores of the ``toolkit`` view.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_matrix
+from harness.report.files import Columns, csv_file, parquet_here, write_csv, write_parquet
+from harness.report.words import counts
+from harness.report.writers import leaderboard_sheet, matrix_sheet
+from harness.scoring import CORRECT, LABELLED, TARGET, Results, Track, View
+
+#: Verdicts above this are written as Parquet only: as text they would be gigabytes.
+MOST_VERDICTS_AS_CSV = 20_000_000
+
+_RANKINGS: dict[Track, tuple[str, str]] = {
+    "attack": ("attack_ranking.csv", "AttackName"),
+    "targeted_attack": ("targeted_attack_ranking.csv", "AttackName"),
+    "defense": ("defense_ranking.csv", "DefenseName"),
+}
+
+
+def export_2017(results: Results, directory: Path) -> list[Path]:
+    """Write the files of 2017's server and toolkit; returns their paths."""
+    matrix = build_matrix(results)
+    kinds = np.array([entry.type == "targeted_attack" for entry in matrix.attacks], np.bool_)
+    plain, targeted = np.flatnonzero(~kinds), np.flatnonzero(kinds)
+    both = np.concatenate([plain, targeted])
+    cells = matrix.cells
+    server = {"accuracy_matrix.csv": cells.correct, "error_matrix.csv": cells.wrong,
+              "hit_target_class_matrix.csv": cells.target_hit}
+    toolkit = {"accuracy_on_attacks.csv": (cells.correct, plain), "accuracy_on_targeted_attacks.csv": (cells.correct, targeted),
+               "hit_target_class.csv": (cells.target_hit, targeted)}
+    attacks, defenses = [entry.name for entry in matrix.attacks], [entry.name for entry in matrix.defenses]
+    for name, array in server.items():
+        _write_matrix(directory / name, array[both].T, defenses, [attacks[at] for at in both])
+    for name, (array, rows) in toolkit.items():
+        _write_matrix(directory / name, array[rows], [attacks[at] for at in rows], defenses)
+    board = build_leaderboard(results, View.TOOLKIT, resamples=0)
+    for track, (name, title) in _RANKINGS.items():
+        ranked = sorted(board.tracks[track], key=lambda row: -row.raw)
+        write_csv(directory / name, (title, "Score"), [(row.name, row.raw) for row in ranked])
+    return [directory / name for name in (*server, *toolkit, *(name for name, _ in _RANKINGS.values()))]
+
+
+def _write_matrix(path: Path, array: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> None:
+    write_csv(path, ("", *columns), [(name, *line) for name, line in zip(rows, array.tolist(), strict=True)])
+
+
+def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]]:
+    """Write entries, images, leaderboards of all views, pairs and verdicts.
+
+    Returns:
+        The files, and sentences about what was left out.
+    """
+    boards = [build_leaderboard(results, view) for view in View]
+    parquet, notes, paths = parquet_here(), [], []
+    for name, columns in _tables(results, boards, build_matrix(results)).items():
+        paths.append(directory / f"{name}.csv")
+        write_csv(paths[-1], tuple(columns), zip(*columns.values(), strict=True))
+        if parquet:
+            paths.append(directory / f"{name}.parquet")
+            write_parquet(paths[-1], [columns])
+    if results.codes.size <= MOST_VERDICTS_AS_CSV:
+        paths.append(directory / "verdicts.csv")
+        _write_verdicts_csv(paths[-1], results)
+    else:
+        notes.append(f"verdicts.csv is left out: it would have {results.codes.size:,} rows.")
+    if parquet and results.codes.size:
+        paths.append(directory / "verdicts.parquet")
+        write_parquet(paths[-1], verdicts(results))
+    if not parquet:
+        notes.append("No Parquet files: pyarrow is not installed (pip install 'harness[export]').")
+    return paths, notes
+
+
+def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> dict[str, Columns]:
+    fields = ("name", "team", "type", "baseline", "order", "digest", "median_time_s", "outcomes")
+    entries = [{**asdict(entry), "outcomes": counts(entry.outcomes)} for entry in (*results.attacks, *results.defenses)]
+    rows = [(str(board.scoring), *row) for board in boards for row in leaderboard_sheet(board).rows]
+    titles = ("scoring", *leaderboard_sheet(boards[0]).columns)
+    pairs = matrix_sheet(matrix)
+    return {
+        "entries": {field: [entry[field] for entry in entries] for field in fields},
+        "images": {"image": _image_names(results), "true_label": results.truth.tolist(),
+                   "target_class": results.target.tolist(), "batch": results.batch.tolist()},
+        "leaderboard": {title: [counts(row[at]) if title == "outcomes" else row[at] for row in rows]
+                        for at, title in enumerate(titles)},
+        "pairs": {title: [row[at] for row in pairs.rows] for at, title in enumerate(pairs.columns)},
+    }
+
+
+def _image_names(results: Results) -> list[str]:
+    return list(results.image_ids) or [str(place) for place in range(results.images)]
+
+
+def verdicts(results: Results) -> Iterator[dict[str, NDArray[np.generic] | list[str]]]:
+    """One group of columns per attack: a row per defense and image whose run has ended and whose image was produced."""
+    names = np.array(_image_names(results))
+    defenses = np.array([entry.name for entry in results.defenses])
+    for at, attack in enumerate(results.attacks):
+        known = results.run_done[at][:, results.batch] & results.produced[at]
+        defense, image = np.nonzero(known)
+        code = results.codes[at][defense, image]
+        yield {
+            "attack": [attack.name] * len(code), "defense": defenses[defense] if len(defenses) else [],
+            "image": names[image] if len(names) else [], "labelled": (code & LABELLED).astype(np.bool_),
+            "correct": (code & CORRECT).astype(np.bool_), "target_hit": (code & TARGET).astype(np.bool_),
+        }
+
+
+def _write_verdicts_csv(path: Path, results: Results) -> None:
+    with csv_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("attack", "defense", "image", "labelled", "correct", "target_hit"))
+        for group in verdicts(results):
+            flags = [np.asarray(group[name]).astype(np.uint8) for name in ("labelled", "correct", "target_hit")]
+            writer.writerows(zip(group["attack"], group["defense"], group["image"], *flags, strict=True))

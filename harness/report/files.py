@@ -1,0 +1,79 @@
+"""Files of an export: complete or not there at all, as CSV and, where pyarrow is installed, as Parquet."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import StoreError
+
+Columns = Mapping[str, Sequence[object] | NDArray[np.generic]]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends well.
+
+    Raises:
+        StoreError: The directory cannot be written or is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(descriptor)
+        # mkstemp makes the file for its owner alone; an export is to be read by others.
+        Path(temporary).chmod(0o644)
+        try:
+            yield Path(temporary)
+            Path(temporary).replace(path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}.",
+                         "Choose another directory, or free some space.") from None
+
+
+@contextmanager
+def csv_file(path: Path) -> Iterator[TextIO]:
+    """An open text file for CSV that becomes ``path`` when the block ends well."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def write_csv(path: Path, header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
+    """Write one CSV file; None is an empty field."""
+    with csv_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def parquet_here() -> bool:
+    """Whether pyarrow is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def write_parquet(path: Path, groups: Iterable[Columns]) -> None:
+    """Write column groups one after another as row groups, so that only one is in memory at a time."""
+    import pyarrow as pa  # noqa: PLC0415 - an optional library, and slow to import
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with whole_file(path) as temporary:
+        writer = None
+        try:
+            for group in groups:
+                table = pa.table(dict(group))
+                writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
+                writer.write_table(table.cast(writer.schema))
+        finally:
+            if writer is not None:
+                writer.close()

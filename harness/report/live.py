@@ -1,0 +1,172 @@
+"""The screen of ``harness run``: how far, how long still, what each slot does; plain lines where there is no terminal.
+
+It is fed values (``Snapshot``) and knows no scheduler. On a terminal the picture is redrawn in place on standard error, so that
+standard output stays free for data; elsewhere a line is written every few seconds and at each tenth, so that a log of a long
+contest stays short.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from harness.report.console import make_console
+from harness.report.words import counts, duration, plural, shorten
+
+#: Seconds between two plain lines where nothing else calls for one.
+PLAIN_EVERY_S = 5.0
+#: Pictures a second on a terminal: enough for a clock that counts seconds, little enough for a slow connection.
+REFRESH_PER_S = 4.0
+_MILESTONES = 10
+#: The bar's widest, so that it stays readable on a very wide terminal.
+_BAR_WIDEST = 60
+
+
+@dataclass(frozen=True)
+class SlotView:
+    """What one slot does.
+
+    Attributes:
+        what: The run ("pgd on batch 3"), empty where the slot is idle.
+        since_s: Seconds since it began.
+        limit_s: Its time limit, None where it has none.
+        resting: Whether the slot rests after a host error.
+    """
+
+    name: str
+    what: str
+    since_s: float = 0.0
+    limit_s: float | None = None
+    resting: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A tournament at one moment; ``eta_s`` is None while nothing is known."""
+
+    done: int
+    total: int
+    failed: int
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    slots: tuple[SlotView, ...] = ()
+    eta_s: float | None = None
+
+
+class LiveProgress:
+    """Shows snapshots until it is left; a context manager.
+
+    Args:
+        file: Where to write; standard error unless told otherwise.
+        clock: Monotonic seconds, for the plain lines' pace.
+        console: In place of ``file``.
+    """
+
+    def __init__(self, file: TextIO | None = None, clock: Callable[[], float] = time.monotonic,
+                 console: Console | None = None) -> None:
+        self._console = console or make_console(file or sys.stderr)
+        self._clock = clock
+        self._live: Live | None = None
+        self._began = clock()
+        self._last_line = -PLAIN_EVERY_S
+        self._last_tenth = -1
+        self._last: Snapshot | None = None
+        self._last_written: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self._began = self._clock()
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live = Live(console=self._console, refresh_per_second=REFRESH_PER_S, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Clear the picture and leave one line that says how far it came."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._last is not None and self._last != self._last_written:
+            self._write_line(self._last)
+
+    def _write_line(self, snapshot: Snapshot) -> None:
+        now = self._clock()
+        self._last_line, self._last_written = now, snapshot
+        self._console.print(Text(plain_line(snapshot, now - self._began)), soft_wrap=True)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show a newer state; cheap enough to be called several times a second."""
+        self._last = snapshot
+        now = self._clock()
+        if self._live is not None:
+            self._live.update(picture(snapshot, self._console.width, now - self._began))
+            return
+        tenth = snapshot.done * _MILESTONES // snapshot.total if snapshot.total else _MILESTONES
+        if tenth > self._last_tenth or now - self._last_line >= PLAIN_EVERY_S:
+            self._last_tenth = tenth
+            self._write_line(snapshot)
+
+    def say(self, line: str) -> None:
+        """A sentence that stays (a slot put to rest, a damaged file), above the picture."""
+        self._console.print(Text(line), soft_wrap=True)
+
+
+def plain_line(snapshot: Snapshot, elapsed_s: float) -> str:
+    """One line for a log."""
+    share = 100 * snapshot.done // snapshot.total if snapshot.total else 100
+    parts = [f"{snapshot.done:,}/{snapshot.total:,} runs ({share}%) after {duration(elapsed_s)}"]
+    if snapshot.done < snapshot.total:
+        parts.append(f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left not known yet")
+        busy = sum(bool(slot.what) for slot in snapshot.slots)
+        if snapshot.slots:
+            parts.append(f"{busy} of {plural(len(snapshot.slots), 'slot')} busy")
+    if snapshot.outcomes:
+        parts.append(counts(snapshot.outcomes))
+    return ", ".join(parts)
+
+
+def picture(snapshot: Snapshot, width: int, elapsed_s: float) -> RenderableType:
+    """The screen: bar, outcomes, one line per slot; each line fits the width."""
+    share = snapshot.done / snapshot.total if snapshot.total else 1.0
+    left = f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left not known yet"
+    tail = f" {snapshot.done:,}/{snapshot.total:,} {int(100 * share)}%  {duration(elapsed_s)}, {left}"
+    bar = max(5, min(_BAR_WIDEST, width - len(tail)))
+    full = int(bar * share)
+    lines = [Text.assemble(("━" * full, "good"), ("─" * (bar - full), "quiet"), tail)]
+    if snapshot.outcomes:
+        lines.append(_outcomes(snapshot.outcomes))
+    widest = max((len(slot.name) for slot in snapshot.slots), default=0)
+    lines += [_slot_line(slot, widest, width) for slot in snapshot.slots]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines)
+
+
+def _outcomes(outcomes: Mapping[str, int]) -> Text:
+    text = Text()
+    for part in counts(outcomes).split(" "):
+        text.append(part + "  ", "good" if part.startswith("ok=") else "bad")
+    return text
+
+
+#: From this share of its limit on, a run is shown as about to be killed.
+_NEAR_LIMIT = 0.8
+
+
+def _slot_line(slot: SlotView, widest: int, width: int) -> Text:
+    name = f"{slot.name:<{widest}}  "
+    if slot.resting:
+        return Text.assemble((name, "quiet"), ("resting after a host error", "bad"))
+    if not slot.what:
+        return Text.assemble((name, "quiet"), ("idle", "quiet"))
+    time_text = f"  {slot.since_s:.0f} s" + (f" of {slot.limit_s:.0f} s" if slot.limit_s else "")
+    near = slot.limit_s is not None and slot.since_s >= _NEAR_LIMIT * slot.limit_s
+    what = shorten(slot.what, max(8, width - len(name) - len(time_text)))
+    return Text.assemble((name, "quiet"), (what, "name"), (time_text, "bad" if near else "busy"))

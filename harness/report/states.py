@@ -1,0 +1,148 @@
+"""``harness status``: how far a tournament is, what failed and what that means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.console import table_box
+from harness.report.live import SlotView
+from harness.report.words import duration, plural
+from harness.report.writers import Sheet
+from harness.sandbox.outcomes import POLICY, Outcome
+
+
+@dataclass(frozen=True)
+class KindCounts:
+    """Runs of one kind (attack, targeted attack, defense) by state; ``failed`` ones are given up on by the harness."""
+
+    kind: str
+    done: int
+    running: int
+    waiting: int
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All runs of this kind."""
+        return self.done + self.running + self.waiting + self.failed
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """A tournament's state as rows say it.
+
+    Attributes:
+        outcomes: Ended runs by outcome.
+        slots: What a running harness does, where that is known.
+        eta_s: Seconds left, from measured medians; None where nothing is known or nothing runs.
+        spent_s: Seconds by stage (start, compute, read back, enforce, wait), where a run was measured.
+        busy_share: Share of the slots' time spent running submissions.
+        active: Whether a ``harness run`` holds the tournament now.
+        rounds: Names of all rounds, newest first.
+    """
+
+    tournament: str
+    round: str
+    kinds: tuple[KindCounts, ...]
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    slots: tuple[SlotView, ...] = ()
+    eta_s: float | None = None
+    spent_s: Mapping[str, float] = field(default_factory=dict)
+    busy_share: float | None = None
+    active: bool = False
+    rounds: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for other programs, each outcome with its sentence."""
+        return {**asdict(self), "outcomes": {
+            name: {"runs": count, "sentence": sentence(name), "blame": blame(name)} for name, count in self.outcomes.items()}}
+
+
+def sentence(outcome: str) -> str:
+    """What an outcome means, for its author."""
+    return POLICY[Outcome(outcome)].sentence if outcome in set(Outcome) else ""
+
+
+def next_step(outcome: str) -> str:
+    """What to do about an outcome."""
+    return POLICY[Outcome(outcome)].next_step if outcome in set(Outcome) else ""
+
+
+def blame(outcome: str) -> str:
+    """Who has to act: nobody, the submission or the host."""
+    return POLICY[Outcome(outcome)].blame if outcome in set(Outcome) else ""
+
+
+def status_sheet(view: StatusView) -> Sheet:
+    """Runs by kind and state."""
+    rows = [(kind.kind, kind.done, kind.running, kind.waiting, kind.failed, kind.total) for kind in view.kinds]
+    return Sheet("status", ("kind", "done", "running", "waiting", "failed", "total"), tuple(rows))
+
+
+def outcome_sheet(outcomes: Mapping[str, int]) -> Sheet:
+    """Outcomes with their sentences."""
+    rows = [(name, count, blame(name), sentence(name)) for name, count in outcomes.items()]
+    return Sheet("outcomes", ("outcome", "runs", "blame", "meaning"), tuple(rows))
+
+
+def print_status(view: StatusView, console: Console) -> None:
+    """Print the state, then the outcomes with their meaning, then what to do next."""
+    total, done = sum(kind.total for kind in view.kinds), sum(kind.done for kind in view.kinds)
+    share = 100 * done // total if total else 100
+    state = "running now" if view.active else ("complete" if done == total else "not running")
+    console.print(Text.assemble((f"{view.tournament} / {view.round}", "head"), f"  {done:,} of {plural(total, 'run')}",
+                                f" ({share}%), ", (state, "busy" if view.active else "")))
+    console.print()
+    sheet = status_sheet(view)
+    table = Table(box=table_box(console), show_edge=False, pad_edge=False, header_style="head")
+    for place, title in enumerate(sheet.columns):
+        table.add_column("" if place == 0 else title, justify="left" if place == 0 else "right")
+    for row in sheet.rows:
+        table.add_row(row[0], *(f"{number:,}" for number in row[1:]))
+    console.print(table)
+    if view.outcomes:
+        console.print()
+        print_outcomes(view.outcomes, console)
+    _print_time(view, console)
+    if not view.active and done < total:
+        console.print(Text.assemble("\nGo on with ", ("harness run", "command"), "."))
+
+
+def print_outcomes(outcomes: Mapping[str, int], console: Console) -> None:
+    """Outcomes, how often, and what each means."""
+    table = Table(box=table_box(console), show_edge=False, pad_edge=False, header_style="head")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("runs", justify="right", no_wrap=True)
+    table.add_column("what it means")
+    for name, count in sorted(outcomes.items(), key=lambda item: (item[0] != "ok", -item[1])):
+        style = {"submission": "bad", "host": "bad"}.get(blame(name), "good" if name == "ok" else "quiet")
+        table.add_row(Text(name, style), f"{count:,}", sentence(name))
+    console.print(table)
+
+
+def _print_time(view: StatusView, console: Console) -> None:
+    lines = []
+    if view.eta_s is not None:
+        lines.append(f"About {duration(view.eta_s)} left, from the median times so far.")
+    if view.busy_share is not None:
+        lines.append(f"Slots were busy running submissions for {100 * view.busy_share:.1f} % of the time.")
+    if view.spent_s:
+        lines.append("Time went to: " + ", ".join(f"{stage} {duration(spent)}" for stage, spent in view.spent_s.items()) + ".")
+    lines += [_slot_line(slot) for slot in view.slots]
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(Text(line))
+
+
+def _slot_line(slot: SlotView) -> str:
+    if not slot.what:
+        return f"{slot.name}: {'resting after a host error' if slot.resting else 'idle'}"
+    limit = f" of {slot.limit_s:.0f} s" if slot.limit_s else ""
+    return f"{slot.name}: {slot.what}, {slot.since_s:.0f} s{limit}"

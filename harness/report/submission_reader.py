@@ -1,0 +1,192 @@
+"""One submission from its rows: what was registered, what its runs took, which failed and why, what they printed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from harness import audit
+from harness.leaderboard import Row, build_leaderboard, build_matrix
+from harness.report.logs import LoggedRun
+from harness.report.round_reader import RoundReader
+from harness.report.submission import FailedRun, Opponent, SubmissionView, Timings, opponents
+from harness.report.words import plural
+from harness.scoring import Entry, Results, Track
+from harness.store.logs import LogStore
+from harness.store.models import DONE, AttemptRow, RunRow, SubmissionRow
+from harness.tournament import DEFAULT_ROUND, Tournament
+
+#: What the commands look for by themselves.
+DEFAULT_CONFIG = Path("tournament.yaml")
+#: Refused outputs of one run that are shown with their reasons.
+SHOWN_REFUSED = 5
+
+
+class SubmissionReader(RoundReader):
+    """Makes a ``SubmissionView``, and finds logs.
+
+    Args:
+        tournament: Open.
+        session: Of that tournament.
+        round_name: The newest round by default.
+        config_path: The tournament file, for the commands that it tells to copy.
+
+    Raises:
+        UnknownNameError: There is no such round.
+    """
+
+    def __init__(self, tournament: Tournament, session: Session, round_name: str | None = None,
+                 config_path: Path = DEFAULT_CONFIG) -> None:
+        super().__init__(tournament, session, round_name)
+        self._config_path = config_path
+
+    def standing(self, name: str, results: Results) -> tuple[SubmissionView, tuple[Opponent, ...]]:
+        """One submission with its row of the leaderboard, and how it did against each opponent.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        entry = next((entry for entry in (*results.attacks, *results.defenses) if entry.name == name), None)
+        if entry is None:
+            return self.submission(name), ()
+        (rows,) = build_leaderboard(results, tracks=(entry.type,)).tracks.values()
+        row = next(row for row in rows if row.name == name)
+        return self.submission(name, entry, row), opponents(build_matrix(results), entry)
+
+    def submission(self, name: str, entry: Entry | None = None, row: Row | None = None) -> SubmissionView:
+        """One submission, with every run that was anything but ``ok``.
+
+        Args:
+            name: Its name.
+            entry: As the results have it; made from its row where it takes no part in the round.
+            row: Its row of the leaderboard.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        member = self.member(name)
+        known = entry or Entry(member.name, member.team, cast("Track", member.type), member.baseline, member.id, member.digest)
+        states: Counter[int] = Counter()
+        for state, count in self.session.execute(
+                select(RunRow.state, func.count()).where(self.relevant([member])).group_by(RunRow.state)):
+            states[state] = count
+        total = self.totals(self.attack_states()).get(member.id, 0)
+        return SubmissionView(known, _details(member), states[DONE], total, self._timings(member),
+                              self._failures(member), row, self._notes(member))
+
+    def _timings(self, member: SubmissionRow) -> Timings:
+        rows = self.session.execute(
+            select(RunRow.wall_s, RunRow.start_s, RunRow.cpu_s, RunRow.peak_memory_bytes)
+            .where(self.relevant([member]), RunRow.state == DONE)).all()
+
+        columns = [[float(value) for value in column if value is not None] for column in zip(*rows, strict=True)] or [[]] * 4
+        wall, start, cpu, memory = columns
+        return Timings(
+            _median(wall), max(wall, default=None), self.tournament.config.rules.time_limit_s, _median(start), _median(cpu),
+            int(max(memory)) if memory else None)
+
+    def _repeat(self, name: str, batch: int, against: str | None) -> str:
+        """The command that runs one run of a submission again, and no other."""
+        words = ["harness", "run", "--fresh", name, "--only", name, "--batch", str(batch)]
+        if against and not self._mixed:
+            words += ["--against", against]
+        if self.row.name != DEFAULT_ROUND:
+            words += ["--round", self.row.name]
+        if self._config_path != DEFAULT_CONFIG:
+            words += ["--config", str(self._config_path)]
+        return shlex.join(words)
+
+    def _failures(self, member: SubmissionRow) -> tuple[FailedRun, ...]:
+        failures = []
+        for run, batch, against in self.runs(member, failed_only=True):
+            attempt = self.session.get(AttemptRow, (run.id, run.attempt))
+            facts = json.loads(attempt.evidence) if attempt else {}
+            failures.append(FailedRun(
+                batch, str(run.outcome), against, run.attempt, attempt.exit_code if attempt else None, run.wall_s,
+                "\n".join(_reasons(facts)), self._repeat(member.name, batch, against)))
+        return tuple(failures)
+
+    def _notes(self, member: SubmissionRow) -> tuple[str, ...]:
+        """What good runs had to say (pixels beyond epsilon that were cut), and what an audit found."""
+        cut = [json.loads(text).get("linf") for text in self.session.scalars(
+            select(AttemptRow.evidence).join(RunRow, RunRow.id == AttemptRow.run_id).where(self.own([member])))]
+        worst = max((value for value in cut if value is not None), default=None)
+        notes = []
+        if worst is not None:
+            runs = sum(value is not None for value in cut)
+            notes.append(f"In {runs} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")
+        found = audit.findings(self.session, self.row).get(member.name)
+        return (*notes, audit_note(found)) if found else tuple(notes)
+
+    def logs(self, name: str, batch: int | None = None, against: str | None = None) -> list[LoggedRun]:
+        """What runs printed: the asked ones, else the ones that failed, else the last one.
+
+        Raises:
+            UnknownNameError: There is no submission of that name.
+        """
+        member = self.member(name)
+        runs = self.runs(member, failed_only=batch is None and against is None)
+        if not runs and batch is None and against is None:
+            runs = self.runs(member, failed_only=False)[-1:]
+        wanted = [(run, at, opponent) for run, at, opponent in runs
+                  if batch in {None, at} and (against is None or against in (opponent or "").split(", "))]
+        if not wanted:
+            return []
+        store = LogStore(self.tournament.config.state / "logs")
+        try:
+            return [LoggedRun(at, opponent, str(run.outcome or "running"), attempt, out, err)
+                    for run, at, opponent in wanted for attempt, out, err in store.load(run.id) or [(run.attempt, "", "")]]
+        finally:
+            store.close()
+
+
+def _reasons(facts: Mapping[str, Any]) -> list[str]:
+    """Evidence as sentences."""
+    reasons = [str(facts["detail"])] if facts.get("detail") else []
+    refused = facts.get("refused") or {}
+    reasons += [f"{image}: {why}" for image, why in list(refused.items())[:SHOWN_REFUSED]]
+    if len(refused) > SHOWN_REFUSED:
+        reasons.append(f"and {len(refused) - SHOWN_REFUSED} more refused outputs")
+    reasons += [str(note) for note in facts.get("notes") or []]
+    if facts.get("expected") and facts.get("usable", 0) < facts["expected"]:
+        reasons.append(f"{facts.get('usable', 0)} of {facts['expected']} outputs were accepted")
+    return reasons
+
+
+def _details(member: SubmissionRow) -> dict[str, str]:
+    meaning = {"legacy": "legacy (root in its own throw-away container)", "strict": "strict (unprivileged, read-only)"}
+    facts = {
+        "kind": member.kind, "image": member.container, "image (GPU)": member.container_gpu, "entry point": member.entry_point,
+        "profile": meaning.get(member.profile, member.profile), "protocol": "serve" if member.serves else "one run per batch",
+        "source": member.source, "version": f"{member.version} ({member.state})", "submitted": _when(member.submitted_at),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _median(values: list[float]) -> float | None:
+    return float(np.median(values)) if values else None
+
+
+def audit_note(found: audit.Finding) -> str:
+    """What an audit found, in a sentence."""
+    parts = [f"{found.same} gave the same result"]
+    if found.randomised:
+        parts.append(f"{found.randomised} differed, and so did two fresh runs from each other (a randomised program)")
+    if found.differs:
+        parts.append(f"{found.differs} differed while two fresh runs agreed: its answers depend on earlier batches")
+    if found.undecided:
+        parts.append(f"{found.undecided} differed and wait for a second fresh run")
+    return f"Audit: of {plural(found.audited, 'served run')} run again in fresh containers, {'; '.join(parts)}."

@@ -1,0 +1,126 @@
+"""The tables for other programs: JSON, CSV and Markdown, without the screen's library; only Markdown rounds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from harness.leaderboard import Leaderboard, Matrix
+from harness.report.words import counts
+
+Format = Literal["table", "json", "csv", "markdown"]
+FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A plain table: what a CSV file or a Markdown table holds."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def to_json(data: object) -> str:
+    """Indented JSON; a number that is not one (NaN) is a bug of ours and refused."""
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+
+
+def to_csv(sheet: Sheet) -> str:
+    """One sheet as CSV with a header; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(sheet.columns)
+    writer.writerows([_plain(value) for value in row] for row in sheet.rows)
+    return text.getvalue()
+
+
+def to_markdown(sheets: Sequence[Sheet]) -> str:
+    """Sheets as Markdown tables under their titles, numbers rounded for reading."""
+    blocks = []
+    for sheet in sheets:
+        lines = [f"## {sheet.title}", ""] if sheet.title else []
+        numeric = [any(_is_number(row[at]) for row in sheet.rows) for at in range(len(sheet.columns))]
+        lines += [_line(sheet.columns), _line(["---:" if right else "---" for right in numeric])]
+        lines += [_line([_cell(value) for value in row]) for row in sheet.rows]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    # A name is an author's text: it must not end the cell or the row.
+    return str(_plain(value)).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+
+
+def _plain(value: object) -> object:
+    if value is None:
+        return ""
+    return counts(value) if isinstance(value, dict) else value
+
+
+#: Columns that only the Markdown of a leaderboard leaves out, for width.
+_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark")
+
+
+def leaderboard_sheet(board: Leaderboard) -> Sheet:
+    """All tracks in one sheet, with the JSON's fields as columns."""
+    fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
+              "worst_opponent", "coverage", "clean_accuracy", "median_time_s", "outcomes", "mark")
+    rows = [(track, *(asdict(row)[field] for field in fields)) for track, entries in board.tracks.items() for row in entries]
+    return Sheet("leaderboard", ("track", *fields), tuple(rows))
+
+
+def leaderboard_markdown(board: Leaderboard) -> str:
+    """One table a track, with the intervals in one column."""
+    sheets = []
+    whole = leaderboard_sheet(board)
+    for track in board.tracks:
+        keep = [at for at, name in enumerate(whole.columns)
+                if name not in {"track", *_WIDE} and (name != "clean_accuracy" or track == "defense")]
+        rows = [row for row in whole.rows if row[0] == track]
+        sheets.append(Sheet(
+            f"{track} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),
+            tuple((*(row[at] for at in keep), _interval(row[whole.columns.index("score_low")],
+                                                        row[whole.columns.index("score_high")])) for row in rows),
+        ))
+    return to_markdown(sheets)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
+
+
+def matrix_sheet(matrix: Matrix) -> Sheet:
+    """One row per pair, all counts."""
+    rows = [
+        (attack.name, attack.type, defense.name, int(matrix.produced[a]), int(matrix.cells.labelled[a, d]),
+         int(matrix.cells.correct[a, d]), int(matrix.cells.wrong[a, d]), int(matrix.cells.target_hit[a, d]))
+        for a, attack in enumerate(matrix.attacks) for d, defense in enumerate(matrix.defenses)
+    ]
+    columns = ("attack", "track", "defense", "produced", "labelled", "correct", "wrong", "target_hit")
+    return Sheet("matrix", columns, tuple(rows))
+
+
+def matrix_markdown(matrix: Matrix) -> str:
+    """Correct labels of each attack (rows) and defense (columns)."""
+    rows = [
+        (attack.name, *(int(count) for count in matrix.cells.correct[a]), int(matrix.produced[a]))
+        for a, attack in enumerate(matrix.attacks)
+    ]
+    return to_markdown([Sheet("correct labels", ("attack", *(d.name for d in matrix.defenses), "produced"), tuple(rows))])

@@ -1,0 +1,44 @@
+"""Scores of a tournament: numpy in, numbers out. Knows no database, no files and no screen."""
+
+from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
+from harness.scoring.ranking import display_order
+from harness.scoring.results import (
+    CORRECT,
+    LABELLED,
+    TARGET,
+    TRACKS,
+    Entry,
+    Results,
+    RunCounts,
+    Track,
+    codes_from_labels,
+    complete,
+)
+from harness.scoring.tally import Cells, Tally, tally
+from harness.scoring.tracks import TrackScores, score_track, score_tracks, track_members
+from harness.scoring.views import View
+
+__all__ = [
+    "CORRECT",
+    "LABELLED",
+    "RESAMPLES",
+    "SEED",
+    "TARGET",
+    "TRACKS",
+    "Cells",
+    "Entry",
+    "Intervals",
+    "Results",
+    "RunCounts",
+    "Tally",
+    "Track",
+    "TrackScores",
+    "View",
+    "codes_from_labels",
+    "complete",
+    "display_order",
+    "score_track",
+    "score_tracks",
+    "tally",
+    "track_members",
+]

@@ -1,0 +1,155 @@
+"""What scoring is given: every verdict of a tournament as arrays, and the entries that they belong to.
+
+One byte per (attack, defense, image) says all that any score view asks, so that a 2017-size final (162 x 110 x 5,000)
+is 89 MB and scoring knows no labels, no files and no database. A tournament that is still running is an ordinary value:
+``attack_done`` and ``run_done`` say which runs have ended, and images of the others count for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Track = Literal["attack", "targeted_attack", "defense"]
+TRACKS: tuple[Track, ...] = ("attack", "targeted_attack", "defense")
+
+#: Bits of one verdict. CORRECT and TARGET are only set together with LABELLED, and never both.
+LABELLED, CORRECT, TARGET = np.uint8(1), np.uint8(2), np.uint8(4)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One submission as the tables show it.
+
+    Attributes:
+        order: Submission order; the earlier of two else equal entries is shown first.
+        median_time_s: Median wall clock of its ended runs (one batch each), None before the first.
+        outcomes: Ended runs by outcome.
+        mark: A short remark shown beside the name (an audit's disagreement, for example).
+    """
+
+    name: str
+    team: str
+    type: Track
+    baseline: bool
+    order: int
+    digest: str
+    median_time_s: float | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """Runs of the tournament: ended, planned, and ended without a usable output."""
+
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """A tournament's verdicts. A attacks of both tracks, D defenses, N images, B batches.
+
+    Attributes:
+        attacks: Both attack tracks, in submission order.
+        defenses: In submission order.
+        truth: int32[N], true labels.
+        target: int32[N], target classes.
+        batch: int32[N], the batch of each image, 0..B-1.
+        produced: bool[A, N], whether the attack left an image.
+        codes: uint8[A, D, N], ``LABELLED | CORRECT | TARGET``. What lies at images that were not produced, or whose run
+            has not ended, is ignored.
+        attack_done: bool[A, B], whether the attack's run has ended.
+        run_done: bool[A, D, B], whether the verdict is final: the attack's run has ended, and the defense's run on what
+            it left has ended too, or is not needed because nothing was left.
+        clean_codes: uint8[D, N], the same bits for the clean images.
+        clean_done: bool[D, B].
+        image_ids: N names for exports, or none.
+    """
+
+    attacks: tuple[Entry, ...]
+    defenses: tuple[Entry, ...]
+    truth: NDArray[np.int32]
+    target: NDArray[np.int32]
+    batch: NDArray[np.int32]
+    produced: NDArray[np.bool_]
+    codes: NDArray[np.uint8]
+    attack_done: NDArray[np.bool_]
+    run_done: NDArray[np.bool_]
+    clean_codes: NDArray[np.uint8]
+    clean_done: NDArray[np.bool_]
+    tournament: str = ""
+    round: str = ""
+    runs: RunCounts = field(default_factory=RunCounts)
+    image_ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""
+        attacks, defenses, images = len(self.attacks), len(self.defenses), len(self.truth)
+        batches = self.attack_done.shape[1]
+        expected: dict[str, tuple[int, ...]] = {
+            "target": (images,), "batch": (images,), "produced": (attacks, images),
+            "codes": (attacks, defenses, images),
+            "attack_done": (attacks, batches), "run_done": (attacks, defenses, batches),
+            "clean_codes": (defenses, images), "clean_done": (defenses, batches),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                message = f"{name} has shape {getattr(self, name).shape}, expected {shape}"
+                raise ValueError(message)
+        for name, dtype in (("produced", np.bool_), ("codes", np.uint8), ("attack_done", np.bool_),
+                            ("run_done", np.bool_), ("clean_codes", np.uint8), ("clean_done", np.bool_)):
+            if getattr(self, name).dtype != dtype:
+                message = f"{name} is {getattr(self, name).dtype}, expected {np.dtype(dtype)}"
+                raise ValueError(message)
+
+    @property
+    def images(self) -> int:
+        """Clean images in the tournament's data set."""
+        return len(self.truth)
+
+
+def codes_from_labels(
+    labels: NDArray[np.int32], truth: NDArray[np.int32], target: NDArray[np.int32],
+    produced: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """The verdict of each label; all arrays broadcast against each other.
+
+    Args:
+        labels: int32[..., N], -1 where none was given.
+        truth: int32[N].
+        target: int32[N].
+        produced: bool[..., N]; a label of an image that was never produced is no verdict.
+
+    Returns:
+        uint8[..., N], ``LABELLED | CORRECT | TARGET``.
+    """
+    labelled = labels >= 0
+    if produced is not None:
+        labelled = labelled & produced
+    codes = labelled.astype(np.uint8)
+    codes |= np.where(labelled & (labels == truth), CORRECT, np.uint8(0))
+    codes |= np.where(labelled & (labels == target), TARGET, np.uint8(0))
+    return codes
+
+
+def complete(
+    attacks: tuple[Entry, ...], defenses: tuple[Entry, ...], *,
+    truth: NDArray[np.int32], target: NDArray[np.int32],
+    produced: NDArray[np.bool_], codes: NDArray[np.uint8], clean_codes: NDArray[np.uint8],
+    batch: NDArray[np.int32] | None = None,
+) -> Results:
+    """Results of a tournament in which every run has ended."""
+    where = np.zeros(len(truth), np.int32) if batch is None else batch
+    batches = int(where.max()) + 1 if len(where) else 1
+    return Results(
+        attacks, defenses, truth, target, where, produced, codes,
+        np.ones((len(attacks), batches), np.bool_), np.ones((len(attacks), len(defenses), batches), np.bool_),
+        clean_codes, np.ones((len(defenses), batches), np.bool_),
+    )

@@ -1,0 +1,98 @@
+"""One track's scores in one view: raw, normalised, worst opponent, rank, interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.scoring.bootstrap import RESAMPLES, Intervals, intervals, ratio, resampled_scores
+from harness.scoring.ranking import ranks
+from harness.scoring.results import TRACKS, Entry, Results, Track
+from harness.scoring.tally import Counts, Tally, image_cells
+from harness.scoring.views import FORMULAS, View, counted
+
+
+@dataclass(frozen=True)
+class TrackScores:
+    """Scores of one track's K entries, in submission order.
+
+    Attributes:
+        members: int64[K], positions among ``Results.attacks`` or ``Results.defenses``.
+        raw: int64[K], what the entry earned.
+        score: float64[K] in [0, 1], NaN where nothing could be earned yet.
+        worst: float64[K], the lowest score against one opponent that counts; NaN where there is none.
+        worst_opponent: int64[K], that opponent's position on the other side, -1 where there is none.
+        rank: int64[K], 1 for the best; equal scores share a rank.
+        intervals: None where they were not asked for.
+    """
+
+    track: Track
+    members: NDArray[np.int64]
+    raw: Counts
+    score: NDArray[np.float64]
+    worst: NDArray[np.float64]
+    worst_opponent: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    intervals: Intervals | None = None
+
+
+def track_members(attacks: Sequence[Entry], defenses: Sequence[Entry], track: Track) -> NDArray[np.int64]:
+    """Positions of a track's entries on their side."""
+    side = defenses if track == "defense" else attacks
+    return np.array([place for place, entry in enumerate(side) if entry.type == track], np.int64)
+
+
+def score_track(counts: Tally, members: NDArray[np.int64], track: Track, view: View) -> TrackScores:
+    """Score one track from counts per pair, without intervals."""
+    formula = FORMULAS[view][track]
+    attacks_count, defenses_count = counted(view, counts)
+    # Rows are the track's entries, columns the opponents that count.
+    if track == "defense":
+        opponents = np.flatnonzero(attacks_count)
+        cells = counts.pairs.map(lambda array: array.T[members][:, opponents])
+    else:
+        opponents = np.flatnonzero(defenses_count)
+        cells = counts.pairs.map(lambda array: array[members][:, opponents])
+    earned, possible = formula.earned(cells), formula.possible(cells)
+    score = ratio(earned.sum(1), possible.sum(1))
+    worst, worst_opponent = np.full(len(members), np.nan), np.full(len(members), -1, np.int64)
+    if len(opponents):
+        each = np.nan_to_num(ratio(earned, possible), nan=np.inf)
+        column = each.argmin(1)
+        lowest = each[np.arange(len(members)), column]
+        met = np.isfinite(lowest)
+        worst[met], worst_opponent[met] = lowest[met], opponents[column[met]]
+    return TrackScores(track, members, earned.sum(1), score, worst, worst_opponent, ranks(score))
+
+
+def score_tracks(
+    results: Results, counts: Tally, view: View = View.STANDARD, resamples: int = RESAMPLES,
+) -> dict[Track, TrackScores]:
+    """Score all three tracks.
+
+    Args:
+        results: The verdicts; their images are read only for the intervals.
+        counts: ``tally(results)``.
+        view: The formula.
+        resamples: Bootstrap resamples; 0 leaves the intervals out.
+    """
+    plain = {
+        track: score_track(counts, track_members(results.attacks, results.defenses, track), track, view)
+        for track in TRACKS
+    }
+    if not resamples:
+        return plain
+    by_attack, by_defense = image_cells(results, *counted(view, counts))
+    whole: dict[Track, TrackScores] = {}
+    for track, scores in plain.items():
+        formula, members = FORMULAS[view][track], scores.members
+        cells = by_defense if track == "defense" else by_attack
+        resampled = resampled_scores(formula.earned(cells)[members], formula.possible(cells)[members], resamples)
+        whole[track] = TrackScores(
+            track, members, scores.raw, scores.score, scores.worst, scores.worst_opponent, scores.rank,
+            intervals(resampled, scores.score),
+        )
+    return whole

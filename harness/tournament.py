@@ -1,0 +1,383 @@
+"""A tournament put together: configuration, data set, submissions and store become a field, a board and a scheduler.
+
+This is what `harness run`, `validate` and `selftest` share. It makes no choices of its own: it turns rows into the values that
+the pure rooms work on, and gives what they say back to the store.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import numpy as np
+from sqlalchemy import Select, delete, select, update
+from sqlalchemy.orm import Session
+
+from harness.config import Rules, TournamentConfig
+from harness.contestants import Books, Contestant, Field, Shelved
+from harness.dataset import Batch, Dataset
+from harness.dataset import load as load_dataset
+from harness.errors import DatasetError, SubmissionError, UnknownNameError
+from harness.execute import Role
+from harness.images import pixel_digest
+from harness.mixing import mixed_inputs
+from harness.plan import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
+from harness.sandbox.base import Limits, Profile, Program
+from harness.store import registry, round_state
+from harness.store.artifacts import ArtifactStore
+from harness.store.database import explain, open_database
+from harness.store.models import AttemptRow, BatchRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
+from harness.submission import Submission, freeze
+from harness.submission import load as load_submission
+
+#: Raised whenever what a program is given, or how its output is read, changes: results from before are not results of now.
+CONTRACT_VERSION = 1
+DEFAULT_ROUND = "default"
+#: The built-in opponent of every defense: the unchanged images.
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round ready to be scheduled."""
+
+    name: str
+    field: Field
+    board: Board
+    books: Books
+
+
+class Tournament:
+    """An open tournament. A context manager: leaving it closes the database.
+
+    Args:
+        config: The tournament file.
+        create: Whether to make the state directory where it is absent.
+    """
+
+    def __init__(self, config: TournamentConfig, *, create: bool = True) -> None:
+        self.config = config
+        self.db = open_database(config.database, create=create)
+        self.artifacts = ArtifactStore(config.state / "artifacts")
+        self._stack = ExitStack()
+        self._stack.callback(self.db.dispose)
+
+    def __enter__(self) -> Self:
+        """The tournament itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """Close the database."""
+        self._stack.close()
+
+    def session(self) -> Session:
+        """A database session whose objects stay readable after a commit."""
+        return Session(self.db, expire_on_commit=False)
+
+    def dataset(self) -> Dataset:
+        """The data set, checked against its digest.
+
+        Raises:
+            DatasetError: It is missing or does not match.
+        """
+        return load_dataset(self.config.dataset)
+
+    def submit(self, submission: Submission, *, source: str) -> registry.Registered:
+        """Freeze a submission's code and register it."""
+        frozen = freeze(submission, self.config.state / "submissions")
+        with explain(self.config.database), self.session() as session, session.begin():
+            return registry.register(session, frozen, source=source)
+
+    def submit_configured(self, loaded: Mapping[str, Submission] | None = None) -> list[registry.Registered]:
+        """Register what the tournament file names: all of it or, where one is refused, nothing.
+
+        Args:
+            loaded: What ``load_configured`` found; it is called where None.
+
+        Raises:
+            SubmissionError: One cannot be used.
+        """
+        loaded = load_configured(self.config) if loaded is None else loaded
+        frozen = {source: freeze(submission, self.config.state / "submissions") for source, submission in loaded.items()}
+        with explain(self.config.database), self.session() as session, session.begin():
+            return [registry.register(session, submission, source=source) for source, submission in frozen.items()]
+
+    def drop_results(self, names: Collection[str], *, batch: int | None = None, against: str | None = None) -> int:
+        """Forget the results of these submissions on purpose (`harness run --fresh`); how many there were.
+
+        Args:
+            names: The submissions.
+            batch: Only results on this batch (its position).
+            against: Only results of defenses on what this attack made, or on the ``clean`` images.
+
+        Raises:
+            UnknownNameError: A name is not registered.
+        """
+        with explain(self.config.database), self.session() as session, session.begin():
+            ids = [registry.find(session, name).id for name in names]
+            narrowed = [RunRow.submission_id.in_(ids)]
+            if batch is not None:
+                on_batch = select(InputRow.id).join(BatchRow, BatchRow.id == InputRow.batch_id).where(BatchRow.position == batch)
+                narrowed.append(RunRow.input_id.in_(on_batch))
+            if against is not None:
+                narrowed.append(RunRow.input_id.in_(_made_by(session, against)))
+            last_run, _ = round_state.next_ids(session.connection())
+            session.merge(CounterRow(name="last_run", value=last_run - 1))
+            runs = select(RunRow.id).where(*narrowed)
+            session.execute(delete(AttemptRow).where(AttemptRow.run_id.in_(runs)))
+            dropped = session.execute(delete(RunRow).where(*narrowed))
+            session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
+            return int(getattr(dropped, "rowcount", 0))
+
+    def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
+                   gpu: bool = False) -> Round:
+        """Bring a round to the state that the store knows.
+
+        Args:
+            dataset: The loaded data set.
+            sandbox: Name of the sandbox that runs will use; results of another one do not count.
+            name: A named round keeps the members and rules it was made with; None is the default one, which follows the file.
+            only: Submissions whose runs are wanted; empty for all.
+            gpu: Whether runs will have a GPU (then ``container_gpu`` is used).
+
+        Raises:
+            DatasetError: The round was made with another data set.
+            UnknownNameError: A name in ``only`` takes no part.
+        """
+        with explain(self.config.database), self.session() as session, session.begin():
+            row, rules = self._round_row(session, dataset, sandbox, name)
+            members = registry.round_submissions(session, row.id)
+            batches = dataset.batches(rules.batch_size, rules.max_epsilon)
+            rows = registry.ensure_batches(session, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
+            unknown = set(only) - {member.name for member in members}
+            if unknown:
+                raise UnknownNameError(f"There is no submission {min(unknown)!r} in this round.",
+                                       "`harness submissions` lists them.")
+            loader = _RoundLoader(self, session, row, rules, gpu=gpu)
+            return loader.load(members, batches, rows, frozenset(only))
+
+    def _round_row(self, session: Session, dataset: Dataset, sandbox: str, name: str | None) -> tuple[RoundRow, Rules]:
+        rules = self.config.rules
+        if name is not None:
+            try:
+                row = registry.find_round(session, name)
+            except UnknownNameError:
+                pass
+            else:
+                if row.dataset_digest != dataset.digest:
+                    raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
+                                       "Name that data set in the tournament file, or start another round.")
+                return row, Rules.model_validate_json(row.rules)
+        batches = registry.ensure_batches(session, dataset.batches(rules.batch_size, rules.max_epsilon), dataset.digest,
+                                          lambda b: _clean_digest(dataset, b))
+        conditions = tuple(registry.ensure_conditions(session, self._conditions(sandbox, isolation))
+                           for isolation in ("run", "submission"))
+        row = registry.ensure_round(
+            session, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
+            (conditions[0], conditions[1]), batches, registry.active(session), frozen=False)
+        return row, rules
+
+    def _conditions(self, sandbox: str, isolation: str) -> dict[str, object]:
+        """Everything beside submission and input that can change an outcome."""
+        held = self.config.sandbox
+        return {
+            "contract": CONTRACT_VERSION, "sandbox": sandbox, "isolation": isolation, "runtime": held.runtime,
+            "time_limit_s": self.config.rules.time_limit_s, "cpus": held.cpus, "memory": held.memory, "shm": held.shm,
+            "tmp": held.tmp, "pids": held.pids, "output": held.output, "layer": held.layer}
+
+    def program(self, row: SubmissionRow, *, gpu: bool = False) -> Program:
+        """What the sandbox starts for a registered submission."""
+        image = row.container_gpu if gpu and row.container_gpu else row.container
+        code = self.config.state / "submissions" / row.digest if row.kind != "image" else None
+        return Program(digest=row.digest, image=image or None, code_dir=code, entry_point=row.entry_point or None,
+                       profile=cast("Profile", row.profile), serves=row.serves)
+
+
+@dataclass
+class _RoundLoader:
+    """Puts the store's results on a new board."""
+
+    tournament: Tournament
+    session: Session
+    row: RoundRow
+    rules: Rules
+    gpu: bool
+
+    def load(self, members: Sequence[SubmissionRow], batches: tuple[Batch, ...], rows: Sequence[BatchRow],
+             only: frozenset[str]) -> Round:
+        inputs = round_state.inputs_of(self.session, rows)
+        positions = {row.id: position for position, row in enumerate(rows)}
+        task_ids = {stored.batch_id: stored.id for stored in inputs.values() if stored.kind == "task"}
+        clean = sorted((i for i in inputs.values() if i.kind == "clean"), key=lambda i: positions[i.batch_id])
+        medians = round_state.median_times(self.session.connection(), [m.id for m in members])
+        attacks = [m for m in members if m.type != "defense"]
+        defenses = [m for m in members if m.type == "defense"]
+        planned = {i.id: PlannedInput(positions[i.batch_id], i.digest, i.id, registry.unpack_bits(
+            i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if i.kind != "task"}
+        field = Field(
+            tuple(self._contestant(m, medians) for m in attacks), tuple(self._contestant(m, medians) for m in defenses),
+            batches, tuple(row.id for row in rows), tuple(task_ids[row.id] for row in rows), self.rules.mixed_batches,
+            {"tournament": self._label()})
+        board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
+                      labelled="mixed" if self.rules.mixed_batches else "direct")
+        books = self._fill(board, field, planned)
+        board.prune()
+        if only:
+            _restrict(board, field, only)
+        return Round(self.row.name, field, board, books)
+
+    def _label(self) -> str:
+        return f"{self.tournament.config.name}@{self.tournament.config.state}"
+
+    def _contestant(self, member: SubmissionRow, medians: dict[int, float]) -> Contestant:
+        isolation = self.tournament.config.sandbox.isolation
+        return Contestant(
+            stored_id=member.id, name=member.name, role=cast("Role", member.type),
+            program=self.tournament.program(member, gpu=self.gpu), limits=limits_of(self.tournament.config),
+            conditions_id=round_state.conditions_of(self.row, member, isolation=isolation),
+            served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))
+
+    def _fill(self, board: Board, field: Field, planned: dict[int, PlannedInput]) -> Books:
+        connection = self.session.connection()
+        attacks_done = self._fill_attacks(board, field, planned)
+        if field.mixed:
+            self._fill_mixed(board, {(p.batch, p.digest): p.stored_id for p in planned.values()}, field.batch_ids)
+        shelved = self._fill_defenses(board, field, planned)
+        next_run, next_input = round_state.next_ids(connection)
+        conditions = {c.stored_id: c.conditions_id for c in (*field.attacks, *field.defenses)}
+        unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(connection).items()
+                      if conditions.get(s) == c}
+        return Books(next_run, next_input, unfinished, attacks_done, shelved)
+
+    def _fill_attacks(self, board: Board, field: Field,
+                      planned: dict[int, PlannedInput]) -> dict[tuple[int, int], tuple[int, int]]:
+        entry_of = {c.stored_id: entry for entry, c in enumerate(field.attacks)}
+        item_of = {task: item for item, task in enumerate(field.task_input_ids)}
+        pairs = [(c.stored_id, c.conditions_id) for c in field.attacks]
+        done = {}
+        for submission, task_input, output, run, attempt in round_state.done_runs(self.session.connection(), pairs).tolist():
+            item = item_of.get(task_input)
+            if item is None:
+                continue
+            made = NO_INPUT
+            if output:
+                made = board.add_input(planned[output])
+            entry = entry_of[submission]
+            board.attack_state[entry, item], board.attack_input[entry, item] = DONE, made
+            done[submission, task_input] = (run, attempt)
+        return done
+
+    def _fill_mixed(self, board: Board, known: dict[tuple[int, str], int], batch_ids: Sequence[int]) -> None:
+        """Put the mixed inputs of finished batches on the board, with rows for those that a killed harness did not make."""
+        _, next_input = round_state.next_ids(self.session.connection())
+        for batch in range(board.batches):
+            sources = board.sources(batch)
+            for planned, parts in mixed_inputs(board.inputs, sources, batch) if sources else ():
+                stored = known.get((batch, planned.digest))
+                if stored is None:
+                    stored, next_input = next_input, next_input + 1
+                    self.session.add(InputRow(
+                        id=stored, batch_id=batch_ids[batch], kind="mixed", digest=planned.digest,
+                        produced=registry.pack_bits(planned.produced), parts=parts.tobytes()))
+                board.add_input(replace(planned, stored_id=stored), direct=True)
+        self.session.flush()
+
+    def _fill_defenses(self, board: Board, field: Field,
+                       planned: dict[int, PlannedInput]) -> dict[tuple[int, str], Shelved]:
+        """Put the defenses' results on the board; returns the inputs that are not on it, with theirs."""
+        on_board = {p.stored_id for p in board.inputs}
+        shelved = {p.stored_id: Shelved(p.stored_id) for p in planned.values() if p.stored_id not in on_board}
+        pairs = [(c.stored_id, c.conditions_id) for c in field.defenses]
+        rows = round_state.done_pairs(self.session.connection(), pairs)
+        if len(rows):
+            self._mark_defenses(board, field, rows)
+            position = {c.stored_id: entry for entry, c in enumerate(field.defenses)}
+            for submission, input_id in rows[np.isin(rows[:, 1], list(shelved))].tolist():
+                found = shelved[input_id]
+                shelved[input_id] = replace(found, done=(*found.done, position[submission]))
+        return {(planned[stored].batch, planned[stored].digest): found for stored, found in shelved.items()}
+
+    @staticmethod
+    def _mark_defenses(board: Board, field: Field, rows: round_state.Rows) -> None:
+        stored_ids = [planned.stored_id for planned in board.inputs]
+        index_of = np.full(max(int(rows[:, 1].max()), *stored_ids) + 1, -1, np.int64)
+        index_of[stored_ids] = np.arange(len(board.inputs))
+        entry_of = np.zeros(int(rows[:, 0].max()) + 1, np.int64)
+        for entry, contestant in enumerate(field.defenses):
+            if contestant.stored_id < len(entry_of):
+                entry_of[contestant.stored_id] = entry
+        items = index_of[rows[:, 1]]
+        known = items >= 0
+        board.defense_state[items[known], entry_of[rows[known, 0]]] = DONE
+
+
+def load_configured(config: TournamentConfig) -> dict[str, Submission]:
+    """What the globs of the tournament file name, by source; nothing is written.
+
+    Raises:
+        SubmissionError: A glob matches nothing, two have one name or one content, or one cannot be used.
+    """
+    loaded: dict[str, Submission] = {}
+    known: dict[str, str] = {}
+    for pattern in config.submissions:
+        sources = sorted(path for path in glob.glob(pattern) if not Path(path).name.startswith("."))  # noqa: PTH207
+        if not sources:
+            raise SubmissionError(f"`submissions: {pattern}` in the tournament file matches nothing.",
+                                  "Correct the path, or remove the line.")
+        for source in sources:
+            if source in loaded:
+                continue  # two globs name it
+            submission = load_submission(source)
+            if submission.name in known:
+                raise SubmissionError(f"{known[submission.name]} and {source} are both named {submission.name}.",
+                                      "Give one of them another `name` in its metadata.json.")
+            if submission.digest in known:
+                raise SubmissionError(f"{known[submission.digest]} and {source} have the same content.",
+                                      "Change the content of one of them, or leave it out.")
+            known[submission.name] = known[submission.digest] = source
+            loaded[source] = submission
+    return loaded
+
+
+def limits_of(config: TournamentConfig) -> Limits:
+    """The limits of one run, from the tournament file."""
+    held = config.sandbox
+    return Limits(
+        time_limit_s=config.rules.time_limit_s, start_limit_s=held.start_limit_s, cpus=held.cpus,
+        memory_bytes=held.memory, shm_bytes=held.shm, tmp_bytes=held.tmp, pids=held.pids, output_bytes=held.output,
+        layer_bytes=held.layer)
+
+
+def _made_by(session: Session, attack: str) -> Select[Any]:
+    """Ids of the inputs that an attack made; ``clean`` is the built-in one that changes nothing."""
+    if attack == CLEAN:
+        return select(InputRow.id).where(InputRow.kind == "clean")
+    made = RunRow.__table__.alias("made")
+    return select(made.c.output_id).where(made.c.submission_id == registry.find(session, attack).id)
+
+
+def _restrict(board: Board, field: Field, only: frozenset[str]) -> None:
+    """Set aside every waiting run that concerns none of the wanted submissions."""
+    wanted_attacks = np.array([c.name in only for c in field.attacks], bool)
+    wanted_defenses = np.array([c.name in only for c in field.defenses], bool)
+    for entry in np.flatnonzero(~wanted_attacks):
+        waiting = board.attack_state[entry] == WAITING
+        board.attack_state[entry, waiting] = DROPPED
+    made_by_wanted = set(board.attack_input[wanted_attacks].ravel().tolist()) - {NO_INPUT} if len(wanted_attacks) else set()
+    for item in range(len(board.inputs)):
+        if item not in made_by_wanted:
+            waiting = (board.defense_state[item] == WAITING) & ~wanted_defenses
+            board.defense_state[item, waiting] = DROPPED
+    board.prune()
+
+
+def _clean_digest(dataset: Dataset, batch: Batch) -> str:
+    pixels = dataset.pixels(batch)
+    return pixel_digest(pixels, np.ones(len(pixels), bool))
+

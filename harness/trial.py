@@ -1,0 +1,167 @@
+"""A submission tried on one real batch, and everything that its author should know of the run.
+
+The dynamic half of `harness validate`: the same executor and the same sandbox as the tournament, so that what passes here
+passes there. It names every finding; a finding that costs points is a problem, one that does not is a remark.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.dataset import Batch, Dataset
+from harness.execute import Executor, Job, RunResult
+from harness.problems import Problem
+from harness.sandbox.base import Limits, Program, Sandbox
+from harness.sandbox.outcomes import POLICY, Outcome
+from harness.sessions import SessionPool
+from harness.store.artifacts import ArtifactStore
+from harness.submission import Submission
+
+#: Share of a limit above which an author is warned that a slower or busier host would pass it.
+_CLOSE = 0.7
+#: Labels moved by one must be this much better before we call them off by one.
+_OFF_BY_ONE_MARGIN = 0.3
+#: Enough for the end of a traceback, whose last line says what is wrong.
+_LAST_LINES = 6
+
+
+@dataclass
+class Trial:
+    """What a run on one batch showed.
+
+    Attributes:
+        result: The one-shot run.
+        problems: What costs points; empty for a valid submission.
+        remarks: What is good to know.
+    """
+
+    result: RunResult
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def program_of(submission: Submission, *, gpu: bool = False) -> Program:
+    """What the sandbox starts for a submission that is not registered."""
+    container = (submission.container_gpu if gpu else None) or submission.container
+    return Program(digest=submission.digest, image=container or None, code_dir=submission.code_dir,
+                   entry_point=submission.entry_point, profile=submission.profile, serves=submission.serves)
+
+
+def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits) -> Trial:
+    """Run a submission on a batch, one-shot and (where it says it can) served."""
+    with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
+        work = Path(directory)
+        work.chmod(0o711)
+        sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
+        executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
+        try:
+            trial = Trial(_run(executor, submission, batch, limits, served=False))
+            _judge(trial, submission, batch, limits)
+            if submission.serves:
+                _judge_served(trial, _run(executor, submission, batch, limits, served=True))
+        finally:
+            executor.close()
+    return trial
+
+
+def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, *, served: bool) -> RunResult:
+    job = Job(run_id=int(served), attempt=1, name=submission.name, role=submission.type, program=program_of(submission),
+              batch=batch, input_digest=batch.clean_digest, produced=np.ones(len(batch.ids), bool), limits=limits, clean=True,
+              served=served, labels={"tournament": "validate"})
+    return executor.collect(executor.perform(executor.prepare(job), None, threading.Event()))
+
+
+def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -> None:
+    result, report = trial.result, trial.result.report
+    policy = POLICY[result.outcome]
+    if result.outcome is not Outcome.OK:
+        detail = f" ({report.detail})" if report.detail else f" (exit code {report.exit_code})"
+        trial.problems.append(Problem(f"run: {result.outcome.value}", policy.sentence + detail,
+                                      _last_words(report.stderr) or policy.next_step))
+    what = "labels" if submission.type == "defense" else "images"
+    absent = result.expected - result.usable - len(result.refused)
+    if absent > 0:
+        trial.problems.append(Problem("output", f"{absent} of {result.expected} {what} are missing.",
+                                      "Write one for every input file, under the same name."))
+    reasons: dict[str, list[str]] = {}
+    for image, reason in result.refused.items():
+        reasons.setdefault(reason, []).append(image)
+    for reason, images in reasons.items():
+        trial.problems.append(Problem("output", f"{len(images)} refused, {images[0]} for one: {reason}."))
+    trial.remarks += result.notes
+    _judge_resources(trial, limits)
+    if submission.type == "defense":
+        _judge_labels(trial, batch)
+    else:
+        _judge_pixels(trial, batch)
+
+
+def _last_words(stderr: str) -> str:
+    """The end of what a program wrote: `harness logs` has nothing of a trial."""
+    lines = stderr.strip().splitlines()[-_LAST_LINES:]
+    return "\n    ".join(["The end of its stderr:", *lines]) if lines else ""
+
+
+def _judge_resources(trial: Trial, limits: Limits) -> None:
+    report = trial.result.report
+    trial.remarks.append(f"It took {report.wall_s:.1f} s of {limits.time_limit_s:.0f} s.")
+    if report.wall_s > _CLOSE * limits.time_limit_s:
+        trial.problems.append(Problem("time", f"{report.wall_s:.0f} s of {limits.time_limit_s:.0f} s is close to the limit.",
+                                      "Do less work per image: the contest's host may be slower."))
+    if report.peak_memory_bytes:
+        trial.remarks.append(f"It held up to {report.peak_memory_bytes >> 20} MiB of {limits.memory_bytes >> 20} MiB.")
+        if report.peak_memory_bytes > _CLOSE * limits.memory_bytes:
+            trial.problems.append(Problem("memory", "its peak is close to the limit.", "Process fewer images at once."))
+
+
+def _judge_pixels(trial: Trial, batch: Batch) -> None:
+    result = trial.result
+    if result.linf is None:
+        return
+    trial.remarks.append(f"Largest change of a pixel: {result.linf} of {batch.epsilon} allowed.")
+    if result.linf > batch.epsilon:
+        trial.problems.append(Problem(
+            "epsilon", f"pixels are up to {result.linf} away from the clean image, {batch.epsilon} is allowed; the harness "
+            "cuts them.", "Clip to the integer epsilon after rounding to 8 bits."))
+    elif result.linf == 0:
+        trial.remarks.append("No pixel was changed.")
+
+
+def _judge_labels(trial: Trial, batch: Batch) -> None:
+    labels = trial.result.labels
+    if labels is None or not trial.result.usable:
+        return
+    accuracy = _accuracy(labels, batch.labels)
+    trial.remarks.append(f"Clean accuracy on this batch: {accuracy:.2f}.")
+    for offset, words in ((1, "one too low"), (-1, "one too high")):
+        if _accuracy(labels + offset, batch.labels) > accuracy + _OFF_BY_ONE_MARGIN:
+            trial.problems.append(Problem(
+                "labels", f"they look {words}: moved by one they are right {_accuracy(labels + offset, batch.labels):.0%} of "
+                f"the time instead of {accuracy:.0%}.", "Check the label offset (2017's labels start at 1, torch's at 0)."))
+
+
+def _accuracy(labels: NDArray[np.int16], truth: NDArray[np.int32]) -> float:
+    return float(np.mean(labels == truth))
+
+
+def _judge_served(trial: Trial, served: RunResult) -> None:
+    if served.outcome is not Outcome.OK:
+        policy = POLICY[served.outcome]
+        detail = served.report.detail or served.report.stderr[-300:]
+        trial.problems.append(Problem(f"serving: {served.outcome.value}", f"{policy.sentence} ({detail})",
+                                      'Remove "protocol": "serve", or answer every batch as docs/submissions.md says.'))
+        return
+    trial.remarks.append(f"It serves: a batch took {served.report.wall_s:.1f} s once it was open.")
+    once = trial.result
+    # Pixels by their digest: comparing what was made would compare arrays.
+    same = (served.made and served.made.digest) == (once.made and once.made.digest)
+    if served.labels is not None and once.labels is not None:
+        same = bool(np.array_equal(served.labels, once.labels))
+    if not same:
+        trial.remarks.append("Served and one-shot outputs differ: it is randomised, or carries state between batches.")
