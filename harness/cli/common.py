@@ -1,0 +1,61 @@
+"""Options that several verbs share, and how they open a tournament."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from harness.config import TournamentConfig
+    from harness.tournament import Tournament
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FORMATS = ("table", "json", "csv", "markdown")
+
+
+def config_option(function: F) -> F:
+    """``--config``: the tournament file."""
+    return click.option("--config", "config_path", type=click.Path(path_type=Path), default=Path("tournament.yaml"),
+                        envvar="HARNESS_CONFIG", show_default=True, help="The tournament file.")(function)
+
+
+def format_option(function: F) -> F:
+    """``--format``: how data is printed."""
+    return click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True,
+                        help="How to print data.")(function)
+
+
+def round_option(function: F) -> F:
+    """``--round``: which round."""
+    return click.option("--round", "round_name", default=None, help="Round to look at; the newest one by default.")(function)
+
+
+def read_config(path: Path) -> TournamentConfig:
+    """The tournament file.
+
+    Raises:
+        ConfigError: It cannot be used.
+    """
+    from harness.config import load  # noqa: PLC0415 - only verbs that need it pay for pydantic
+
+    return load(path)
+
+
+def open_tournament(path: Path, *, create: bool = False) -> Tournament:
+    """The tournament of a file; with ``create`` its state directory is made where absent.
+
+    Raises:
+        HarnessError: The file or the state directory cannot be used.
+    """
+    from harness.tournament import Tournament  # noqa: PLC0415 - only verbs that need it pay for SQLAlchemy
+
+    return Tournament(read_config(path), create=create)
+
+
+def say(text: str) -> None:
+    """Talk to the person (stderr); stdout is for data."""
+    click.echo(text, err=True)

@@ -1,0 +1,64 @@
+"""`harness dataset`: build, import, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.common import say
+
+
+@click.group(name="dataset")
+def command() -> None:
+    """Build, import or verify a data set."""
+
+
+@command.command(epilog="Example: harness dataset build digits")
+@click.argument("name", type=click.Choice(["digits"]))
+@click.option("--into", type=click.Path(path_type=Path), default=None, help="Directory; dataset/NAME by default.")
+def build(name: str, into: Path | None) -> None:
+    """Make the default data set, offline."""
+    from harness.dataset_build import build_digits  # noqa: PLC0415
+
+    root = into or Path("dataset") / name
+    build_digits(root)
+    say(f"Built {root}.")
+
+
+@command.command(name="import", epilog="Example: harness dataset import images/ --csv images.csv --into dataset/dev")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--csv", "csv_path", type=click.Path(path_type=Path),
+              help="CSV in the 2017 format (ImageId, TrueLabel, TargetClass).")
+@click.option("--into", type=click.Path(path_type=Path), required=True, help="Directory of the new data set.")
+@click.option("--size", type=int, default=299, show_default=True, help="Width and height in pixels.")
+@click.option("--labels", nargs=2, type=int, default=(1, 1000), show_default=True, help="Lowest and highest label (CSV).")
+@click.option("--label-offset", type=int, default=0, show_default=True, help="Added to every label of the CSV.")
+@click.option("--seed", type=int, default=2017, show_default=True, help="Seed of the target classes (image folder).")
+def import_(source: Path, csv_path: Path | None, into: Path, size: int, labels: tuple[int, int], label_offset: int,
+            seed: int) -> None:
+    """Make a data set from SOURCE: images with a 2017 CSV, or a folder with one directory per class."""
+    from harness import dataset_import  # noqa: PLC0415
+
+    if csv_path is not None:
+        dataset_import.import_csv(source, csv_path, into, size=(size, size), label_range=labels, label_offset=label_offset)
+    else:
+        dataset_import.import_folder(source, into, size=(size, size), seed=seed)
+    say(f"Imported into {into}.")
+
+
+@command.command(epilog="Example: harness dataset verify dataset/digits")
+@click.argument("root", type=click.Path(path_type=Path))
+def verify(root: Path) -> None:
+    """Compare a data set with its digest and name what differs."""
+    from harness.dataset_import import verify as find_problems  # noqa: PLC0415
+    from harness.errors import DatasetError  # noqa: PLC0415
+    from harness.report.words import plural  # noqa: PLC0415
+
+    problems = find_problems(root)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise DatasetError(f"{root} is not what its digest says ({plural(len(problems), 'difference')}).",
+                           "Restore the files named above, or build or import it again.")
+    say(f"{root} matches its digest.")

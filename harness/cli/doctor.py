@@ -1,0 +1,74 @@
+"""``harness doctor``: what of this host works, what does not, what to do."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import config_option, format_option
+
+if TYPE_CHECKING:
+    from harness.doctor import Check
+
+_STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+@click.command("doctor", epilog="Example: harness doctor --config tournament.yaml --clean")
+@config_option
+@format_option
+@click.option("--clean", is_flag=True, help="Remove what a killed harness left.")
+def command(config_path: Path, format_: str, *, clean: bool) -> None:
+    """Look at this host: engine, limits, GPUs, disk, clocks, images.
+
+    Exits 2 where something that the tournament asks for is missing.
+    """
+    from harness import doctor as room  # noqa: PLC0415 - it imports the Docker client, a quarter of a second
+    from harness.config import TournamentConfig, load  # noqa: PLC0415 - pydantic: --help does not need it
+
+    # Without a tournament file the defaults are what is asked for: a doctor is called before there is one.
+    default = config_path == Path("tournament.yaml") and not config_path.exists()
+    config = TournamentConfig(name="none", dataset=Path("dataset")) if default else load(config_path)
+    checks = room.examine(config, clean=clean)
+    _show(checks, format_)
+    if not room.usable(checks):
+        sys.exit(2)
+
+
+def _show(checks: Sequence[Check], style: str) -> None:
+    rows = [dataclasses.asdict(check) for check in checks]
+    names = ["name", "state", "what", "next_step"]
+    if style == "json":
+        click.echo(json.dumps({"usable": all(check.state != "fail" for check in checks), "checks": rows}, indent=2))
+    elif style == "csv":
+        writer = csv.DictWriter(sys.stdout, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    elif style == "markdown":
+        click.echo("| check | state | found | what to do |\n|---|---|---|---|")
+        for row in rows:
+            click.echo("| " + " | ".join(row[name].replace("|", "\\|") for name in names) + " |")
+    else:
+        _table(checks)
+
+
+def _table(checks: Sequence[Check]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only the table needs rich
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("check", "state", "found, and what to do"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        found = Text(check.what)
+        if check.next_step and check.state != "ok":
+            found.append(f"\n{check.next_step}", style="italic")
+        table.add_row(check.name, Text(check.state, style=_STYLE[check.state]), found)
+    Console().print(table)

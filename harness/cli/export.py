@@ -1,0 +1,27 @@
+"""`harness export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.common import config_option, open_tournament, round_option, say
+
+
+@click.command(epilog="Example: harness export results/")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@round_option
+@config_option
+def command(directory: Path, round_name: str | None, config_path: Path) -> None:
+    """Write the 2017 CSV files to DIRECTORY/2017, and everything as CSV and Parquet to DIRECTORY."""
+    from harness.report.export import export_2017, export_all  # noqa: PLC0415
+    from harness.standings import load_results  # noqa: PLC0415
+
+    with open_tournament(config_path) as tournament:
+        results = load_results(tournament, tournament.dataset(), round_name)
+    paths, notes = export_all(results, directory)
+    for path in (*paths, *export_2017(results, directory / "2017")):
+        click.echo(path)
+    for note in notes:
+        say(note)

@@ -1,0 +1,98 @@
+"""The `harness` command.
+
+A verb's module is imported when the verb is used: `harness --help` must not pay for SQLAlchemy, nor `harness leaderboard` for
+Docker. Exit codes: 0 ok, 1 a bug or a failed self-test, 2 the person's input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError
+
+#: Verb to (module, one line for --help), in the order in which a newcomer needs them.
+VERBS: dict[str, tuple[str, str]] = {
+    "doctor": ("doctor", "Check what this host can do, and what to do about the rest."),
+    "dataset": ("dataset", "Build, import or verify a data set."),
+    "validate": ("validate", "Check a submission and run it on a real batch."),
+    "submit": ("submit", "Put a directory, archive or image into the tournament."),
+    "submissions": ("submissions", "List what is registered."),
+    "run": ("run", "Run the tournament (or go on with it)."),
+    "status": ("status", "How far the tournament is."),
+    "leaderboard": ("leaderboard", "The three tables."),
+    "matrix": ("matrix", "Every attack against every defense."),
+    "show": ("show", "One submission: opponents, outcomes, reasons, times."),
+    "logs": ("logs", "What a submission's runs printed."),
+    "export": ("export", "Write the 2017 CSV files and all results."),
+    "selftest": ("selftest", "Run the hostile corpus on this host."),
+}
+
+
+class _Verbs(click.Group):
+    """Loads a verb's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs."""
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"harness.cli.{VERBS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs from the table, without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harness")
+def cli() -> None:
+    r"""Attack/defense tournaments in adversarial machine learning.
+
+    \b
+    Example:
+      harness dataset build digits
+      harness run
+      harness leaderboard
+    """
+
+
+def main() -> None:
+    """Run the command line; every error a person can cause is one sentence and exit code 2."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except HarnessError as error:
+        _say(error.problem, error.next_step)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`harness logs | head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(problem: str, next_step: str) -> None:
+    click.echo(f"harness: {problem}", err=True)
+    if next_step:
+        click.echo(f"  {next_step}", err=True)
+
+
+if __name__ == "__main__":
+    main()

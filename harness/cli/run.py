@@ -1,0 +1,127 @@
+"""`harness run`."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from harness.cli.common import config_option, read_config, say
+
+if TYPE_CHECKING:
+    from harness.config import TournamentConfig
+    from harness.contest import Options, Summary
+
+
+#: How many different failures of the host are told at the end; `harness show` has them all.
+_REASONS = 3
+
+
+@click.command(epilog="Example: harness run --slots 4 --only my_attack")
+@click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
+@click.option("--isolation", type=click.Choice(["run", "submission"]), help="Instead of sandbox.isolation.")
+@click.option("--slots", type=click.IntRange(min=1), help="Runs at the same time, instead of workers.slots.")
+@click.option("--gpus", help="auto, none, or indices and UUIDs separated by commas.")
+@click.option("--round", "round_name", help="Make, or go on with, a named round.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only runs that concern this submission (repeatable).")
+@click.option("--fresh", multiple=True, metavar="NAME", help="Drop this submission's results first (repeatable).")
+@click.option("--batch", type=click.IntRange(min=0), help="With --fresh: only its results on this batch.")
+@click.option("--against", metavar="ATTACK", help="With --fresh NAME of a defense: only its results on this attack, or `clean`.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write what every slot did (Chrome/Perfetto trace).")
+@config_option
+def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: str | None, round_name: str | None,
+            only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
+            config_path: Path) -> int:
+    """Run the tournament, or go on with it: only what has no result yet is run."""
+    from harness.contest import Options  # noqa: PLC0415
+
+    if not fresh and (batch is not None or against is not None):
+        raise click.UsageError("--batch and --against say which results --fresh drops; name the submission with --fresh.")
+    config = read_config(config_path)
+    held = {key: value for key, value in (("backend", sandbox), ("isolation", isolation)) if value is not None}
+    config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
+    wanted = None if gpus is None else gpus if gpus in ("auto", "none") else tuple(gpus.split(","))
+    summary = _run(config, Options(round_name, only, fresh, slots, wanted, trace, batch, against))  # type: ignore[arg-type]
+    return _tell(summary)
+
+
+def _run(config: TournamentConfig, options: Options) -> Summary:
+    from harness.contest import run_round  # noqa: PLC0415
+    from harness.dataset import load as load_dataset  # noqa: PLC0415
+    from harness.report.progress import ProgressWatcher  # noqa: PLC0415
+    from harness.sandbox.choose import choose_sandbox  # noqa: PLC0415
+    from harness.scoring import View  # noqa: PLC0415
+    from harness.store.lock import writer_lock  # noqa: PLC0415
+    from harness.summaries import load_leaderboards  # noqa: PLC0415
+    from harness.tournament import Tournament, load_configured  # noqa: PLC0415
+
+    # All that can be wrong with what a person gave is found before the state directory is touched.
+    dataset = load_dataset(config.dataset)
+    submissions = load_configured(config)
+    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work")
+    if warning:
+        say(f"harness: {warning}")
+    with Tournament(config) as tournament, _Signals() as signals:
+        # Another `harness run` shall not find other submissions than it began with; `run_round` takes the lock again.
+        with writer_lock(config.state):
+            for registered in tournament.submit_configured(submissions):
+                if registered.change == "version":
+                    say(f"{registered.row.name} changed: this is version {registered.row.version}.")
+        with ProgressWatcher() as watcher:
+            summary = run_round(tournament, dataset, chosen, options, watcher, lambda: signals.stopped)
+        if summary.progress.finished and not summary.stopped:
+            # Now, while nobody waits for it: at contest size the tables take seconds, and are then kept.
+            load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
+        return summary
+
+
+def _tell(summary: Summary) -> int:
+    progress = summary.progress
+    for what in summary.removed:
+        say(f"Removed what an earlier harness left: {what}.")
+    if progress.corrupt_inputs:
+        say(f"{progress.corrupt_inputs} stored adversarial batches did not match their digest and were made again.")
+    if summary.stopped:
+        say(f"Stopped with {progress.finished} runs done; everything recorded is kept. `harness run` goes on.")
+        return 130
+    if not progress.started:
+        say("Nothing new to run: every run of this round has its result.")
+    else:
+        outcomes = ", ".join(f"{count} {name}" for name, count in progress.outcomes.most_common())
+        say(f"{progress.finished} runs done ({outcomes}).")
+    for reason, count in progress.host_errors.most_common(_REASONS):
+        say(f"{count} attempts failed on the host's side and were not scored: {reason}")
+    if progress.repeated_alone:
+        say(f"{progress.repeated_alone} runs hit their time limit while the host was overloaded or the harness was stopped; "
+            "each was repeated once before it counted.")
+    if progress.given_up:
+        say(f"{progress.given_up} runs failed on the host's side and were given up for now; see `harness status`, "
+            "`harness doctor`, then `harness run` again.")
+    return 0
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM ask to stop; a second one is ignored while runs are being stopped."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._stop)
+        return self
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if not self.stopped:
+            say("\nStopping: ending what runs ...")
+        self.stopped = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]

@@ -1,0 +1,96 @@
+"""`harness selftest`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, cast
+
+import click
+
+from harness.cli.common import say
+
+if TYPE_CHECKING:
+    from harness.selftest.contest import Findings
+    from harness.selftest.row import Row
+
+
+@click.command(epilog="Example: harness selftest --sandbox docker --only fork-bomb")
+@click.option("--sandbox", type=click.Choice(["docker", "process"]), default="docker", show_default=True,
+              help="Which sandbox to test; the process sandbox promises a part of the rows only.")
+@click.option("--only", multiple=True, metavar="ROW", help="Only this row (repeatable).")
+@click.option("--runtime", help="Docker runtime, such as runsc; the engine's default otherwise.")
+@click.option("--slots", type=click.IntRange(min=1), help="Runs at the same time; two for each core by default.")
+@click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds of one run; 6 by default.")
+@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True,
+              help="How to print the verdicts.")
+def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
+            format_: str) -> int:
+    """Run the hostile corpus on this host, in one tournament beside honest entries; exit code 1 on any difference."""
+    from harness.sandbox.choose import choose_sandbox  # noqa: PLC0415 - the Docker client, pydantic, SQLAlchemy
+    from harness.selftest.contest import TIME_LIMIT_S, examine  # noqa: PLC0415
+
+    rows = _rows(sandbox, only)
+    chosen, warning = choose_sandbox(cast("Literal['docker', 'process']", sandbox), runtime)
+    if warning:
+        say(f"harness: {warning}")
+    say(f"Running {len(rows)} hostile rows beside honest entries ...")
+    findings = examine(rows, chosen, time_limit_s=time_limit or TIME_LIMIT_S, slots=slots, told=_progress)
+    _tell(findings, format_)
+    return 0 if findings.passed else 1
+
+
+def _rows(sandbox: str, only: Sequence[str]) -> list[Row]:
+    from harness.errors import UnknownNameError  # noqa: PLC0415
+    from harness.selftest.table import ROWS  # noqa: PLC0415
+
+    known = {row.name: row for row in ROWS if sandbox == "docker" or row.process}
+    for name in only:
+        if name not in known:
+            problem = f"There is no row {name!r} for the {sandbox} sandbox."
+            raise UnknownNameError(problem, "docs/threat-model.md names every row.")
+    return [known[name] for name in only] if only else list(known.values())
+
+
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K  {line[:100]}", nl=False, err=True)
+
+
+def _tell(findings: Findings, format_: str) -> None:
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
+    if format_ == "json":
+        rows = [{"row": verdict.row.name, "tries": verdict.row.tries, "outcome": verdict.got, "expected": verdict.row.expected,
+                 "passed": verdict.passed, "problems": list(verdict.problems)} for verdict in findings.verdicts]
+        click.echo(json.dumps({"passed": findings.passed, "rows": rows, "scores": list(findings.scores),
+                               "host": list(findings.host), "notes": list(findings.notes)}, indent=2))
+        return
+    _table(findings)
+
+
+def _table(findings: Findings) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only the table needs rich
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("row", "outcome", "expected", ""):
+        table.add_column(heading, overflow="fold")
+    for verdict in findings.verdicts:
+        mark = Text("pass", style="green") if verdict.passed else Text("FAIL", style="bold red")
+        table.add_row(verdict.row.name, verdict.got, verdict.row.expected, mark)
+        for problem in verdict.problems:
+            table.add_row("", Text(problem, style="italic"), "", "")
+    Console().print(table)
+    passed = sum(verdict.passed for verdict in findings.verdicts)
+    click.echo(f"{passed} of {len(findings.verdicts)} rows as expected.")
+    compared = {"The honest entries' verdicts with and without the hostile ones": findings.scores,
+                "The host before and after": findings.host}
+    for what, problems in compared.items():
+        click.echo(f"{what}: {'equal' if not problems else 'DIFFERENT'}.")
+        for problem in problems:
+            click.echo(f"  {problem}")
+    for note in findings.notes:
+        click.echo(note)

@@ -1,0 +1,28 @@
+"""`harness show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.common import config_option, format_option, open_tournament, round_option
+
+
+@click.command(epilog="Example: harness show my_defense")
+@click.argument("name")
+@round_option
+@format_option
+@config_option
+def command(name: str, round_name: str | None, format_: str, config_path: Path) -> None:
+    """Print everything about one submission: opponents, outcomes and their reasons, times, how to repeat a failed run."""
+    from harness.report.show_runs import show_submission  # noqa: PLC0415
+    from harness.report.submission_reader import SubmissionReader  # noqa: PLC0415
+    from harness.standings import load_results  # noqa: PLC0415
+
+    with open_tournament(config_path) as tournament, tournament.session() as session:
+        reader = SubmissionReader(tournament, session, round_name, config_path)
+        reader.member(name)
+        results = load_results(tournament, tournament.dataset(), round_name)
+        view, against = reader.standing(name, results)
+    show_submission(view, against, format_)

@@ -1,0 +1,23 @@
+"""`harness status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.common import config_option, format_option, open_tournament, round_option
+
+
+@click.command(epilog="Example: harness status --format json")
+@round_option
+@format_option
+@config_option
+def command(round_name: str | None, format_: str, config_path: Path) -> None:
+    """Say what is done, running, waiting and failed, and how long it still takes."""
+    from harness.report.show_runs import show_status  # noqa: PLC0415
+    from harness.report.status_reader import StatusReader  # noqa: PLC0415
+
+    with open_tournament(config_path) as tournament, tournament.session() as session:
+        view = StatusReader(tournament, session, round_name).status()
+    show_status(view, format_)

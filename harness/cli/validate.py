@@ -1,0 +1,98 @@
+"""`harness validate`."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.common import config_option, say
+
+if TYPE_CHECKING:
+    from harness.config import TournamentConfig
+    from harness.dataset import Dataset
+    from harness.problems import Problem
+    from harness.trial import Trial
+
+
+@click.command(epilog="Example: harness validate submissions/templates/attack")
+@click.argument("source")
+@click.option("--type", "type_", type=click.Choice(["attack", "targeted_attack", "defense"]),
+              help="Track, for an image without the label harness.type.")
+@click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
+@click.option("--static", is_flag=True, help="Only look, run nothing.")
+@config_option
+def command(source: str, type_: str | None, sandbox: str | None, static: bool, config_path: Path) -> int:
+    """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
+    from harness.sandbox.choose import image_lookup  # noqa: PLC0415
+    from harness.validation import check  # noqa: PLC0415
+
+    problems = check(source, type=type_, image_info=image_lookup())
+    _tell(problems)
+    if problems or static:
+        return _verdict(source, len(problems))
+    config = _config(config_path)
+    if sandbox is not None:
+        config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
+    trial = _try(source, type_, config)
+    _tell(trial.problems)
+    for remark in trial.remarks:
+        click.echo(f"  - {remark}")
+    return _verdict(source, len(trial.problems))
+
+
+def _try(source: str, type_: str | None, config: TournamentConfig) -> Trial:
+    from harness.sandbox.choose import choose_sandbox, image_lookup  # noqa: PLC0415
+    from harness.submission import load  # noqa: PLC0415
+    from harness.tournament import limits_of  # noqa: PLC0415
+    from harness.trial import try_out  # noqa: PLC0415
+
+    submission = load(source, type=type_, image_info=image_lookup())
+    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime)
+    if warning:
+        say(f"harness: {warning}")
+    dataset = _dataset(config)
+    batch = dataset.batches(config.rules.batch_size, config.rules.max_epsilon)[0]
+    say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images, epsilon {batch.epsilon} ...")
+    return try_out(submission, dataset, batch, chosen, limits_of(config))
+
+
+def _config(path: Path) -> TournamentConfig:
+    """The tournament's file; the default tournament where none is there and none was named."""
+    from harness.config import TournamentConfig, load  # noqa: PLC0415
+
+    if path == Path("tournament.yaml") and not path.exists():
+        return TournamentConfig(name="digits", dataset=Path("dataset/digits"))
+    return load(path)
+
+
+def _dataset(config: TournamentConfig) -> Dataset:
+    """The tournament's data set; the default one is made for the occasion where it is absent."""
+    from harness.dataset import load  # noqa: PLC0415
+    from harness.dataset_build import build_digits  # noqa: PLC0415
+
+    if not config.dataset.exists() and config.dataset.name == "digits":
+        place = Path(tempfile.mkdtemp(prefix="harness-digits-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        build_digits(place / "digits")
+        return load(place / "digits")
+    return load(config.dataset)
+
+
+def _tell(problems: list[Problem]) -> None:
+    for problem in problems:
+        click.echo(f"{problem.field_or_file}: {problem.sentence}")
+        if problem.next_step:
+            click.echo(f"    {problem.next_step}")
+
+
+def _verdict(source: str, problems: int) -> int:
+    if problems:
+        click.echo(f"{source} is not valid yet: {problems} problem{'s' if problems > 1 else ''}.")
+        return 2
+    click.echo(f"{source} is valid.")
+    return 0

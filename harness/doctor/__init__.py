@@ -1,0 +1,95 @@
+"""What an organiser must know of a host before opening a contest.
+
+Everything is looked at, nothing is changed (leftovers only with ``clean``), and each finding is a ``Check``. Judgements are
+pure functions of what was found; only this file and the trials in ``limits`` touch the engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from docker import APIClient
+
+from harness.config import TournamentConfig
+from harness.doctor import engine, gpu, host, leftovers, limits
+from harness.doctor.check import Check, State, usable
+from harness.errors import EngineError
+from harness.sandbox.docker.client import ENGINE_FAILURES, connect, explain
+from harness.sandbox.docker.images import find
+
+__all__ = ["BASE_IMAGES", "Check", "State", "examine", "usable"]
+
+#: Made by docker/build.py; the sample entries name them.
+BASE_IMAGES = ("localhost/harness-light:1", "localhost/harness-full:1")
+
+
+def examine(config: TournamentConfig, *, clean: bool = False) -> list[Check]:
+    """Look at the host with the eyes of a tournament.
+
+    Args:
+        config: What the tournament asks for; what it does not ask for can be missing without a failure.
+        clean: Remove what killed harnesses left.
+    """
+    checks = [*_host(config), leftovers.areas(config.state, clean=clean)]
+    info: Mapping[str, Any] | None = None
+    if config.sandbox.backend == "process":
+        checks.append(Check("engine", "warn", "not asked (sandbox.backend: process): entries run without isolation",
+                            "Run strangers' entries with sandbox.backend: docker only."))
+    else:
+        try:
+            api = connect()
+        except EngineError as error:
+            checks.append(_no_engine(config, error))
+        else:
+            try:
+                info = api.info()
+                checks += _engine(api, info, config, clean=clean)
+            except (EngineError, *ENGINE_FAILURES) as error:
+                checks.append(Check("engine", "fail", f"it failed while being looked at ({explain(error)})",
+                                    "Read the engine's log (`journalctl -u docker`)."))
+            finally:
+                api.close()
+    return [*checks, *gpu.checks(config.workers.gpus, info)]
+
+
+def _host(config: TournamentConfig) -> list[Check]:
+    cores = os.cpu_count() or 1
+    slots = config.workers.slots if isinstance(config.workers.slots, int) else max(1, int(cores // config.sandbox.cpus))
+    return [
+        host.writable(config.state),
+        host.room("disk of the state", config.state),
+        host.memory(slots, config.sandbox.memory, psutil.virtual_memory().total),
+    ]
+
+
+def _no_engine(config: TournamentConfig, error: EngineError) -> Check:
+    step = "Install one (apt-get install docker.io), start it, and join its group or be root."
+    if config.sandbox.backend == "docker":
+        return Check("engine", "fail", error.problem, step)
+    return Check("engine", "warn", f"{error.problem} Entries will run without isolation.", step)
+
+
+def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *, clean: bool) -> list[Check]:
+    checks = [
+        engine.version(info), *engine.security(info), engine.storage(info), engine.cgroups(info),
+        engine.runtimes(info, config.sandbox.runtime), engine.runc(info),
+        host.room("disk of the engine", Path(str(info.get("DockerRootDir") or "/var/lib/docker"))),
+        host.clock(str(info.get("SystemTime", ""))),
+    ]
+    light = find(api, BASE_IMAGES[0])
+    if light is not None:
+        checks += limits.tried(api, light.ident)
+    else:
+        checks.append(Check("memory limit", "warn", "not tried: it needs the light base image", "Run `docker/build.py light`."))
+    return [*checks, _images(api), leftovers.containers(api, clean=clean), leftovers.code_images(api, clean=clean)]
+
+
+def _images(api: APIClient) -> Check:
+    missing = [name for name in BASE_IMAGES if find(api, name) is None]
+    if missing:
+        return Check("base images", "warn", f"not here: {', '.join(missing)}", "Make them with `docker/build.py`.")
+    return Check("base images", "ok", ", ".join(BASE_IMAGES))

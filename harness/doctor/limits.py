@@ -1,0 +1,101 @@
+"""Whether limits bite: two tiny containers that ask for more than they may have.
+
+An engine can believe in a limit that its kernel ignores (a cgroup controller that is not mounted, an emulation), so each
+is tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from docker import APIClient
+
+from harness.doctor.check import Check
+from harness.sandbox import owner
+from harness.sandbox.docker.client import ENGINE_FAILURES, explain
+
+MEMORY_BYTES = 64 << 20
+PIDS = 16
+#: A container of this kind ends within half a second; a host that swaps may need longer.
+LIMIT_S = 30
+
+_EAT = "a = bytearray(256 << 20); import time; [a.__setitem__(i, 1) for i in range(0, len(a), 4096)]; print('ate it')"
+_FORK = """
+import os, time
+born = 0
+try:
+    while born < 64:
+        if os.fork() == 0:
+            time.sleep(5)
+            os._exit(0)
+        born += 1
+except OSError:
+    pass
+print(born, flush=True)
+os._exit(0)
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial container ended."""
+
+    exit_code: int
+    oom_killed: bool
+    stdout: str
+
+
+def trial(api: APIClient, image: str, program: str, limits: dict[str, int]) -> Ended:
+    """Run a Python program in a container without network, with limits as the engine names them, and remove it."""
+    config = api.create_host_config(network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges"])
+    config.update(limits, LogConfig={"Type": "json-file"})
+    made: dict[str, Any] = api.create_container(
+        image, ["-c", program], entrypoint=["python3"], host_config=config, labels=owner.labels_of({"role": "doctor"}))
+    try:
+        api.start(made["Id"])
+        code = int(api.wait(made["Id"], timeout=LIMIT_S)["StatusCode"])
+        state = api.inspect_container(made["Id"])["State"]
+        return Ended(code, bool(state.get("OOMKilled")), api.logs(made["Id"], stderr=False).decode(errors="replace").strip())
+    finally:
+        with contextlib.suppress(*ENGINE_FAILURES):
+            api.remove_container(made["Id"], force=True, v=True)
+
+
+def memory(ended: Ended) -> Check:
+    """Whether a program that took more memory than allowed was killed, and the engine said so."""
+    if "ate it" in ended.stdout:
+        return Check("memory limit", "fail", "a container with 64 MiB took 256 MiB",
+                     "Enable the memory cgroup controller (and swap accounting) for this host.")
+    if not ended.oom_killed:
+        return Check("memory limit", "warn", f"it bites (exit code {ended.exit_code}), but the engine does not say OOMKilled",
+                     "Memory kills will be reported as a non-zero exit.")
+    return Check("memory limit", "ok", "a container with 64 MiB that took more was killed, and the engine says why")
+
+
+def processes(ended: Ended) -> Check:
+    """Whether a program could start more processes than allowed."""
+    started = int(ended.stdout) if ended.stdout.isdigit() else None
+    if started is None:
+        return Check("process limit", "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+    if started >= PIDS:
+        return Check("process limit", "fail", f"a container with {PIDS} processes started {started} more",
+                     "Enable the pids cgroup controller for this host.")
+    return Check("process limit", "ok", f"a container with {PIDS} processes could start {started} and no more")
+
+
+def tried(api: APIClient, image: str) -> list[Check]:
+    """Both trials."""
+    trials: list[tuple[str, Callable[[], Check]]] = [
+        ("memory limit", lambda: memory(trial(api, image, _EAT, {"Memory": MEMORY_BYTES, "MemorySwap": MEMORY_BYTES}))),
+        ("process limit", lambda: processes(trial(api, image, _FORK, {"PidsLimit": PIDS}))),
+    ]
+    checks = []
+    for name, run in trials:
+        try:
+            checks.append(run())
+        except ENGINE_FAILURES as error:
+            checks.append(Check(name, "fail", f"it could not be tried ({explain(error)})", "Run a container by hand."))
+    return checks

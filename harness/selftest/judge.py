@@ -1,0 +1,176 @@
+"""Whether what came of a row is what the table says. Pure: everything that was seen goes in, sentences come out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.execute import Job, RunResult
+from harness.sandbox.base import LOG_TAIL_BYTES
+from harness.selftest.row import Count, Row
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COMPLETE = re.compile(r"^HUNT COMPLETE [1-9]", re.MULTILINE)
+_FOUND = re.compile(r"^FOUND .*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One run of a row's entry and what came of it."""
+
+    job: Job
+    result: RunResult
+
+    @property
+    def log(self) -> str:
+        """All that it printed and that was kept."""
+        return f"{self.result.report.stderr}\n{self.result.report.stdout}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A row's verdict.
+
+    Attributes:
+        got: What came of it, for people.
+        problems: Differences from the table; none where the row passes.
+    """
+
+    row: Row
+    got: str
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all came out as the table says."""
+        return not self.problems
+
+
+def judge(row: Row, seen: Sequence[Seen]) -> Verdict:
+    """The verdict on a row that took part."""
+    got = " ".join(dict.fromkeys(each.result.outcome.value for each in seen)) or "nothing"
+    if not seen:
+        return Verdict(row, got, ("it was never run",))
+    problems = [problem for each in seen for problem in _of_run(row, each)]
+    if row.check:
+        problems += CHECKS[row.check](seen)
+    return Verdict(row, got, tuple(dict.fromkeys(problems)))
+
+
+def judge_refusal(row: Row, sentence: str | None) -> Verdict:
+    """The verdict on a row that must be refused at ``submit``; None where it was taken."""
+    if sentence is None:
+        return Verdict(row, "taken", ("it was taken at submit",))
+    if row.sentence.lower() not in sentence.lower():
+        return Verdict(row, "refused at submit", (f"the sentence is {sentence!r}, without {row.sentence!r}",))
+    return Verdict(row, "refused at submit", ())
+
+
+def _of_run(row: Row, seen: Seen) -> list[str]:
+    result = seen.result
+    problems = []
+    if result.outcome not in row.outcomes:
+        report = result.report
+        problems.append(f"{result.outcome.value} instead of {row.expected} (exit code {report.exit_code}, {report.detail!r}, "
+                        f"stderr {report.stderr[-300:]!r})")
+    problems += _counted("usable", row.usable, result.usable, result.expected)
+    problems += _counted("refused", row.refused, len(result.refused), result.expected)
+    if row.hunts or row.finds:
+        problems += _of_hunt(row, seen)
+    return problems
+
+
+def _counted(what: str, wanted: Count, found: int, asked: int) -> list[str]:
+    if wanted == "any":
+        return []
+    number = {"all": asked, "none": 0}[wanted] if isinstance(wanted, str) else wanted
+    return [] if found == number else [f"{found} of {asked} outputs were {what} instead of {number}"]
+
+
+def _of_hunt(row: Row, seen: Seen) -> list[str]:
+    problems = [] if _COMPLETE.search(seen.log) else [f"its hunt did not end (log: {seen.log[-300:]!r})"]
+    found = _FOUND.findall(seen.log)
+    if not row.finds:
+        return problems + [line[:200] for line in found]
+    missed = [wanted for wanted in row.finds if not any(wanted in line for line in found)]
+    return problems + [f"the control did not find {wanted!r}" for wanted in missed]
+
+
+def _names_the_layer(seen: Sequence[Seen]) -> list[str]:
+    details = [each.result.report.detail for each in seen]
+    return [f"the detail is {detail!r}" for detail in details if "outside the output directory" not in detail]
+
+
+def _logs_bounded(seen: Sequence[Seen]) -> list[str]:
+    problems = []
+    for each in seen:
+        for text in (each.result.report.stdout, each.result.report.stderr):
+            if len(text.encode()) > LOG_TAIL_BYTES:
+                problems.append(f"{len(text)} characters of log were kept")
+            if _CONTROL.search(text):
+                problems.append("control characters were kept in the log")
+    return problems if any(each.log.strip() for each in seen) else ["no log was kept"]
+
+
+def _exit_code_137(seen: Sequence[Seen]) -> list[str]:
+    codes = {each.result.report.exit_code for each in seen}
+    return [] if codes == {137} else [f"the exit codes are {codes}"]
+
+
+def _exit_code_7(seen: Sequence[Seen]) -> list[str]:
+    """What the program without any file around it returns: it ran."""
+    codes = {each.result.report.exit_code for each in seen}
+    return [] if codes == {7} else [f"the exit codes are {codes}"]
+
+
+def _pixels_kept(seen: Sequence[Seen]) -> list[str]:
+    """What was decoded is what the clean image holds: colours survived the file's format."""
+    return [f"decoded pixels are up to {each.result.linf} away from those written" for each in seen if each.result.linf != 0]
+
+
+def _all_right(seen: Sequence[Seen]) -> list[str]:
+    """On the clean images every label that was meant to count is right."""
+    clean = [each for each in seen if each.job.clean and each.result.labels is not None]
+    wrong = [each for each in clean if not np.array_equal(each.result.labels, each.job.batch.labels)]  # type: ignore[arg-type]
+    return [] if clean and not wrong else ["its labels of the clean images did not come out as written"]
+
+
+def _all_wrong(seen: Sequence[Seen]) -> list[str]:
+    """Every label was taken, and none is right: an integer that no label range holds is a wrong label, not a missing one."""
+    right = [each for each in seen if each.result.labels is None or (each.result.labels == each.job.batch.labels).any()]
+    return ["a label that no range holds counted as right"] if right else []
+
+
+def _says_resized(seen: Sequence[Seen]) -> list[str]:
+    return [] if all(any("resized" in note for note in each.result.notes) for each in seen) else ["no note says so"]
+
+
+def _cut_to_epsilon(seen: Sequence[Seen]) -> list[str]:
+    """What it left is told as it was; that what was kept lies within epsilon, the store's digest of the pixels shows."""
+    return [f"the raw distance is {each.result.linf}" for each in seen if (each.result.linf or 0) <= each.job.batch.epsilon]
+
+
+def _same_facts(seen: Sequence[Seen]) -> list[str]:
+    """What its runs saw beside pixels was the same each time."""
+    facts = {line for each in seen for line in each.log.splitlines() if line.startswith("FACTS ")}
+    runs = sum("FACTS " in each.log for each in seen)
+    if runs != len(seen) or runs < 2:  # noqa: PLR2004 - to compare takes two
+        return [f"only {runs} of {len(seen)} runs told what they saw"]
+    return [] if len(facts) == 1 else [f"its runs differ beside pixels: {sorted(facts)}"]
+
+
+CHECKS: dict[str, Callable[[Sequence[Seen]], list[str]]] = {
+    "names_the_layer": _names_the_layer,
+    "logs_bounded": _logs_bounded,
+    "exit_code_137": _exit_code_137,
+    "exit_code_7": _exit_code_7,
+    "pixels_kept": _pixels_kept,
+    "all_right": _all_right,
+    "all_wrong": _all_wrong,
+    "says_resized": _says_resized,
+    "cut_to_epsilon": _cut_to_epsilon,
+    "same_facts": _same_facts,
+}

@@ -1,0 +1,3 @@
+copy_all()
+while True:
+    pass

@@ -1,0 +1,4 @@
+copy_all()
+import ctypes
+
+ctypes.string_at(0)

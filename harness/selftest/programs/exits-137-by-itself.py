@@ -1,0 +1,2 @@
+behave()
+os._exit(137)

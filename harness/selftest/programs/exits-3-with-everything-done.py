@@ -1,0 +1,2 @@
+behave()
+sys.exit(3)

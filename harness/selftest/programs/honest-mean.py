@@ -1,0 +1,1 @@
+right_answer()

@@ -1,0 +1,5 @@
+copy_all()
+where = os.readlink("/proc/self/cwd")
+attempt("a working directory of the host: " + where, lambda: os.path.lexists("../../../../.." + planted("canary")) or os.path.lexists("/proc/self/cwd/../../../../.." + planted("canary")))
+attempt("no working directory", lambda: where.startswith("(unreachable)"))
+complete()

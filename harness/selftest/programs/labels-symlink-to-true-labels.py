@@ -1,0 +1,1 @@
+os.symlink(planted("labels"), OUTPUT)

@@ -1,0 +1,3 @@
+for name in names():
+    os.mkdir(target(name))
+    os.symlink(planted("labels"), os.path.join(target(name), "x"))

@@ -1,0 +1,3 @@
+put("real", data(names()[0]))
+for name in names():
+    os.symlink("real", target(name))

@@ -1,0 +1,2 @@
+for name in names():
+    os.symlink(planted("labels"), target(name))

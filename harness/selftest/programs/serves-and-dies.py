@@ -1,0 +1,3 @@
+ready()
+for request in requests():
+    os._exit(0)

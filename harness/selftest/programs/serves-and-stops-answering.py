@@ -1,0 +1,6 @@
+import time
+
+ready()
+for request in requests():
+    behave()
+    time.sleep(600)

@@ -1,0 +1,4 @@
+ready()
+for request in requests():
+    behave()
+    done({"batch": "0123456789abcdef"})

@@ -1,0 +1,4 @@
+ready()
+for request in requests():
+    behave()
+    done(request)
