@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Build the base images: ``docker/build.py [light|full|NAME ...]``, NAME being any directory here with a Dockerfile.
+
+Every image carries a digest of what it was made from as a label, so that a second call only asks the engine (a few tenths of a
+second). Each image is built from the one that its Dockerfile names as ``ARG BASE``, which is made first. The SDK has a label of
+its own: where only it changed, an image of gigabytes gets a layer of kilobytes. Needs Python's standard library and pip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import functools
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import base_image
+import wheelhouse
+
+ROOT = Path(__file__).resolve().parent.parent
+LABEL = "harness.build.digest"
+SDK_LABEL = "harness.build.sdk"
+OURS = re.compile(r"localhost/harness-([\w-]+):1")
+SKIPPED = {"__pycache__", "README.md"}
+
+
+def tag(name: str) -> str:
+    """The image's name."""
+    return f"localhost/harness-{name}:1"
+
+
+def dockerfile(name: str) -> str:
+    """The text of an image's Dockerfile.
+
+    Raises:
+        BaseImageError: There is none.
+    """
+    path = ROOT / "docker" / name / "Dockerfile"
+    if not path.is_file():
+        known = ", ".join(sorted(found.parent.name for found in path.parent.parent.glob("*/Dockerfile")))
+        message = f"There is no docker/{name}/Dockerfile; known are {known}."
+        raise base_image.BaseImageError(message)
+    return path.read_text()
+
+
+def parent(name: str) -> str:
+    """The image that a Dockerfile is built from; our own base for the light one, whose default is a registry's."""
+    found = re.search(r"^ARG BASE=(\S+)", dockerfile(name), re.MULTILINE)
+    if not found:
+        message = f"docker/{name}/Dockerfile has no line ARG BASE=..., so what to build it from is unknown."
+        raise base_image.BaseImageError(message)
+    return tag("base") if found.group(1) == base_image.SLIM else found.group(1)
+
+
+def packages(name: str) -> list[str]:
+    """What pip installs in an image: the words after its last option, so that the Dockerfile alone says it."""
+    text = dockerfile(name).replace("\\\n", " ")
+    found = re.search(r"pip install\b[^\n]*--root-user-action=ignore([^\n&;]*)", text)
+    return found.group(1).split() if found else []
+
+
+def image_label(reference: str, name: str) -> str | None:
+    """One label of an image, empty where it lacks it, None where there is no such image."""
+    done = subprocess.run(["docker", "image", "inspect", reference], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return None
+    return str((json.loads(done.stdout)[0]["Config"].get("Labels") or {}).get(name, ""))
+
+
+def image_id(reference: str) -> str:
+    """What a name stands for, empty where it stands for nothing."""
+    command = ["docker", "image", "inspect", "--format={{.Id}}", reference]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def digest(*parts: bytes | str) -> str:
+    """A digest over parts in order."""
+    joined = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(joined).hexdigest()[:32]
+
+
+@functools.cache
+def sdk_digest() -> str:
+    """A digest of the files that every image takes from the package, as they were when this program started."""
+    files = [ROOT / "harness/__init__.py", ROOT / "harness/sdk.py", ROOT / "docker/sdk/Dockerfile"]
+    return digest(*[path.read_bytes() for path in files])
+
+
+def content(name: str) -> str:
+    """A digest of what an image is made from, the SDK aside."""
+    if name == "base":
+        return image_label(tag("base"), LABEL) or "pulled"
+    folder = ROOT / "docker" / name
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not SKIPPED & set(path.parts))
+    below = OURS.fullmatch(parent(name))
+    return digest(content(below.group(1)) if below else parent(name), *[path.read_bytes() for path in files])
+
+
+def docker_build(name: str, recipe: Path, labels: dict[str, str], **arguments: str) -> None:
+    """Run one build; the engine's output goes to stderr."""
+    options = [f"--label={key}={value}" for key, value in labels.items()]
+    options += [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    command = ["docker", "build", "--network=host", *options, f"--tag={tag(name)}", f"--file={recipe}", str(ROOT)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+def python_of(image: str) -> str:
+    """Version of an image's Python, such as 3.11."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    command = ["docker", "run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def ensure_base(*, pull: bool) -> None:
+    """Pull or make the base, once."""
+    if image_label(tag("base"), LABEL) is not None:
+        return
+    if pull and base_image.pull():
+        subprocess.run(["docker", "tag", base_image.SLIM, tag("base")], check=True)
+    else:
+        base_image.make(tag("base"), LABEL)
+
+
+def ensure(name: str, *, cpu: bool) -> bool:
+    """Build one image where it is missing or out of date; True where it was built."""
+    wanted = content(name)
+    same = image_label(tag(name), LABEL) == wanted
+    if same and image_label(tag(name), SDK_LABEL) == sdk_digest():
+        return False
+    libraries = f"localhost/harness-{name}-libraries:1"
+    if same and image_label(libraries, LABEL) == wanted:
+        recipe = ROOT / "docker/sdk/Dockerfile"
+        docker_build(name, recipe, {LABEL: wanted, SDK_LABEL: sdk_digest()}, BASE=libraries)
+        return True
+    recipe = ROOT / "docker" / name / "Dockerfile"
+    old = {image_id(tag(name)), image_id(libraries)}
+    # Every other image inherits the SDK, and the label that says which, from the light one.
+    labels = {LABEL: wanted} | ({SDK_LABEL: sdk_digest()} if name == "light" else {})
+    with wheelhouse.wheels(packages(name), python_of(parent(name)), cpu=cpu) as directory, wheelhouse.served(directory) as url:
+        docker_build(name, recipe, labels, BASE=parent(name), PIP_FIND_LINKS=url, PIP_NO_INDEX="1")
+    subprocess.run(["docker", "tag", tag(name), libraries], check=True)
+    for ident in old - {image_id(libraries), ""}:
+        # Gigabytes that no name leads to any more. The engine refuses where something is still built on them.
+        subprocess.run(["docker", "image", "rm", ident], capture_output=True, check=False)
+    return True
+
+
+def lineage(names: list[str]) -> list[str]:
+    """The named images and all of ours below them, lowest first, without the base."""
+    order: list[str] = []
+    for name in names:
+        below = OURS.fullmatch(parent(name))
+        above = lineage([below.group(1)]) if below and below.group(1) != "base" else []
+        order += [each for each in [*above, name] if each not in order]
+    return order
+
+
+def build(names: list[str], *, pull: bool, cpu: bool) -> None:
+    """Bring the named images up to date, saying what was done."""
+    order = lineage(names)
+    ensure_base(pull=pull)
+    for name in order:
+        start = time.monotonic()
+        built = ensure(name, cpu=cpu)
+        what = f"built in {time.monotonic() - start:.0f} s" if built else "up to date"
+        print(f"{tag(name)}: {what}", file=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build what is asked for; exit 2 where a person has to act."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=["light", "full"], help="directories of docker/ (default: light full)")
+    parser.add_argument("--no-pull", action="store_true", help="never ask a registry")
+    parser.add_argument("--gpu", action=argparse.BooleanOptionalAction, default=shutil.which("nvidia-smi") is not None,
+                        help="CUDA builds of torch (default: when nvidia-smi is there)")
+    options = parser.parse_args(arguments)
+    if shutil.which("docker") is None or subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
+        print("No Docker engine answers: install docker.io or start the daemon, then run this again.", file=sys.stderr)
+        return 2
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    try:
+        with (ROOT / ".cache" / "docker-build.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            build(options.names, pull=not options.no_pull, cpu=not options.gpu)
+    except base_image.BaseImageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except subprocess.CalledProcessError as error:
+        print(f"`{' '.join(map(str, error.cmd[:3]))} ...` failed with exit code {error.returncode}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

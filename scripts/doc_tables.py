@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Tables in docs/ that the code already says: outcomes and the fields of tournament.yaml.
+
+Writes each between its markers, so that nobody types them twice; tests/docs/test_tables.py fails where one is out of date.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from harness.config import TournamentConfig
+from harness.sandbox.outcomes import POLICY
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def outcomes() -> str:
+    """The table of outcomes, one row each."""
+    rows = [(f"`{outcome}`", policy.sentence, policy.next_step or "-", policy.blame, _yes(policy.outputs_used),
+             _yes(policy.retried)) for outcome, policy in POLICY.items()]
+    return _table(("outcome", "what it means", "what to do", "who has to act", "outputs count", "tried again"), rows)
+
+
+def tournament_fields() -> str:
+    """Every field of tournament.yaml with its default."""
+    return _table(("field", "default", "meaning"), list(_fields(TournamentConfig, "")))
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "outcomes": ("submissions.md", outcomes),
+    "tournament.yaml": ("organisers.md", tournament_fields),
+}
+
+
+def filled(name: str, text: str) -> str:
+    """A document with one table made anew between its markers."""
+    begin, end = f"<!-- table: {name} -->\n", "<!-- /table -->"
+    head, found, rest = text.partition(begin)
+    if not found:
+        raise SystemExit(f"{TABLES[name][0]} has no marker {begin.strip()}")
+    return head + begin + TABLES[name][1]() + end + rest.partition(end)[2]
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _fields(inner, f"{prefix}{name}.")
+        else:
+            default = "required" if field.default is PydanticUndefined else f"`{_shown(field.default)}`"
+            yield f"`{prefix}{name}`", default, field.description or ""
+
+
+def _shown(value: object) -> str:
+    """A default as one would write it in the file."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    for power, unit in ((30, "g"), (20, "m")):
+        if isinstance(value, int) and value >= 1 << power and value % (1 << power) == 0:
+            return f"{value >> power}{unit}"
+    return str(value)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (head, ("---",) * len(head), *rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    """Write all tables."""
+    for name, (document, _) in TABLES.items():
+        path = DOCS / document
+        text = path.read_text(encoding="utf-8")
+        path.write_text(filled(name, text), encoding="utf-8")
+        print(f"{document}: {name}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
