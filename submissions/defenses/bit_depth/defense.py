@@ -1,0 +1,28 @@
+"""Fewer bits per pixel in front of a private net (Xu et al., arXiv 1704.01155, section IV-A)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from model import load, to_tensor
+
+from harness.sdk import run_defense
+
+NET = load(Path(__file__).with_name("model.json"))
+BITS = 3
+
+
+def squeeze(images: np.ndarray) -> np.ndarray:
+    """Round each pixel to one of 2^BITS evenly spaced levels, black and white among them."""
+    step = 255 / (2**BITS - 1)
+    return np.rint(np.rint(images / step) * step).astype(np.uint8)
+
+
+@torch.inference_mode()
+def classify(images: np.ndarray) -> np.ndarray:
+    """Return the net's labels for the filtered images."""
+    return NET.labels(NET(to_tensor(squeeze(images))))
+
+
+if __name__ == "__main__":
+    run_defense(classify)

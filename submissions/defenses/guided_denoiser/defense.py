@@ -1,0 +1,27 @@
+"""High-level guided denoiser in front of a private net (Liao et al., arXiv 1712.02976; the winner of 2017)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from model import load, to_tensor
+
+from harness.sdk import run_defense
+
+NET = load(Path(__file__).with_name("model.json"))
+NOISE = load(Path(__file__).with_name("denoiser.json"))
+
+
+def logits(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the net's logits for the pixels less the estimated noise."""
+    return NET(pixels - NOISE(pixels))
+
+
+@torch.inference_mode()
+def classify(images: np.ndarray) -> np.ndarray:
+    """Return the net's labels for the denoised images."""
+    return NET.labels(logits(to_tensor(images)))
+
+
+if __name__ == "__main__":
+    run_defense(classify)

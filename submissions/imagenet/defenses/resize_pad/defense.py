@@ -1,0 +1,33 @@
+"""Random resizing and padding over an adversarially trained net (arXiv 1711.01991, section 3; second place in 2017)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from model import load, to_tensor
+from torch.nn import functional as F
+
+from harness.sdk import run_defense
+
+#: The paper's: from 299 up to 330, on black of 331; the net takes 331 as it is.
+WHOLE, PATTERNS = 331, 30
+NET = load(Path(__file__).with_name("model.json"))
+
+
+def pattern(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the images at one random larger size, at one random place on black."""
+    size = int(torch.randint(pixels.shape[-1], WHOLE, ()))
+    left, top = (int(torch.randint(WHOLE - size + 1, ())) for _ in range(2))
+    larger = F.interpolate(pixels, (size, size), mode="nearest")
+    return F.pad(larger, (left, WHOLE - size - left, top, WHOLE - size - top))
+
+
+@torch.inference_mode()
+def classify(images: np.ndarray) -> np.ndarray:
+    """Return the labels that are most probable over all patterns."""
+    pixels = to_tensor(images)
+    return NET.labels(sum(NET(pattern(pixels)).softmax(1) for _ in range(PATTERNS)))
+
+
+if __name__ == "__main__":
+    run_defense(classify, at_once=10)

@@ -1,0 +1,94 @@
+"""The training loop: augment, make the batch harder where the recipe says so, step. Seeds fix everything but the device."""
+
+from collections.abc import Callable
+
+import torch
+from adversary import fgsm, pgd, random_epsilon
+from digits import augment
+from model import Model
+from recipes import Recipe
+from torch.nn import functional as F
+
+#: Adversarial training covers the whole range of the default tournament's epsilons (16, 32, 48, 64).
+HIGHEST_EPSILON = 64
+BATCH = 64
+
+Harden = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def train(
+    model: Model,
+    recipe: Recipe,
+    data: tuple[torch.Tensor, torch.Tensor],
+    others: list[Model],
+    tick: Callable[[], None],
+) -> None:
+    """Train in place.
+
+    Args:
+        model: The fresh net, its weights drawn after ``torch.manual_seed(recipe.seed)``.
+        recipe: What to do.
+        data: Training pixels and labels.
+        others: Fixed nets that make examples (ensemble adversarial training, arXiv 1705.07204; the denoiser).
+        tick: Called after each epoch.
+    """
+    pixels, labels = data
+    loss = _guided(others[0]) if recipe.method == "denoiser" else _classified
+    steps = recipe.epochs * (len(pixels) // BATCH)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=steps)
+    harden = _hardening(model, recipe, others)
+    for _ in range(recipe.epochs):
+        order = torch.randperm(len(pixels))
+        for start in range(0, len(pixels) - BATCH + 1, BATCH):
+            part = order[start : start + BATCH].to(pixels.device)
+            clean, answers = augment(pixels[part]), labels[part]
+            # Attacked in evaluation mode: batch statistics of half-made examples would leak into the running averages.
+            model.eval()
+            images = harden(clean, answers)
+            model.train()
+            optimiser.zero_grad()
+            loss(model, images, clean, answers).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+        tick()
+    model.eval()
+
+
+def _classified(model: Model, images: torch.Tensor, _: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(model(images), answers, label_smoothing=0.05)
+
+
+def _guided(guarded: Model) -> Callable[..., torch.Tensor]:
+    """Compare what the guarded net says of the denoised image and of the clean one (arXiv 1712.02976, section 3.3).
+
+    With a loss on pixels instead, the little noise that is left grows from layer to layer and wins.
+    """
+
+    def loss(model: Model, images: torch.Tensor, clean: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return F.l1_loss(guarded(images - model(images)), guarded(clean))
+
+    return loss
+
+
+def _hardening(model: Model, recipe: Recipe, others: list[Model]) -> Harden:
+    sources = {"fgsm": [model], "pgd": [model], "ensemble": [model, *others], "denoiser": others}
+
+    def harden(images: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+        if recipe.method == "plain":
+            return images
+        nets = sources[recipe.method]
+        source = nets[int(torch.randint(len(nets), ()))]
+        epsilon = random_epsilon(len(images), HIGHEST_EPSILON, images.device)
+        if recipe.method == "pgd":
+            return pgd(source, images, answers, epsilon, steps=4)
+        if recipe.method == "denoiser":
+            steps = int(torch.randint(1, 4, ()))
+            return pgd(source, images, answers, epsilon, steps=steps)
+        hardened = fgsm(source, images, answers, epsilon)
+        if recipe.method == "ensemble":  # as in the paper, half of each batch stays clean
+            hardened = torch.cat([hardened[: len(images) // 2], images[len(images) // 2 :]])
+        return hardened
+
+    return harden

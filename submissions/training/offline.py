@@ -1,0 +1,44 @@
+"""What the two attacks that are trained offline share: the surrogates, and one pass over the training images."""
+
+from collections.abc import Iterator
+
+import torch
+from adversary import random_epsilon
+from digits import augment, training_set
+from model import load
+from recipes import SURROGATES
+from torch.nn import functional as F
+
+BATCH = 64
+#: The default tournament's epsilons lie in 16..64.
+EPSILONS = (16, 64)
+#: Loss beyond which an image is fooled well enough: without a cap a few images take the whole gradient (arXiv 1811.11304).
+ENOUGH = 4.0
+
+
+def surrogates() -> list[torch.nn.Module]:
+    """Return the three public nets."""
+    return [load(SURROGATES / name / "model.json") for name in "abc"]
+
+
+def batches(epochs: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield augmented pixels in [0, 1] and one epsilon / 255 per image, shape [n, 1, 1, 1]."""
+    torch.manual_seed(seed)
+    pixels, _ = training_set()
+    lowest, highest = EPSILONS
+    for _ in range(epochs):
+        order = torch.randperm(len(pixels)).to(pixels.device)
+        for part in order.split(BATCH)[:-1]:
+            images = augment(pixels[part])
+            extra = random_epsilon(len(images), highest - lowest, images.device)
+            yield images, lowest / 255 + extra
+
+
+def fooling_loss(nets: list[torch.nn.Module], clean: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+    """Return what to minimise: minus the capped loss of each net at its own clean label, averaged over nets and images."""
+    losses = []
+    for net in nets:
+        with torch.no_grad():
+            labels = net(clean).argmax(1)
+        losses.append(F.cross_entropy(net(moved), labels, reduction="none").clamp(max=ENOUGH))
+    return -torch.stack(losses).mean()

@@ -1,0 +1,90 @@
+"""What is trained: one row per net, in the order of training (later rows may use earlier ones)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TRAINING = Path(__file__).parent
+DEFENSES = TRAINING.parent / "defenses"
+SURROGATES = TRAINING / "surrogates"
+
+_IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+_HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one net is made.
+
+    Attributes:
+        name: What ``--only`` takes.
+        folders: Directories that get the spec, the weights and copies of the loader. Any other spec below
+            ``submissions/`` whose ``recipe`` is this one gets its weights renewed too.
+        net: Name in nets.py, or timm's name after ``timm/``.
+        seed: For the first weights, the order and every random draw of its training.
+        method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``) or of a ``denoiser``.
+        options: Arguments of the net.
+        file: Stem of the files in ``folders``.
+        epochs: Passes over the 1,297 images.
+        rate: Highest learning rate of the one cycle.
+        others: Recipes whose nets are borrowed: by ensemble adversarial training as sources of examples, by the
+            denoiser likewise, the first of them being the net that it guards.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    net: str
+    seed: int
+    method: str = "plain"
+    options: dict[str, Any] = field(default_factory=dict)
+    file: str = "model"
+    epochs: int = 40
+    rate: float = 4e-3
+    others: tuple[str, ...] = ()
+
+    def spec(self) -> dict[str, Any]:
+        """Return what ``model.json`` says."""
+        library, _, net = self.net.rpartition("/")
+        mean, std = _IMAGENET if net in {"test_efficientnet", "test_byobnet"} else _HALF
+        return {
+            "recipe": self.name,
+            "library": library or "nets",
+            "net": net,
+            "options": self.options,
+            "weights": f"{self.file}.safetensors",
+            "classes": 10,
+            "label_offset": 0,
+            "size": [32, 32],
+            "mean": mean,
+            "std": std,
+        }
+
+
+_SQUEEZERS = ("bit_depth", "median_filter", "jpeg", "feature_squeezing", "guided_denoiser")
+
+
+def _entries(*names: str) -> tuple[Path, ...]:
+    return tuple(DEFENSES / name for name in names)
+
+
+RECIPES = (
+    Recipe("surrogate-a", (SURROGATES / "a", *_entries("undefended_surrogate")), "residual", 1),
+    Recipe("surrogate-b", (SURROGATES / "b",), "plain", 2),
+    Recipe("surrogate-c", (SURROGATES / "c",), "separable", 3),
+    # One private net stands behind every filter, and undefended beside them: the difference is what the filter adds.
+    Recipe("plain", _entries("undefended_plain", *_SQUEEZERS), "plain", 11, options={"width": 20}),
+    Recipe("transformer", _entries("undefended_transformer"), "transformer", 12, rate=2e-3),
+    Recipe("mixer", _entries("undefended_mixer"), "mixer", 13, rate=2e-3),
+    Recipe("efficientnet", _entries("undefended_efficientnet"), "timm/test_efficientnet", 14),
+    Recipe("byobnet", _entries("undefended_byobnet"), "timm/test_byobnet", 15),
+    Recipe("fgsm-trained", _entries("adversarial_training_fgsm"), "residual", 21, "fgsm", {"width": 28}),
+    Recipe("pgd-trained", _entries("adversarial_training_pgd", "resize_pad"), "residual", 22, "pgd", {"width": 28}),
+    Recipe(
+        "ensemble-trained", _entries("ensemble_adversarial_training"), "residual", 23, "ensemble", {"width": 28},
+        others=("plain", "transformer"),
+    ),
+    Recipe(
+        "denoiser", _entries("guided_denoiser"), "denoiser", 24, "denoiser", file="denoiser", rate=5e-3,
+        others=("plain", "transformer", "mixer"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,82 @@
+"""Make the weights of the sample entries from seeds: ``python submissions/training/train.py [--only NAME]...``.
+
+Writes each net, in half precision, with its ``model.json`` and the loader, into the entries that use it, and then the
+table ``RESULTS.md``. The committed files are this command's output.
+"""
+
+import argparse
+import functools
+import importlib
+import json
+import shutil
+from collections.abc import Callable
+
+import torch
+from digits import training_set
+from learning import train
+from model import DEVICE, Model, build, load
+from recipes import DEFENSES, RECIPES, TRAINING, Recipe
+from report import write_report
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from safetensors.torch import save as to_bytes
+
+#: Attacks that are trained offline, each by a program of its own.
+OFFLINE = {"universal": "train_universal", "fully-convolutional": "train_fully_convolutional"}
+
+
+def main() -> None:
+    """Train what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    names = [recipe.name for recipe in RECIPES] + list(OFFLINE) + ["report"]
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
+    chosen = parser.parse_args().only or names
+    recipes = [recipe for recipe in RECIPES if recipe.name in chosen]
+    offline = [name for name in OFFLINE if name in chosen]
+    columns = TextColumn("{task.description:20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns) as progress:
+        tasks = {recipe.name: progress.add_task(recipe.name, total=recipe.epochs, start=False) for recipe in recipes}
+        tasks |= {name: progress.add_task(name, total=1, start=False) for name in offline}
+        data = training_set()
+        for recipe in recipes:
+            progress.start_task(tasks[recipe.name])
+            save(make(recipe, data, functools.partial(progress.advance, tasks[recipe.name])), recipe)
+        for name in offline:
+            progress.start_task(tasks[name])
+            importlib.import_module(OFFLINE[name]).main()
+            progress.advance(tasks[name])
+        if "report" in chosen:
+            task = progress.add_task("report", total=len(list(DEFENSES.glob("*/metadata.json"))))
+            write_report(functools.partial(progress.advance, task))
+
+
+def make(recipe: Recipe, data: tuple[torch.Tensor, torch.Tensor], tick: Callable[[], None]) -> Model:
+    """Train one net from its seed."""
+    by_name = {row.name: row for row in RECIPES}
+    others = [load(by_name[name].folders[0] / f"{by_name[name].file}.json") for name in recipe.others]
+    torch.manual_seed(recipe.seed)
+    model = build(recipe.spec()).to(DEVICE)
+    train(model, recipe, data, others, tick)
+    return model
+
+
+def save(model: Model, recipe: Recipe) -> None:
+    """Write the net into every folder that uses it."""
+    weights = to_bytes({
+        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        for name, value in model.net.state_dict().items()
+    })
+    for folder in recipe.folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{recipe.file}.json").write_text(json.dumps(recipe.spec()) + "\n")
+        (folder / f"{recipe.file}.safetensors").write_bytes(weights)
+    for spec_file in TRAINING.parent.rglob("*.json"):
+        spec = json.loads(spec_file.read_text())
+        if spec.get("recipe") == recipe.name:
+            (spec_file.parent / spec["weights"]).write_bytes(weights)
+            for entry in (folder for folder in spec_file.parents if (folder / "metadata.json").exists()):
+                for name in ("model.py", "nets.py"):
+                    shutil.copyfile(TRAINING / name, entry / name)
+
+
+if __name__ == "__main__":
+    main()
