@@ -1,0 +1,105 @@
+"""What tests need from the host: said in one place, never missing silently.
+
+A marker names the need (pyproject.toml lists them). Where the host lacks it the test is skipped with the reason, and the end of
+the run names every test that was left out. With HARNESS_REQUIRE_DOCKER=1, as CI sets it, a missing engine is a failure.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import docker.errors
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIRE_DOCKER = os.environ.get("HARNESS_REQUIRE_DOCKER", "") not in {"", "0"}
+
+
+@functools.cache
+def docker_problem() -> str:
+    """Why no test can use Docker; empty where an engine answers."""
+    try:
+        client = docker.from_env(timeout=20)
+        try:
+            client.ping()
+        finally:
+            client.close()
+    except (docker.errors.DockerException, OSError) as error:
+        return f"no Docker engine answers ({error})"
+    return ""
+
+
+def field_problem() -> str:
+    """Why the sample entries cannot run here; empty where their libraries are installed."""
+    missing = [name for name in ("torch", "torchvision", "timm", "sklearn") if importlib.util.find_spec(name) is None]
+    return f"not installed: {', '.join(missing)} (pip install -e .[field])" if missing else ""
+
+
+def root_problem() -> str:
+    """Why mounts cannot be made here."""
+    return "" if os.geteuid() == 0 else "needs root (mounts)"
+
+
+NEEDS = {"docker": docker_problem, "field": field_problem, "root": root_problem}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what the host cannot run; fail instead where CI promised an engine."""
+    for marker, problem in NEEDS.items():
+        if item.get_closest_marker(marker) and (reason := problem()):
+            if marker == "docker" and REQUIRE_DOCKER:
+                pytest.fail(f"{reason}, and HARNESS_REQUIRE_DOCKER is set", pytrace=False)
+            pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name every test that was left out, by reason."""
+    left_out: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        left_out.setdefault(reason.removeprefix("Skipped: "), []).append(report.nodeid)
+    for reason, tests in sorted(left_out.items()):
+        terminalreporter.section(f"left out: {len(tests)} tests, {reason}")
+        for test in tests:
+            terminalreporter.line(test)
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[docker.DockerClient]:
+    """A client of the engine that the environment names."""
+    if reason := docker_problem():
+        pytest.skip(reason)
+    client = docker.from_env(timeout=120)
+    yield client
+    client.close()
+
+
+def built(name: str) -> str:
+    """Build a base image where it is missing or out of date; its tag."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docker" / "build.py"), name], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.fail(f"docker/build.py {name}: {done.stderr[-2000:]}", pytrace=False)
+    return f"localhost/harness-{name}:1"
+
+
+@pytest.fixture(scope="session")
+def light_image(docker_client: docker.DockerClient) -> str:
+    """Python, numpy, Pillow, the SDK."""
+    assert docker_client.ping()
+    return built("light")
+
+
+@pytest.fixture(scope="session")
+def full_image(docker_client: docker.DockerClient) -> str:
+    """The light image, torch and the sample entries' libraries."""
+    assert docker_client.ping()
+    return built("full")

@@ -1,0 +1,4 @@
+eps = int(sys.argv[3])
+for name in px.names(sys.argv[1]):
+    width, height, pixels = px.read(os.path.join(sys.argv[1], name))
+    px.write(os.path.join(sys.argv[2], name), width, height, px.moved(pixels, lambda at, value: eps))

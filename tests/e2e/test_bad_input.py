@@ -1,0 +1,263 @@
+"""Everything a person can get wrong: one sentence that names it, the next step, exit 2, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from harness.cli.main import main
+from harness.png import encode_png
+from harness.store.models import SCHEMA_VERSION
+from tests.e2e import make
+from tests.e2e.conftest import Place
+
+PROGRAMS = ("attack-darken", "defense-mean")
+RUN = ("run",)
+
+
+class Row(NamedTuple):
+    """What is broken, what is typed, and what the sentence must hold."""
+
+    name: str
+    broken: Callable[[Place], object]
+    words: tuple[str, ...]
+    command: tuple[str, ...] = RUN
+    env: tuple[tuple[str, str], ...] = ()
+
+
+def config(old: str, new: str) -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        text = place.config.read_text()
+        assert old in text
+        place.config.write_text(text.replace(old, new))
+
+    return broken
+
+
+def data(old: str, new: str) -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        path = place.root / "data" / "metadata.csv"
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+    return broken
+
+
+def metadata(entry: str = "attack-darken", **fields: object) -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        path = place.root / "entries" / entry / "metadata.json"
+        facts = {**json.loads(path.read_text()), **fields}
+        path.write_text(json.dumps({name: value for name, value in facts.items() if value is not None}))
+
+    return broken
+
+
+def remove(path: str) -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        target = place.root / path
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+
+    return broken
+
+
+def wrong_size(place: Place) -> None:
+    import numpy as np
+
+    (place.root / "data" / "images" / "img-003.png").write_bytes(encode_png(np.zeros((9, 8, 3), np.uint8)))
+
+
+def other_pixels(place: Place) -> None:
+    images = place.root / "data" / "images"
+    shutil.copyfile(images / "img-001.png", images / "img-002.png")
+
+
+def database(version: int) -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        place.state.mkdir()
+        connection = sqlite3.connect(place.state / "tournament.db")
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("CREATE TABLE something (id INTEGER)")
+        connection.commit()
+        connection.close()
+
+    return broken
+
+
+def no_database(place: Place) -> None:
+    place.state.mkdir()
+    (place.state / "tournament.db").write_bytes(b"this is no database at all, whatever its name says" * 100)
+
+
+def nothing(place: Place) -> None:
+    del place
+
+
+ROWS = [
+    Row("no tournament.yaml", remove("tournament.yaml"), ("tournament.yaml does not exist", "--config")),
+    Row("tournament.yaml is not YAML", config("rules:", "rules: ["), ("tournament.yaml is malformed at line",)),
+    Row("tournament.yaml is a list", lambda p: p.config.write_text("- a\n"), ("must hold a mapping",)),
+    Row("tournament.yaml is binary", lambda p: p.config.write_bytes(b"\xff\xfe\x00"), ("tournament.yaml cannot be read",)),
+    Row("unknown key", config("submissions:", "submisions:"), ("unknown field submisions", "Did you mean submissions?")),
+    Row("unknown key in rules", config("time_limit_s:", "time_limit:"),
+        ("unknown field rules.time_limit", "Did you mean time_limit_s?")),
+    Row("unknown key in sandbox", config("memory:", "memroy:"), ("sandbox.memroy", "Did you mean memory?")),
+    Row("a field without its value", config("name: tiny", ""), ("field name",)),
+    Row("a size that is none", config("256m", "a lot"), ("sandbox.memory", "'a lot' is not a size")),
+    Row("epsilon beyond 255", config("- 32", "- 300"), ("rules.max_epsilon",)),
+    Row("no data set", remove("data"), ("data", "harness dataset")),
+    Row("data set without metadata.csv", remove("data/metadata.csv"), ("metadata.csv",)),
+    Row("data set without dataset.yaml", remove("data/dataset.yaml"), ("dataset.yaml",)),
+    Row("image missing", remove("data/images/img-004.png"), ("img-004.png",)),
+    Row("image of the wrong size", wrong_size, ("img-003.png", "not 8x8 pixels")),
+    Row("other pixels", other_pixels, ("does not match the digest", "harness dataset verify")),
+    Row("label outside the range", data("img-000,0", "img-000,10"), ("metadata.csv", "10", "0..9")),
+    Row("label that is no number", data("img-000,0", "img-000,zero"), ("metadata.csv", "'zero'")),
+    Row("duplicate ids", data("img-001", "img-000"), ("repeats", "img-000")),
+    Row("other labels", data("img-000,0", "img-000,1"), ("does not match the digest",)),
+    Row("submission not there", config("entries/*", "entries/attack-lost"), ("attack-lost", "matches nothing")),
+    Row("glob that matches nothing", config("entries/*", "nowhere/*"), ("nowhere/*", "matches nothing")),
+    Row("entry without metadata.json", remove("entries/attack-darken/metadata.json"), ("attack-darken", "metadata.json")),
+    Row("metadata is not JSON", lambda p: (p.root / "entries/attack-darken/metadata.json").write_text("{"),
+        ("attack-darken", "metadata.json")),
+    Row("metadata without type", metadata(type=None), ("attack-darken", "type")),
+    Row("metadata without entry_point", metadata(entry_point=None), ("attack-darken", "entry_point")),
+    Row("metadata with an unknown type", metadata(type="atack"), ("attack-darken", "atack")),
+    Row("two of one name", metadata(name="defense-mean"), ("attack-darken", "defense-mean", "both named")),
+    Row("two of one content", lambda p: shutil.copytree(p.root / "entries/attack-darken", p.root / "entries/twin"),
+        ("attack-darken", "twin")),
+    Row("only a name that is unknown", nothing, ("'nobody'", "harness submissions"), ("run", "--only", "nobody")),
+    Row("fresh of a name that is unknown", nothing, ("'nobody'",), ("run", "--fresh", "nobody")),
+    Row("a GPU that is not there", nothing, ("no GPU 77",), ("run", "--gpus", "77")),
+    Row("slots of zero", nothing, ("--slots",), ("run", "--slots", "0")),
+    Row("no Docker engine where one is asked for", config("backend: process", "backend: docker"), ("No Docker engine answers",),
+        env=(("DOCKER_HOST", "unix:///nonexistent/docker.sock"),)),
+    Row("no Docker engine on the command line", nothing, ("No Docker engine answers",), ("run", "--sandbox", "docker"),
+        env=(("DOCKER_HOST", "tcp://127.0.0.1:1"),)),
+    Row("database of a newer version", database(SCHEMA_VERSION + 1), ("newer harness", str(SCHEMA_VERSION + 1))),
+    Row("database of somebody else", database(0), ("not a database of this harness",)),
+    Row("no database behind the name", no_database, ("not a database",)),
+    Row("state is a file", lambda p: p.state.write_text(""), ("state",)),
+    Row("submit what is not there", nothing, ("no-such-thing",), ("submit", "./no-such-thing"),
+        env=(("DOCKER_HOST", "unix:///nonexistent/docker.sock"),)),
+    Row("submit with a wrong name", nothing, ("--name",), ("submit", "entries/attack-darken", "--name", "a b")),
+    Row("leaderboard of nothing", nothing, ("harness run",), ("leaderboard",)),
+    Row("matrix of nothing", nothing, ("harness run",), ("matrix",)),
+    Row("a verb that is unknown", nothing, ("No such command", "frobnicate"), ("frobnicate",)),
+]
+
+
+def listing(root: Path) -> dict[str, int]:
+    """Every file with its size, but what a data set's reader may keep beside it, and the tests' own."""
+    return {str(path.relative_to(root)): path.stat().st_size if path.is_file() else -1 for path in root.rglob("*")
+            if not {"tmp", ".cache"} & set(path.relative_to(root).parts)}
+
+
+def check(done: subprocess.CompletedProcess[str], words: tuple[str, ...]) -> None:
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    missing = [word for word in words if word not in done.stderr]
+    assert not missing, done.stderr
+    # The sentence and the next step; a warning of the sandbox may stand before it.
+    said = [line for line in done.stderr.splitlines() if line.startswith("harness: ") and "isolation" not in line]
+    assert len(said) == 1 or "Usage:" in done.stderr, done.stderr
+
+
+def in_process(place: Place, row: Row, monkeypatch, capfd) -> subprocess.CompletedProcess[str]:
+    """The command's entry point without the second that a new interpreter takes; fifty rows are many."""
+    monkeypatch.chdir(place.root)
+    for name, value in place.environment(**dict(row.env)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["harness", *row.command])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as left:
+        main()
+    said = capfd.readouterr()
+    return subprocess.CompletedProcess(row.command, left.value.code, said.out, said.err)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_one_sentence_exit_2_and_nothing_half_written(make_place, monkeypatch, capfd, row) -> None:
+    place = make_place(PROGRAMS)
+    row.broken(place)
+    before = listing(place.root)
+    done = in_process(place, row, monkeypatch, capfd)
+    check(done, row.words)
+    allowed = {"state", "state/tournament.db", "state/run.lock"} if row.command[0] == "run" and len(row.command) > 1 else set()
+    after = {path: size for path, size in listing(place.root).items() if path not in allowed}
+    left = {path for path in after if path not in before and not path.startswith(("state/submissions", "state/work"))}
+    assert not left
+    assert {path: size for path, size in after.items() if path in before} == before
+
+
+def test_an_unknown_scoring_view_names_those_there_are(finished) -> None:
+    done = finished[0].harness("leaderboard", "--scoring", "nips2018")
+    assert done.returncode == 2
+    assert "nips2018" in done.stderr
+    assert "nips2017" in done.stderr.replace("nips2018", "")
+
+
+def test_a_round_with_another_data_set_is_refused(finished) -> None:
+    place, _ = finished
+    other = make.dataset(place.root / "other", 20)
+    text = place.config.read_text()
+    path = place.root / "other.yaml"
+    path.write_text(text.replace("dataset: data", f"dataset: {other}"))
+    done = place.harness("run", "--round", "default", "--config", str(path))
+    check(done, ("default", "another data set"))
+
+
+@pytest.mark.docker
+def test_an_image_that_cannot_be_pulled(make_place) -> None:
+    place = make_place(PROGRAMS, sandbox={"backend": "docker"})
+    before = listing(place.root)
+    done = place.harness("submit", "localhost:1/harness-test/no-such-image:1", "--type", "attack")
+    check(done, ("localhost:1/harness-test/no-such-image:1",))
+    assert listing(place.root) == before
+
+
+@contextmanager
+def mounted(place: Path, options: str) -> Iterator[None]:
+    place.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "harness-test", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.root
+def test_a_state_directory_that_is_not_writable(make_place) -> None:
+    place = make_place(PROGRAMS)
+    with mounted(place.state, "size=1m,ro"):
+        check(place.harness("run"), (str(place.state), "writable"))
+        assert os.listdir(place.state) == []
+
+
+@pytest.mark.root
+def test_a_state_directory_that_cannot_be_made(make_place) -> None:
+    place = make_place(PROGRAMS, state="readonly/state")
+    with mounted(place.root / "readonly", "size=1m,ro"):
+        check(place.harness("run"), ("readonly", "writable"))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("room", ["64k", "300k"])
+def test_a_disk_that_is_full_from_the_start(make_place, room) -> None:
+    place = make_place(PROGRAMS)
+    with mounted(place.state, f"size={room}"):
+        done = place.harness("run")
+        assert done.returncode == 2, done.stderr
+        assert "full" in done.stderr or "space" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert [p for p in place.leftovers() if "work" in p or "process" in p] == []

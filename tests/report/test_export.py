@@ -1,0 +1,110 @@
+"""The 2017 files in their shapes, and everything as CSV and Parquet."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.errors import StoreError
+from harness.report import export
+from harness.report.export import export_2017, export_all
+from harness.report.files import write_csv
+from harness.scoring import Entry, Results, codes_from_labels, complete
+
+
+def vector() -> Results:
+    """The rules' test vector, with the targeted attack submitted first."""
+    truth, target = np.array([10, 20, 30, 40], np.int32), np.array([11, 21, 31, 41], np.int32)
+    produced = np.array([[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]], bool)
+    labels = np.array([
+        [[11, 20, 99, 40], [11, 21, 30, 41]], [[10, 99, 30, 99], [10, 20, 99, -1]], [[10, 20, 99, -1], [99, 99, 30, -1]],
+    ], np.int32)
+    attacks = [("T1", "targeted_attack"), ("A1", "attack"), ("A2", "attack")]
+    return complete(
+        tuple(Entry(name, "", kind, False, at, "") for at, (name, kind) in enumerate(attacks)),
+        tuple(Entry(name, "", "defense", False, at, "") for at, name in enumerate(("D1", "D2"), start=3)),
+        truth=truth, target=target, produced=produced, codes=codes_from_labels(labels, truth, target, produced[:, None]),
+        clean_codes=np.full((2, 4), 3, np.uint8))
+
+
+def read(path: Path) -> list[list[str]]:
+    return list(csv.reader(path.read_text().splitlines()))
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+FILES_2017 = {
+    "accuracy_matrix.csv": ",A1,A2,T1\nD1,2,2,2\nD2,2,1,1\n",
+    "error_matrix.csv": ",A1,A2,T1\nD1,2,1,2\nD2,1,2,3\n",
+    "hit_target_class_matrix.csv": ",A1,A2,T1\nD1,0,0,1\nD2,0,0,3\n",
+    "accuracy_on_attacks.csv": ",D1,D2\nA1,2,2\nA2,2,1\n",
+    "accuracy_on_targeted_attacks.csv": ",D1,D2\nT1,2,1\n",
+    "hit_target_class.csv": ",D1,D2\nT1,1,3\n",
+    "attack_ranking.csv": "AttackName,Score\nA2,5\nA1,4\n",
+    "targeted_attack_ranking.csv": "AttackName,Score\nT1,4\n",
+    "defense_ranking.csv": "DefenseName,Score\nD1,6\nD2,4\n",
+}
+
+
+def test_the_2017_files(tmp_path: Path) -> None:
+    export_2017(vector(), tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES_2017
+
+
+def test_every_verdict_is_exported_and_nothing_else(tmp_path: Path) -> None:
+    results = vector()
+    export_all(results, tmp_path)
+    rows = read_rows(tmp_path / "verdicts.csv")
+    assert len(rows) == 2 * (4 + 4 + 3)
+    assert sum(int(row["correct"]) for row in rows) == 10
+    assert sum(int(row["labelled"]) for row in rows) == 21
+    boards = read_rows(tmp_path / "leaderboard.csv")
+    assert {(row["scoring"], row["name"], row["raw"]) for row in boards} >= {
+        ("nips2017", "D1", "4"), ("toolkit", "A2", "5"), ("standard", "T1", "4")}
+
+
+def test_parquet_says_the_same_as_csv(results, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    paths, notes = export_all(results(), tmp_path)
+    assert notes == []
+    for path in paths:
+        if path.suffix == ".parquet":
+            rows = read(path.with_suffix(".csv"))
+            table = parquet.read_table(path)
+            assert table.column_names == rows[0]
+            assert table.num_rows == len(rows) - 1
+    attacks = parquet.read_table(tmp_path / "verdicts.parquet").column("attack").to_pylist()
+    assert attacks == [row[0] for row in read(tmp_path / "verdicts.csv")][1:]
+
+
+def test_without_pyarrow_it_says_so(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "parquet_here", lambda: False)
+    paths, notes = export_all(vector(), tmp_path)
+    assert not [path for path in paths if path.suffix == ".parquet"]
+    assert "pyarrow is not installed" in notes[0]
+
+
+def test_a_contests_verdicts_are_too_many_for_text(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "MOST_VERDICTS_AS_CSV", 10)
+    paths, notes = export_all(vector(), tmp_path)
+    assert "verdicts.csv" not in {path.name for path in paths}
+    assert "would have 24 rows" in notes[0]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_csv(tmp_path / "file" / "x.csv", ("a",), [])
+
+    def broken():
+        yield (1,)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left"):
+        write_csv(tmp_path / "x.csv", ("a",), broken())
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

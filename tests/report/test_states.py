@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import json
+
+from harness.report.show_runs import show_status
+from harness.report.states import KindCounts, StatusView, print_status
+from harness.sandbox.outcomes import POLICY, Outcome
+
+
+def view(**more) -> StatusView:
+    kinds = (KindCounts("attack", 8, 1, 1), KindCounts("defense", 30, 1, 9))
+    return StatusView("digits", "main", kinds, {"ok": 36, "memory_limit": 2}, **more)
+
+
+def test_the_outcomes_come_with_their_sentences(screen) -> None:
+    text = " ".join(" ".join(screen(lambda console: print_status(view(), console), 200)).split())
+    assert POLICY[Outcome.MEMORY_LIMIT].sentence in text
+    assert "38 of 50 runs (76%), not running" in text
+    assert text.endswith("Go on with harness run.")
+
+
+def test_a_running_tournament_says_how_long_still(screen) -> None:
+    lines = screen(lambda console: print_status(view(active=True, eta_s=600, busy_share=0.971, spent_s={"compute": 61}), console))
+    assert "About 10 min 00 s left, from the median times so far." in lines
+    assert "Slots were busy running submissions for 97.1 % of the time." in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_json_has_sentence_and_blame(capsys) -> None:
+    show_status(view(), "json")
+    data = json.loads(capsys.readouterr().out)
+    assert data["outcomes"]["memory_limit"] == {
+        "runs": 2, "sentence": POLICY[Outcome.MEMORY_LIMIT].sentence, "blame": "submission"}
+    assert data["kinds"][1] == {"kind": "defense", "done": 30, "running": 1, "waiting": 9, "failed": 0}
+
+
+def test_every_outcome_can_be_shown(screen) -> None:
+    everything = StatusView("t", "r", (), {str(outcome): 1 for outcome in Outcome})
+    shown = " ".join(screen(lambda console: print_status(everything, console)))
+    assert all(outcome in shown for outcome in Outcome)

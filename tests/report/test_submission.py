@@ -1,0 +1,61 @@
+"""`harness show` as a value and on the screen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.leaderboard import build_leaderboard, build_matrix
+from harness.report.show_runs import show_submission
+from harness.report.submission import SHOWN_FAILURES, FailedRun, SubmissionView, Timings, opponents, print_submission
+
+FAILED = FailedRun(2, "memory_limit", "attack_3", 2, 137, 9.1, "the engine reports an out-of-memory kill",
+                   "harness run --fresh defense_1 --only defense_1")
+
+
+def made(results, name: str, failures: tuple[FailedRun, ...] = ()):
+    everything = results()
+    entry = next(entry for entry in (*everything.attacks, *everything.defenses) if entry.name == name)
+    row = next(row for row in build_leaderboard(everything, resamples=20).tracks[entry.type] if row.name == name)
+    view = SubmissionView(entry, {"profile": "legacy"}, 14, 14, Timings(1.75, 60.0, 500.0, 0.2, 1.5, 300 << 20), failures, row)
+    return view, opponents(build_matrix(everything), entry)
+
+
+@pytest.mark.parametrize("name", ["attack_1", "targeted_attack_1", "defense_1"])
+def test_it_fits_80_columns_and_names_every_opponent(results, screen, name: str) -> None:
+    view, against = made(results, name, (FAILED,))
+    lines = screen(lambda console: print_submission(view, against, console))
+    # The command to repeat a run is one line, to be copied.
+    assert max(len(line) for line in lines if "repeat:" not in line) <= 80
+    assert all(any(opponent.name in line for line in lines) for opponent in against)
+
+
+def test_opponents_are_sorted_from_the_hardest_and_clean_counts_in_no_score(results) -> None:
+    _, against = made(results, "defense_1")
+    scores = [opponent.score for opponent in against]
+    assert scores == sorted(scores)
+    assert {opponent.name for opponent in against} >= {"clean", "attack_0", "targeted_attack_2"}
+    halved = next(opponent for opponent in against if opponent.name == "attack_2")
+    assert halved.produced == 30
+    assert halved.score == halved.correct / 30
+
+
+def test_a_failure_says_why_and_how_to_repeat_it(results, screen) -> None:
+    view, against = made(results, "defense_1", (FAILED,))
+    text = "\n".join(screen(lambda console: print_submission(view, against, console)))
+    assert "batch 2 against attack_3: memory_limit, exit code 137, after 9 s, attempt 2" in text
+    assert "the engine reports an out-of-memory kill" in text
+    assert f"repeat: {FAILED.repeat}" in text
+    assert "Process fewer images at once" in text
+
+
+def test_many_failures_are_cut_on_the_screen_but_not_in_the_json(results, screen, capsys) -> None:
+    view, against = made(results, "defense_1", (FAILED,) * 40)
+    lines = screen(lambda console: print_submission(view, against, console))
+    assert sum("repeat:" in line for line in lines) == SHOWN_FAILURES
+    show_submission(view, against, "json")
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["failures"]) == 40
+    assert data["failures"][0]["sentence"].startswith("The kernel killed the program")
+    assert len(data["opponents"]) == 10

@@ -1,0 +1,306 @@
+"""What only the Docker sandbox promises: isolation, images, and whose fault it is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import tarfile
+import threading
+import time
+import zipfile
+
+import pytest
+from docker.errors import ImageNotFound
+
+from harness.errors import ImageUnavailableError
+from harness.sandbox import owner
+from harness.sandbox.base import Program
+from harness.sandbox.docker.container import engine_seconds
+from harness.sandbox.outcomes import Ending
+
+from .conftest import LIMITS
+
+pytestmark = pytest.mark.docker
+
+BASH = "#!/bin/bash\n"
+
+
+@pytest.fixture
+def sandbox(docker_sandbox, base_image):
+    return docker_sandbox
+
+
+@pytest.fixture
+def make_image(sandbox, base_image):
+    """Make an image: the base with another configuration, and perhaps files."""
+    made = []
+
+    def make(files: dict[str, bytes] | None = None, **config) -> str:
+        ident = sandbox.api.create_container(base_image, ["true"])["Id"]
+        if files:
+            spool = io.BytesIO()
+            with tarfile.open(fileobj=spool, mode="w") as archive:
+                for name, data in files.items():
+                    member = tarfile.TarInfo(name)
+                    member.size, member.mode = len(data), 0o755
+                    archive.addfile(member, io.BytesIO(data))
+            sandbox.api.put_archive(ident, "/", spool.getvalue())
+        made.append(sandbox.api.commit(ident, conf={"Cmd": None, **config})["Id"])
+        sandbox.api.remove_container(ident, v=True)
+        return made[-1]
+
+    yield make
+    for ident in made:
+        with contextlib.suppress(ImageNotFound):
+            sandbox.api.remove_image(ident, force=True)
+
+
+def plain(image: str, profile: str = "strict") -> Program:
+    return Program("plain" + image, image, None, None, profile)  # type: ignore[arg-type]
+
+
+def containers(sandbox) -> list[str]:
+    return [found["Id"] for found in sandbox.api.containers(all=True, filters={"label": "harness.tournament=conformance"})]
+
+
+def meanwhile(sandbox, act) -> threading.Thread:
+    """Do something to the test's container as soon as it runs."""
+    def wait() -> None:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            found = sandbox.api.containers(filters={"label": "harness.tournament=conformance"})
+            if found:
+                time.sleep(0.2)
+                act(found[0]["Id"])
+                return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+INSIDE = {
+    "no capability": ("grep -E 'Cap(Eff|Prm|Bnd|Inh|Amb)' /proc/self/status | awk '{print $2}' | sort -u", "0000000000000000"),
+    "no new privileges": ("grep NoNewPrivs /proc/self/status | awk '{print $2}'", "1"),
+    "seccomp filter": ("grep Seccomp: /proc/self/status | awk '{print $2}'", "2"),
+    "no network": ("cat /proc/net/dev | tail -n +3 | grep -vc 'lo:'", "0"),
+    "no address but loopback": ("(: < /dev/tcp/169.254.169.254/80) 2>&1 | grep -o 'Network is unreachable' | sort -u",
+                                 "Network is unreachable"),
+    "host name": ("hostname", "sandbox"),
+    "memory with swap": ("cat /sys/fs/cgroup/memory/memory.memsw.limit_in_bytes || cat /sys/fs/cgroup/memory.max",
+                         str(LIMITS.memory_bytes)),
+    "processes": ("for i in $(seq 400); do sleep 2 & done 2>&1 | grep -c 'Resource temporarily'; kill -9 -1", None),
+    "shared memory": ("df -B1 --output=size /dev/shm | tail -1 | tr -d ' '", str(LIMITS.shm_bytes)),
+    "temporary files": ("df -B1 --output=size /tmp | tail -1 | tr -d ' '", str(LIMITS.tmp_bytes)),
+    "input is read-only": ("touch /input_images/x 2>&1 | grep -c 'Read-only'", "1"),
+    "output runs nothing": ("cp /bin/true /output_images/t; /output_images/t 2>&1 | grep -c 'Permission denied'", "1"),
+    "no device can be made": ("mknod /tmp/sda b 8 0 2>&1 | grep -c 'not permitted'", "1"),
+    "no mount": ("mount -t tmpfs x /mnt 2>&1 | grep -ciE 'permission denied|not permitted|must be superuser'", "1"),
+    "no second user": ("su nobody -s /bin/true 2>/dev/null; test $? -ne 0 && echo refused", "refused"),
+    "no Docker socket": ("ls /var/run/docker.sock /run/docker.sock 2>/dev/null | wc -l", "0"),
+    "no core files": ("ulimit -c", "0"),
+    "no more than its mounts": ("awk '{print $5}' /proc/self/mountinfo | grep -E '^/(code|in|out|ba)' | sort | tr '\\n' ' '",
+                                "/input_images /output_images "),
+    "processes of its own only": ("ls -d /proc/[0-9]* | wc -l | awk '{print ($1 < 8)}'", "1"),
+}
+
+
+@pytest.mark.parametrize("row", INSIDE)
+def test_from_inside(row, sandbox, bench) -> None:
+    command, expected = INSIDE[row]
+    report = bench.run(sandbox, bench.program(BASH + command))
+    if expected is None:
+        assert int(report.stdout.split()[0] or 0) > 0, report
+    else:
+        assert report.stdout.rstrip("\n") == expected, report
+
+
+def test_two_at_once_use_no_more_than_their_processor(sandbox, bench) -> None:
+    text = "#!/usr/bin/env python3\nimport os, time\nos.fork()\nend = time.time() + 1\nwhile time.time() < end: pass\n"
+    report = bench.run(sandbox, bench.program(text), dataclasses.replace(LIMITS, cpus=0.5))
+    assert report.cpu_s is not None
+    assert report.cpu_s < 1
+
+
+def test_more_processors_than_there_are(sandbox, bench) -> None:
+    report = bench.run(sandbox, bench.program(BASH + "true"), dataclasses.replace(LIMITS, cpus=4096))
+    assert report.exit_code == 0, report
+
+
+def test_legacy_installs_a_bundled_wheel_as_root(sandbox, bench, tmp_path) -> None:
+    program = bench.program(BASH + "export PIP_BREAK_SYSTEM_PACKAGES=1\nset -e\nid -u\n"
+                            "pip install --no-index ./tiny-1.0-py3-none-any.whl >/dev/null\n"
+                            "python3 -c 'import tiny; print(tiny.WORD)'\necho x > /code/new; echo x > /dev/shm/x; ls -ld /code")
+    with zipfile.ZipFile(program.code_dir / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", "WORD = 'installed'\n")
+        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("tiny-1.0.dist-info/RECORD", "tiny.py,,\n")
+    report = bench.run(sandbox, program, dataclasses.replace(LIMITS, time_limit_s=60))
+    if "No module named pip" in report.stderr or "pip: command not found" in report.stderr:
+        pytest.skip("the base image has no pip")
+    assert report.exit_code == 0, report
+    assert report.stdout.splitlines()[:2] == ["0", "installed"]
+
+
+def test_strict_is_nobody_on_a_read_only_root(sandbox, bench) -> None:
+    text = BASH + "id -u; touch /code/x /usr/x 2>&1 | grep -c Read-only; touch /tmp/ok $HOME/ok && cp $1/* $2"
+    report = bench.run(sandbox, bench.program(text, profile="strict"))
+    assert (report.exit_code, report.stdout) == (0, "65534\n2\n"), report
+    assert list(bench.outputs) == ["a.png"]
+
+
+IMAGES = {
+    "entry point": ({"Entrypoint": ["echo", "a"], "Cmd": ["b"]}, "a /input_images /output_images 16\n"),
+    "command only": ({"Cmd": ["echo", "c"]}, "c /input_images /output_images 16\n"),
+    "user": ({"Entrypoint": ["id", "-u"], "Cmd": ["x"], "User": "0"}, None),
+    "working directory": ({"Entrypoint": ["bash", "-c", "pwd"], "WorkingDir": "/var"}, "/var\n"),
+    "health check": ({"Entrypoint": ["bash", "-c", "echo ok"],
+                      "Healthcheck": {"Test": ["CMD", "touch", "/tmp/x"], "Interval": 1_000_000_000}}, "ok\n"),
+    "volume over the output": ({"Entrypoint": ["bash", "-c", "echo x > /output_images/x; echo ok"],
+                                "Volumes": {"/output_images": {}}}, "ok\n"),
+    "volume elsewhere": ({"Entrypoint": ["bash", "-c", "stat -fc %T /data; head -c 99M /dev/zero > /data/x || echo full"],
+                          "Volumes": {"/data": {}}}, "tmpfs\nfull\n"),
+    "environment for hooks": ({"Entrypoint": ["bash", "-c", "env | grep -E 'NVIDIA|LD_|MY' | sort | tr '\\n' ' '"],
+                               "Env": ["PATH=/usr/bin:/bin", "NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_DRIVER_CAPABILITIES=all",
+                                       "NVIDIA_REQUIRE_CUDA=x", "LD_PRELOAD=/x.so", "LD_AUDIT=/x.so", "MY=1"]},
+                              "MY=1 NVIDIA_VISIBLE_DEVICES=void "),
+}
+
+
+@pytest.mark.parametrize("row", IMAGES)
+def test_plain_image(row, sandbox, bench, make_image) -> None:
+    config, stdout = IMAGES[row]
+    volumes = len(sandbox.api.volumes()["Volumes"] or [])
+    report = bench.run(sandbox, plain(make_image(**config)))
+    if stdout is None:
+        assert report.ending is Ending.FINISHED
+        assert report.exit_code == 1  # id refuses the arguments, as user 65534
+    else:
+        assert report.stdout == stdout, report
+    assert len(sandbox.api.volumes()["Volumes"] or []) == volumes
+
+
+BAD_IMAGES = {
+    "entry point that is not there": {"Entrypoint": ["/nowhere"]},
+    "entry point that is not executable": {"Entrypoint": ["/etc/passwd"]},
+    "working directory below a file": {"Entrypoint": ["true"], "WorkingDir": "/etc/passwd/x"},
+    "working directory of a long name": {"Entrypoint": ["true"], "WorkingDir": "/" + "x" * 300},
+    "working directory in a descriptor": {"Entrypoint": ["true"], "WorkingDir": "/proc/self/fd/7"},
+    "volume inside the input": {"Entrypoint": ["true"], "Volumes": {"/input_images/x": {}}},
+}
+
+
+@pytest.mark.parametrize("row", BAD_IMAGES)
+def test_plain_image_that_cannot_start(row, sandbox, bench, make_image) -> None:
+    report = bench.run(sandbox, plain(make_image(**BAD_IMAGES[row])))
+    assert report.ending is Ending.START_FAILED, report
+
+
+def test_image_that_starts_nothing(sandbox, bench) -> None:
+    empty = io.BytesIO()
+    tarfile.open(fileobj=empty, mode="w").close()
+    image = json.loads(sandbox.api.import_image_from_data(empty.getvalue()).splitlines()[-1])["status"]
+    try:
+        report = bench.run(sandbox, plain(image))
+        assert report.ending is Ending.START_FAILED
+        assert "ENTRYPOINT" in report.detail
+    finally:
+        sandbox.api.remove_image(image)
+
+
+def test_image_with_files_in_the_way(sandbox, bench, make_image) -> None:
+    report = bench.run(sandbox, plain(make_image({"output_images": b"a file"}, Entrypoint=["true"])))
+    assert report.ending is Ending.START_FAILED, report
+
+
+@pytest.mark.parametrize("name", ["localhost/no-such:1", "sha256:" + "0" * 64, "UPPER CASE", ""])
+def test_image_that_is_not_there(name, sandbox, bench) -> None:
+    report = bench.run(sandbox, plain(name))
+    assert report.ending is Ending.IMAGE_MISSING, report
+    with pytest.raises(ImageUnavailableError):
+        sandbox.pin_image(name)
+
+
+def test_code_image_removed_behind_our_back_is_made_anew(sandbox, bench) -> None:
+    program = bench.program(BASH + "echo here")
+    sandbox.prepare(program)
+    assert sandbox.remove_code_images([program.digest])
+    assert bench.run(sandbox, program).stdout == "here\n"
+
+
+def test_base_image_removed_behind_our_back(sandbox, bench, make_image) -> None:
+    image = make_image(Entrypoint=["echo"])
+    sandbox.prepare(plain(image))
+    sandbox.api.remove_image(image, force=True)
+    assert bench.run(sandbox, plain(image)).ending is Ending.IMAGE_MISSING
+
+
+def test_pinned_and_labelled(sandbox, make_image) -> None:
+    image = make_image(Labels={"harness.type": "attack"}, Entrypoint=["true"])
+    assert sandbox.pin_image(image) == image
+    assert sandbox.image_labels(image)["harness.type"] == "attack"
+
+
+def test_killed_from_outside_is_not_the_programs_fault(sandbox, bench) -> None:
+    thread = meanwhile(sandbox, sandbox.api.kill)
+    report = bench.run(sandbox, bench.program(BASH + "sleep 60"))
+    thread.join()
+    assert report.ending is Ending.HOST_ERROR
+    assert "outside" in report.detail
+
+
+def test_removed_from_outside(sandbox, bench) -> None:
+    thread = meanwhile(sandbox, lambda ident: sandbox.api.remove_container(ident, force=True))
+    report = bench.run(sandbox, bench.program(BASH + "sleep 60"))
+    thread.join()
+    assert report.ending is Ending.HOST_ERROR
+
+
+def test_nothing_is_left(sandbox, bench) -> None:
+    bench.run(sandbox, bench.program(BASH + "exit 3"))
+    assert containers(sandbox) == []
+
+
+def test_cleanup_removes_the_dead_owners_containers_only(sandbox, base_image) -> None:
+    dead, alive, strange = [sandbox.api.create_container(base_image, ["true"], labels=labels)["Id"] for labels in (
+        {**owner.labels_of({"tournament": "t-cleanup", "run": "7"}), owner.OWNER: f"{owner.myself()}0"},
+        owner.labels_of({"tournament": "t-cleanup"}), {"harness.tournament": "t-cleanup"})]
+    try:
+        assert sandbox.cleanup("t-other") == []
+        assert sandbox.cleanup("t-cleanup") == [f"container {dead[:12]} (run 7)"]
+        left = {found["Id"] for found in sandbox.api.containers(all=True)}
+        assert {alive, strange} <= left
+        assert dead not in left
+    finally:
+        for ident in (alive, strange):
+            sandbox.api.remove_container(ident)
+
+
+def test_labels_and_configuration(sandbox, bench) -> None:
+    seen = []
+    thread = meanwhile(sandbox, lambda ident: seen.append(sandbox.api.inspect_container(ident)))
+    bench.run(sandbox, bench.program(BASH + "sleep 1.2"))
+    thread.join()
+    labels = {"harness": "1", "harness.run": "1", "harness.attempt": "1", owner.OWNER: owner.myself()}
+    assert labels.items() <= seen[0]["Config"]["Labels"].items()
+    host = seen[0]["HostConfig"]
+    assert host["LogConfig"]["Type"] == "none"
+    assert host["RestartPolicy"]["Name"] == "no"
+    assert host["NetworkMode"] == "none"
+    assert host["Memory"] == host["MemorySwap"] == LIMITS.memory_bytes
+    assert "seccomp" not in json.dumps(host["SecurityOpt"])
+    assert not host["Privileged"]
+    assert not host["Devices"]
+
+
+@pytest.mark.parametrize(("began", "ended", "seconds"), [
+    ("2024-01-01T00:00:00.5Z", "2024-01-01T00:00:02.000000001Z", 1.5),
+    ("2024-01-01T00:00:00Z", "2024-01-01T00:00:02.123456789Z", 2.123456),
+    ("0001-01-01T00:00:00Z", "nonsense", None),
+])
+def test_the_engines_own_times(began, ended, seconds) -> None:
+    assert engine_seconds({"StartedAt": began, "FinishedAt": ended}) == seconds

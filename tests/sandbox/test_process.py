@@ -1,0 +1,145 @@
+"""What only the process sandbox does: it copies, it scrubs, and it leaves nothing behind even when it is killed itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.sandbox.base import Program
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.process import ProcessSandbox
+
+from .conftest import LIMITS, Bench
+
+BASH = "#!/bin/bash\n"
+
+
+@pytest.fixture
+def scratch(tmp_path) -> Path:
+    return tmp_path / "scratch"
+
+
+@pytest.fixture
+def sandbox(scratch) -> ProcessSandbox:
+    return ProcessSandbox(scratch)
+
+
+@pytest.fixture
+def bench(tmp_path) -> Bench:
+    return Bench(tmp_path, None)
+
+
+def test_says_that_it_does_not_isolate(sandbox) -> None:
+    assert sandbox.isolates is False
+
+
+def test_the_submission_itself_stays_as_it_is(sandbox, bench) -> None:
+    program = bench.program(BASH + "echo more >> run.sh; touch new")
+    bench.run(sandbox, program)
+    assert [path.name for path in program.code_dir.iterdir()] == ["run.sh"]
+    assert (program.code_dir / "run.sh").read_text() == BASH + "echo more >> run.sh; touch new"
+
+
+def test_nothing_is_left(sandbox, bench, scratch) -> None:
+    bench.run(sandbox, bench.program(BASH + "mkdir -p $HOME/a $TMPDIR/b; chmod 0 $HOME"))
+    bench.run(sandbox, bench.program(BASH + "sleep 9"), dataclasses.replace(LIMITS, time_limit_s=0.5))
+    bench.run(sandbox, bench.program("no program"))
+    assert list(scratch.iterdir()) == []
+
+
+def test_environment(sandbox, bench) -> None:
+    report = bench.run(sandbox, bench.program(BASH + "env | grep -vE '^(PWD|SHLVL|_)=' | sed 's/=.*//' | sort | tr '\\n' ' '"))
+    assert report.stdout.split() == ["CUDA_VISIBLE_DEVICES", "HOME", "LANG", "OMP_NUM_THREADS", "PATH", "TMPDIR"]
+
+
+def test_python_is_the_harness_own(sandbox, bench) -> None:
+    text = "#!/usr/bin/env python3\nimport sys, numpy\nprint(sys.prefix)"
+    assert bench.run(sandbox, bench.program(text)).stdout.strip() == sys.prefix
+
+
+def test_too_many_processes(sandbox, bench) -> None:
+    text = BASH + "for i in $(seq 60); do sleep 9 & done; wait"
+    report = bench.run(sandbox, bench.program(text), dataclasses.replace(LIMITS, pids=20))
+    assert (report.ending, report.exit_code) == (Ending.FINISHED, None)
+    assert "processes" in report.detail
+
+
+def test_a_plain_image_needs_docker(sandbox, bench) -> None:
+    report = bench.run(sandbox, Program("x", "localhost/some:1", None, None))
+    assert report.ending is Ending.IMAGE_MISSING
+
+
+def test_code_that_is_gone_is_the_hosts_fault(sandbox, bench) -> None:
+    report = bench.run(sandbox, Program("x", None, bench.root / "nowhere", "run.sh"))
+    assert report.ending is Ending.HOST_ERROR
+
+
+def test_memory_of_all_its_processes_counts(sandbox, bench) -> None:
+    text = ("#!/usr/bin/env python3\nimport os, time\nfor _ in range(3):\n if os.fork() == 0: break\n"
+            "x = bytearray(60 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\ntime.sleep(9)\n")
+    report = bench.run(sandbox, bench.program(text), dataclasses.replace(LIMITS, memory_bytes=150 << 20))
+    assert report.ending is Ending.MEMORY_LIMIT
+
+
+HARNESS = """
+import sys, threading
+from pathlib import Path
+from harness.sandbox.base import Limits, Program, RunRequest
+from harness.sandbox.output_area import OutputArea
+from harness.sandbox.process import ProcessSandbox
+root = Path(sys.argv[1])
+program = Program("x", None, root / "code", "run.sh")
+with OutputArea(root / "out", 1 << 20, 10) as area:
+    report = ProcessSandbox(root / "scratch").run(
+        RunRequest(program, "attack", root, area, 1, Limits(time_limit_s=float(sys.argv[2]))), threading.Event())
+    print(report.ending.value, report.exit_code)
+"""
+
+
+def start_harness(root: Path, text: str, limit_s: float) -> tuple[subprocess.Popen[str], psutil.Process]:
+    (root / "code").mkdir()
+    (root / "code" / "run.sh").write_text(text)
+    (root / "code" / "run.sh").chmod(0o755)
+    harness = subprocess.Popen([sys.executable, "-c", HARNESS, str(root), str(limit_s)], stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if (root / "pid").exists() and (root / "pid").read_text().endswith("\n"):
+            return harness, psutil.Process(int((root / "pid").read_text()))
+        time.sleep(0.02)
+    harness.kill()
+    raise TimeoutError
+
+
+def gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_harness_takes_its_programs_along(tmp_path) -> None:
+    harness, program = start_harness(tmp_path, BASH + "setsid sleep 60 & echo $! > $1/pid; sleep 60", 60)
+    harness.kill()
+    harness.communicate()
+    until = time.monotonic() + 60
+    while not gone(program) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert gone(program)
+    from harness.sandbox.output_area import unmount_leftovers
+
+    unmount_leftovers(tmp_path)
+    assert len(ProcessSandbox(tmp_path / "scratch").cleanup()) == 1
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(("sleeps", "expected"), [("0.6", "finished 7"), ("3.5", "time_limit None")])
+def test_a_stopped_harness_judges_by_the_programs_own_time(tmp_path, sleeps, expected) -> None:
+    harness, _ = start_harness(tmp_path, BASH + f"echo $$ > $1/pid; sleep {sleeps}; exit 7", 1.5)
+    harness.send_signal(signal.SIGSTOP)
+    time.sleep(4)
+    harness.send_signal(signal.SIGCONT)
+    assert harness.communicate()[0].strip() == expected

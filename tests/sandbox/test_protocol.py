@@ -1,0 +1,75 @@
+"""The serving protocol's lines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.sandbox.protocol import MAX_LINE_BYTES, Answer, LineReader, parse, request_line
+
+LINES = {
+    "ready": (b'{"ready": true}', Answer(None)),
+    "ready for arrays": (b'{"ready": true, "arrays": true}', Answer(None, arrays=True)),
+    "done": (b'{"batch": "a", "done": true}', Answer("a")),
+    "error": (b'{"batch": "a", "error": "why"}', Answer("a", error="why")),
+    "error and done": (b'{"batch": "a", "done": true, "error": ""}', Answer("a", error="")),
+    "error of another type": (b'{"batch": "a", "error": {"x": 1}}', Answer("a", error="{'x': 1}")),
+    "carriage return": (b'{"batch": "a", "done": true}\r', Answer("a")),
+    "batch is a number": (b'{"batch": 1, "done": true}', None),
+    "neither done nor error": (b'{"batch": "a"}', None),
+    "not done": (b'{"batch": "a", "done": 1}', None),
+    "not ready": (b'{"ready": false}', None),
+    "a list": (b'[{"ready": true}]', None),
+    "a word": (b"ready", None),
+    "empty": (b"", None),
+    "nested": (b'{"a":' + b"[" * 50_000, None),
+    "not UTF-8": (b'{"batch": "\xff", "done": true}', None),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_parse(line) -> None:
+    data, answer = LINES[line]
+    assert parse(data) == answer
+
+
+@given(st.binary() | st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.dictionaries(
+    st.sampled_from(["ready", "batch", "done", "error", "x"]), inner)).map(lambda value: json.dumps(value).encode()))
+def test_never_raises(data) -> None:
+    assert parse(data) is None or isinstance(parse(data), Answer)
+
+
+@given(st.randoms())
+def test_lines_cut_anywhere(random) -> None:
+    text = b'hello\n{"batch": "a", "done": true}\nworld {"ready": true}\n{"batch": "b", "error": "x"}\nend'
+    reader = LineReader()
+    while text:
+        cut = random.randint(1, len(text))
+        reader.feed(text[:cut])
+        text = text[cut:]
+    assert list(reader.answers) == [Answer("a"), Answer("b", error="x")]
+    assert reader.log.text() == 'hello\nworld {"ready": true}\n'
+
+
+def test_a_line_without_end_is_bounded() -> None:
+    reader = LineReader()
+    for _ in range(40):
+        reader.feed(b"{" * MAX_LINE_BYTES)
+    reader.feed(b'"ready": true}\n{"ready": true}\n')
+    assert list(reader.answers) == [Answer(None)]
+
+
+def test_answers_that_nobody_takes_are_bounded() -> None:
+    reader = LineReader()
+    reader.feed(b'{"ready": true}\n' * 10_000)
+    assert len(reader.answers) <= 16
+
+
+def test_request() -> None:
+    assert json.loads(request_line("t", "/i", "/o", 8, None, [])) == {"batch": "t", "input": "/i", "output": "/o", "epsilon": 8}
+    asked = json.loads(request_line("t", "/i", "/o", None, "/i/x.npy", ["a\n.png"]))
+    assert (asked["array"], asked["names"], asked["epsilon"]) == ("/i/x.npy", ["a\n.png"], None)
+    assert request_line("t", "/i", "/o", None, None, ["a\n"]).count(b"\n") == 1

@@ -1,0 +1,72 @@
+"""What becomes of a program's end, with a clock that is bent."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.running import State, Use, conclude
+from harness.sandbox.tail import LogTail
+from harness.sandbox.watch import Check, Verdict, Watch
+
+
+class Ended:
+    """A program that has ended."""
+
+    def __init__(self, killed: Verdict | None = None, judged: Verdict | None = None) -> None:
+        self.stdout, self.stderr = LogTail(), LogTail()
+        self._killed, self._judged = killed, judged
+
+    def kill(self) -> Verdict | None:
+        return self._killed
+
+    def judge(self, _state: State) -> Verdict | None:
+        return self._judged
+
+    def use(self) -> Use:
+        return Use(1.0, 2)
+
+
+def watch(elapsed_s: float) -> Watch:
+    return Watch(5.0, threading.Event(), None, begun=time.monotonic() - elapsed_s)
+
+
+LIMIT = Verdict(Ending.TIME_LIMIT, "late")
+GONE = Verdict(Ending.HOST_ERROR, "gone")
+
+ROWS = {
+    "in time": (1.0, State(0), None, Ended(), Ending.FINISHED, 0),
+    "in time, with a code": (1.0, State(3), None, Ended(), Ending.FINISHED, 3),
+    "killed at the limit": (5.0, None, LIMIT, Ended(), Ending.TIME_LIMIT, None),
+    "cannot be killed": (5.0, None, LIMIT, Ended(killed=GONE), Ending.HOST_ERROR, None),
+    "the sandbox knows more": (1.0, State(137), None, Ended(judged=GONE), Ending.HOST_ERROR, 137),
+    "we woke late, it was in time": (60.0, State(0, wall_s=4.0), None, Ended(), Ending.FINISHED, 0),
+    "we woke late, and so was it": (60.0, State(0, wall_s=30.0), None, Ended(), Ending.TIME_LIMIT, None),
+    "we woke late, nobody knows": (60.0, State(0), None, Ended(), Ending.TIME_LIMIT, None),
+    "a wall clock that was set forward": (1.0, State(0, wall_s=9999.0), None, Ended(), Ending.FINISHED, 0),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_conclude(row) -> None:
+    elapsed_s, state, verdict, running, ending, exit_code = ROWS[row]
+    report = conclude(running, state, verdict, watch(elapsed_s))
+    assert (report.ending, report.exit_code) == (ending, exit_code)
+
+
+def test_a_check_is_made_when_it_is_due() -> None:
+    looks = []
+    watched = watch(1.0)
+    watched.checks.append(Check(lambda: looks.append(1), 60.0))
+    assert [watched.look() for _ in range(5)] == [None] * 5
+    assert len(looks) == 1
+
+
+def test_the_first_reason_counts() -> None:
+    watched = watch(9.0)
+    assert watched.look().ending is Ending.TIME_LIMIT
+    watched.cancel.set()
+    assert watched.look().ending is Ending.CANCELLED

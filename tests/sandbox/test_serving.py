@@ -1,0 +1,179 @@
+"""Serving, in both sandboxes: the protocol kept, and every way of breaking it."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.sandbox.base import RunReport, RunRequest, Session
+from harness.sandbox.outcomes import Ending
+from harness.sandbox.serving import ServedProgram
+
+from .conftest import LIMITS, Bench
+
+HEAD = """#!/usr/bin/env python3
+import json, os, signal, sys, time
+def say(**message): print(json.dumps(message), flush=True)
+assert sys.argv[1:] == ["serve"]
+"""
+LOOP = """say(ready=True{more})
+for line in sys.stdin:
+    asked = json.loads(line)
+    {work}
+    say(batch=asked['batch'], done=True)
+"""
+COPY = """for n in os.listdir(asked['input']):
+    open(asked['output'] + '/' + n, 'wb').write(open(asked['input'] + '/' + n, 'rb').read())
+"""
+
+
+def serving(work: str, more: str = "", before: str = "") -> str:
+    return HEAD + before + LOOP.format(more=more, work=work.replace("\n", "\n    "))
+
+
+class Desk:
+    """Opens one program and serves batches from it."""
+
+    def __init__(self, sandbox, bench: Bench, root: Path) -> None:
+        self.sandbox, self.bench, self.root = sandbox, bench, root
+        self.session: Session | None = None
+        self.count = 0
+
+    def open(self, text: str, limits=LIMITS, kind: str = "attack") -> RunReport | None:
+        self.kind, self.limits = kind, limits
+        opened = self.sandbox.open(self.bench.program(text), kind, self.root, limits, None, {"run": "1"})
+        if isinstance(opened, RunReport):
+            return opened
+        assert isinstance(opened, ServedProgram)
+        self.session = opened
+        return None
+
+    def serve(self, *, cancel: threading.Event | None = None, array: bool = False) -> tuple[RunReport, dict[str, bytes]]:
+        assert self.session is not None
+        self.count += 1
+        name = f"batch{self.count}"
+        source = self.root / "in" / name
+        source.mkdir()
+        (source / "x.png").write_bytes(name.encode())
+        if array:
+            np.save(source / "images.npy", np.zeros((1, 2, 2, 3), np.uint8))
+        request = RunRequest(
+            self.bench.program(""), self.kind, source, self.session.output, 8 if self.kind == "attack" else None, self.limits,
+            output_name=name, array=source / "images.npy" if array else None, names=["x.png"] if array else [])
+        report = self.session.serve(request, cancel or threading.Event())
+        return report, {path.name: path.read_bytes() for path in request.output_dir.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def desk(sandbox, bench, tmp_path):
+    desk = Desk(sandbox, bench, tmp_path / "workspace")
+    yield desk
+    if desk.session is not None:
+        desk.session.close()
+        assert not desk.session.output.path.exists()
+
+
+def test_serves_batch_after_batch(desk) -> None:
+    assert desk.open(serving(COPY + "print('did', asked['epsilon'])")) is None
+    assert desk.session.accepts_arrays is False
+    for number in (1, 2, 3):
+        report, outputs = desk.serve()
+        assert report.ending is Ending.FINISHED, report
+        assert report.exit_code == 0
+        assert outputs == {"x.png": f"batch{number}".encode()}
+        assert report.stdout == "did 8\n"
+        assert len(list(desk.session.output.path.iterdir())) == 1
+    assert desk.session.alive
+    assert desk.session.memory_bytes > 1 << 20
+
+
+def test_a_defense_gets_the_path_of_its_file(desk) -> None:
+    assert desk.open(serving("open(asked['output'], 'w').write(str(asked['epsilon']))"), kind="defense") is None
+    assert desk.serve()[1] == {"result.csv": b"None"}
+
+
+def test_arrays(desk) -> None:
+    work = "open(asked['output'] + '/n', 'w').write(asked['names'][0] + str(os.path.getsize(asked['array'])))"
+    assert desk.open(serving(work, more=", arrays=True")) is None
+    assert desk.session.accepts_arrays is True
+    assert desk.serve(array=True)[1] == {"n": b"x.png140"}
+
+
+def test_frozen_between_batches(desk) -> None:
+    ticker = """import threading
+ticks = 0
+def tick():
+    global ticks
+    while True: ticks += 1; time.sleep(0.01)
+threading.Thread(target=tick, daemon=True).start()
+"""
+    assert desk.open(serving("open(asked['output'] + '/n', 'w').write(str(ticks))", before=ticker)) is None
+    first = int(desk.serve()[1]["n"])
+    time.sleep(0.5)
+    assert int(desk.serve()[1]["n"]) - first < 25
+
+
+FAULTS = {
+    "past its limit": ("time.sleep(60)", Ending.TIME_LIMIT, None, "1.5 s"),
+    "reports an error": ("say(batch=asked['batch'], error='no luck'); time.sleep(60)", Ending.FINISHED, 1, "no luck"),
+    "ends without an answer": ("sys.exit(0)", Ending.FINISHED, None, "before it answered"),
+    "crashes": ("sys.exit(4)", Ending.FINISHED, 4, ""),
+    "answers for another": ("say(batch='0', done=True); time.sleep(60)", Ending.FINISHED, None, "another batch"),
+    # It is killed, or the full disk ends it first.
+    "writes too much": ("open(asked['output'] + '/x', 'wb').write(bytes(9 << 20))", Ending.OUTPUT_LIMIT, ..., "allowed"),
+    "never ends its line": ("\nwhile True: sys.stdout.write('{' * 65536)", Ending.TIME_LIMIT, None, "1.5 s"),
+    "closes its stdout": ("os.close(1); time.sleep(60)", Ending.TIME_LIMIT, None, "1.5 s"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_ends_it(desk, fault) -> None:
+    work, ending, exit_code, detail = FAULTS[fault]
+    assert desk.open(serving(work), dataclasses.replace(LIMITS, time_limit_s=1.5)) is None
+    report, _ = desk.serve()
+    assert report.ending is ending, report
+    assert exit_code is ... or report.exit_code == exit_code
+    assert detail in report.detail
+    assert not desk.session.alive
+    (desk.root / "in" / "late").mkdir()
+    late = RunRequest(desk.bench.program(""), "attack", desk.root / "in" / "late", desk.session.output, 8, LIMITS)
+    assert desk.session.serve(late, threading.Event()).ending is Ending.HOST_ERROR
+
+
+def test_an_answer_too_many_is_found_at_the_next_batch(desk) -> None:
+    assert desk.open(serving("say(batch='1', done=True) if not hasattr(sys, 'once') else None", before="")) is None
+    report, _ = desk.serve()
+    assert "another batch" in report.detail
+
+
+def test_cancelled_while_serving(desk) -> None:
+    assert desk.open(serving("time.sleep(60)")) is None
+    cancel = threading.Event()
+    threading.Timer(0.3, cancel.set).start()
+    report, _ = desk.serve(cancel=cancel)
+    assert report.ending is Ending.CANCELLED
+    assert not desk.session.alive
+
+
+BAD_STARTS = {
+    "not ready in time": (HEAD + "time.sleep(60)", Ending.TIME_LIMIT, None),
+    "ends before it is ready": (HEAD, Ending.START_FAILED, None),
+    "crashes at its start": (HEAD + "raise SystemExit(5)", Ending.FINISHED, 5),
+    "answers before it is asked": (HEAD + "say(batch='1', done=True); time.sleep(60)", Ending.FINISHED, None),
+    "not executable text": ("nothing", Ending.START_FAILED, ...),
+}
+
+
+@pytest.mark.parametrize("start", BAD_STARTS)
+def test_does_not_come_up(desk, start) -> None:
+    text, ending, exit_code = BAD_STARTS[start]
+    report = desk.open(text, dataclasses.replace(LIMITS, start_limit_s=1.5))
+    assert report is not None
+    assert report.ending is ending, report
+    assert exit_code is ... or report.exit_code == exit_code
+    assert not (desk.root / "out").exists()

@@ -1,0 +1,33 @@
+"""The corpus run once for each sandbox; a test item for each row looks at what came of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.selftest.contest import Findings, examine
+from harness.selftest.table import ROWS
+from tests.conftest import built, docker_problem
+
+#: What the process sandbox promises too, and shows in seconds.
+QUICK = tuple(row for row in ROWS if row.process)
+
+
+@pytest.fixture(scope="session")
+def docker_findings() -> Findings:
+    if reason := docker_problem():
+        pytest.skip(reason)
+    from harness.sandbox.docker import DockerSandbox
+
+    built("light")
+    sandbox = DockerSandbox()
+    try:
+        return examine(ROWS, sandbox)
+    finally:
+        sandbox.api.close()
+
+
+@pytest.fixture(scope="session")
+def process_findings(tmp_path_factory) -> Findings:
+    from harness.sandbox.process import ProcessSandbox
+
+    return examine(QUICK, ProcessSandbox(tmp_path_factory.mktemp("scratch")))

@@ -1,0 +1,49 @@
+"""A sandbox with a hole made on purpose does not pass: each promise that is broken fails the row that tests it, by name."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+import pytest
+
+from harness.sandbox.docker import DockerSandbox, container
+from harness.sandbox.docker import options as docker_options
+from harness.selftest.contest import examine
+from harness.selftest.table import ROWS
+from tests.conftest import built
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+#: What is changed of a container's HostConfig, and a row that has to notice.
+HOLES = {
+    "the host's network": ({"NetworkMode": "host"}, "hunts-the-network"),
+    "the host's processes": ({"PidMode": "host"}, "hunts-processes"),
+    "capabilities": ({"CapDrop": [], "CapAdd": ["SYS_ADMIN"]}, "hunts-with-system-calls"),
+    "no seccomp filter": ({"SecurityOpt": ["no-new-privileges:true", "seccomp=unconfined"]}, "hunts-with-system-calls-strict"),
+    "new privileges": ({"SecurityOpt": [], "CapDrop": []}, "image-with-set-uid-program"),
+    "writable kernel settings": ({"ReadonlyPaths": []}, "hunts-in-proc-and-sys"),
+    "the host's files": ({"Binds": [f"{tempfile.gettempdir()}:/host:ro"]}, "hunts-files"),
+    "shared memory without a limit": ({"ShmSize": 1 << 30}, "fills-tmp-and-shm"),
+}
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_a_hole_is_noticed(hole: str, monkeypatch) -> None:
+    built("light")
+    changed, name = HOLES[hole]
+    real = docker_options.container_config
+
+    def opened(start: docker_options.Start) -> dict[str, Any]:
+        config = real(start)
+        # The engine has a second lock on the network.
+        more = {"NetworkDisabled": False} if "NetworkMode" in changed else {}
+        return {**config, **more, "HostConfig": {**config["HostConfig"], **changed}}
+
+    monkeypatch.setattr(container, "container_config", opened)
+    sandbox = DockerSandbox()
+    try:
+        findings = examine([row for row in ROWS if row.name == name], sandbox, time_limit_s=20)
+    finally:
+        sandbox.api.close()
+    assert [verdict.row.name for verdict in findings.verdicts if not verdict.passed] == [name]

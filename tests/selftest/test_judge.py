@@ -1,0 +1,52 @@
+"""Judging by itself: a row that is silent, or finds something, or comes out otherwise, does not pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.dataset import Batch
+from harness.execute import Job, RunResult
+from harness.sandbox.base import Limits, Program, RunReport
+from harness.sandbox.outcomes import Ending, Outcome
+from harness.selftest.judge import Seen, judge, judge_refusal
+from harness.selftest.row import Row, one_of
+
+HUNT = Row("hunt", "looks", one_of(Outcome.OK), hunts=True)
+CONTROL = Row("control", "is shown", one_of(Outcome.OK), finds=("a file", "a port"))
+
+
+def seen(stderr: str = "", outcome: Outcome = Outcome.OK, usable: int = 2, refused: int = 0) -> Seen:
+    labels = np.zeros(2, np.int32)
+    batch = Batch(0, ("a", "b"), labels, labels, 16, "c", "t")
+    job = Job(1, 1, "x", "attack", Program("d", None, None, None), batch, "", np.ones(2, bool), Limits())
+    report = RunReport(Ending.FINISHED, exit_code=0, stderr=stderr)
+    return Seen(job, RunResult(outcome, report, usable=usable, expected=2, refused={str(n): "why" for n in range(refused)}))
+
+
+@pytest.mark.parametrize(("row", "found", "passes"), [
+    (HUNT, seen("refused x\nHUNT COMPLETE 1\n"), True),
+    (HUNT, seen("refused x\n"), False),
+    (HUNT, seen(""), False),
+    (HUNT, seen("HUNT COMPLETE 0\n"), False),
+    (HUNT, seen("FOUND x\nHUNT COMPLETE 1\n"), False),
+    (HUNT, seen("HUNT COMPLETE 1\n", usable=1), False),
+    (HUNT, seen("HUNT COMPLETE 1\n", refused=1), False),
+    (HUNT, seen("HUNT COMPLETE 1\n", Outcome.TIME_LIMIT), False),
+    (HUNT, seen("HUNT COMPLETE 1\n", Outcome.HOST_ERROR), False),
+    (CONTROL, seen("FOUND a file\nFOUND a port 7\nHUNT COMPLETE 2\n"), True),
+    (CONTROL, seen("FOUND a file\nrefused a port\nHUNT COMPLETE 2\n"), False),
+])
+def test_a_run(row: Row, found: Seen, passes: bool) -> None:
+    assert judge(row, [found]).passed is passes
+
+
+def test_a_row_that_never_ran() -> None:
+    assert not judge(HUNT, []).passed
+
+
+def test_a_refusal() -> None:
+    row = Row("r", "climbs", sentence="it holds the path")
+    assert judge_refusal(row, "The archive x is refused: it holds the path '../x'.").passed
+    assert not judge_refusal(row, "Something else.").passed
+    assert not judge_refusal(row, None).passed

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from harness.errors import StoreError
+from harness.images import encode_perturbation, pixel_digest
+from harness.store import artifacts
+from harness.store.artifacts import ArtifactStore, CorruptArtifactError, write_atomic
+
+
+@pytest.fixture
+def store(tmp_path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "artifacts")
+
+
+def batch(seed: int = 0):
+    """Clean pixels, adversarial pixels, which were produced, and their digest."""
+    rng = np.random.default_rng(seed)
+    clean = rng.integers(0, 256, (4, 5, 6, 3), np.uint8)
+    produced = np.array([True, True, False, True])
+    adversarial = np.clip(clean.astype(int) + rng.integers(-16, 17, clean.shape), 0, 255).astype(np.uint8)
+    adversarial[~produced] = clean[~produced]
+    return clean, adversarial, produced, pixel_digest(adversarial, produced)
+
+
+def saved(store: ArtifactStore, seed: int = 0):
+    clean, adversarial, produced, digest = batch(seed)
+    store.save(digest, encode_perturbation(clean, adversarial, produced))
+    return clean, adversarial, produced, digest
+
+
+def test_what_is_saved_comes_back_to_the_last_pixel(store) -> None:
+    clean, adversarial, produced, digest = saved(store)
+    found, which = store.load(digest, clean)
+    assert np.array_equal(found, adversarial)
+    assert np.array_equal(which, produced)
+    assert store.has(digest)
+
+
+def test_saving_again_writes_nothing(store) -> None:
+    *_, digest = saved(store)
+    path = store.path(digest)
+    before = path.stat()
+    assert store.save(digest, b"whatever") == before.st_size
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_every_flipped_byte_is_found(store) -> None:
+    clean, _, _, digest = saved(store)
+    data = store.path(digest).read_bytes()
+    for position in range(0, len(data), 7):
+        store.path(digest).write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1:])
+        with pytest.raises(CorruptArtifactError, match=digest[:12]):
+            store.load(digest, clean)
+
+
+@pytest.mark.parametrize("data", [b"", b"HPT1", b"\0" * 100], ids=["empty", "head", "zeros"])
+def test_a_damaged_file_is_set_aside_so_that_it_can_be_made_again(store, data) -> None:
+    clean, adversarial, _, digest = saved(store)
+    store.path(digest).write_bytes(data)
+    with pytest.raises(CorruptArtifactError):
+        store.load(digest, clean)
+    assert not store.has(digest)
+    assert store.path(digest).with_suffix(".damaged").read_bytes() == data
+    saved(store)
+    assert np.array_equal(store.load(digest, clean)[0], adversarial)
+
+
+def test_an_absent_file_is_as_good_as_a_damaged_one(store) -> None:
+    clean, _, _, digest = batch()
+    with pytest.raises(CorruptArtifactError):
+        store.load(digest, clean)
+
+
+def test_one_batch_behind_the_name_of_another_is_found(store) -> None:
+    clean, _, _, digest = saved(store)
+    *_, other = saved(store, 1)
+    store.path(digest).write_bytes(store.path(other).read_bytes())
+    with pytest.raises(CorruptArtifactError):
+        store.load(digest, clean)
+
+
+@pytest.mark.parametrize(("number", "words"), [
+    (errno.ENOSPC, "is full"), (errno.EDQUOT, "is full"), (errno.EACCES, "cannot be written")])
+def test_a_disk_that_does_not_take_it_is_told_and_nothing_stays(store, monkeypatch, number, words) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(artifacts.os, "fsync", refuse)
+    with pytest.raises(StoreError, match=words):
+        saved(store)
+    assert not [path for path in store.root.rglob("*") if path.is_file()]
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "file"
+    write_atomic(path, b"old")
+
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(artifacts.os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

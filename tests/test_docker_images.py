@@ -1,0 +1,149 @@
+"""The base images: what is promised in them, and that making them again costs nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def program(name):
+    """A module of docker/, which is a directory of programs and no package."""
+    sys.path.insert(0, str(ROOT / "docker"))
+    try:
+        spec = importlib.util.spec_from_file_location(f"harness_docker_{name}", ROOT / "docker" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(ROOT / "docker"))
+    return module
+
+
+build = program("build")
+base_image = build.base_image
+wheelhouse = build.wheelhouse
+
+DEB822 = """Types: deb
+# a comment
+URIs: http://mirror.example/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://mirror.example/debian-security
+Suites: bookworm-security
+Components: main
+"""
+
+
+@pytest.mark.parametrize(("release", "name", "sources", "expected"), [
+    ("ID=debian\nVERSION_CODENAME=bookworm\n", "debian.sources", DEB822, ("http://mirror.example/debian", "bookworm", "main")),
+    ("ID=debian\nVERSION_CODENAME=bookworm\n", "debian.list",
+     "# deb http://no.example/ bookworm main\ndeb [signed-by=/k.gpg] https://m.example/debian bookworm main contrib\n",
+     ("https://m.example/debian", "bookworm", "main")),
+    ('ID=ubuntu\nVERSION_CODENAME="noble"\n', "ubuntu.sources",
+     "Types: deb deb-src\nURIs: http://u.example/ubuntu\nSuites: noble noble-updates\nComponents: main universe\n",
+     ("http://u.example/ubuntu", "noble", "main,universe")),
+])
+def test_the_mirror_is_the_hosts_own(tmp_path, release, name, sources, expected):
+    (tmp_path / "os-release").write_text(release)
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "another.list").write_text("deb https://packages.example tool main\n")
+    (tmp_path / "sources.list.d" / name).write_text(sources)
+    assert base_image.host_mirror(tmp_path, tmp_path / "os-release") == base_image.Mirror(*expected)
+
+
+def test_a_host_without_a_source_of_its_release_is_told(tmp_path):
+    (tmp_path / "os-release").write_text("ID=other\n")
+    with pytest.raises(base_image.BaseImageError, match="No package source"):
+        base_image.host_mirror(tmp_path, tmp_path / "os-release")
+
+
+def test_without_root_it_says_so(monkeypatch):
+    monkeypatch.setattr(base_image.os, "geteuid", lambda: 1000)
+    with pytest.raises(base_image.BaseImageError, match="needs root"):
+        base_image.make("localhost/harness-never:1", "x")
+
+
+def test_what_pip_installs_is_read_from_the_dockerfiles():
+    assert build.packages("light") == ["numpy", "pillow"]
+    assert {"torch", "torchvision", "timm", "torchattack", "foolbox", "kornia", "safetensors"} == set(build.packages("full"))
+
+
+def test_each_image_is_built_after_the_one_below_it():
+    assert build.lineage(["full"]) == ["light", "full"]
+    assert build.lineage(["light", "full"]) == ["light", "full"]
+    assert build.parent("light") == "localhost/harness-base:1"
+    with pytest.raises(base_image.BaseImageError, match="no docker/nowhere"):
+        build.lineage(["nowhere"])
+
+
+def test_wheels_are_served_on_the_loopback_address_only(tmp_path):
+    (tmp_path / "a.whl").write_bytes(b"wheel")
+    with wheelhouse.served(tmp_path) as url:
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}a.whl", timeout=10) as answer:
+            assert answer.read() == b"wheel"
+
+
+def test_no_engine_is_one_sentence_and_exit_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+    assert build.main(["light"]) == 2
+    assert capsys.readouterr().err.startswith("No Docker engine answers")
+
+
+def in_image(image, *command, user="0"):
+    done = subprocess.run(["docker", "run", "--rm", "--network=none", "--read-only", f"--user={user}", image, *command],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("user", ["0", "65534"])
+def test_light_holds_what_the_contract_needs(light_image, user):
+    versions = in_image(light_image, "sh", "-c", "bash --version; python --version; python3 --version", user=user)
+    assert versions.count("Python 3.") == 2
+    probe = "import numpy, PIL, harness.sdk, sys; assert sys.version_info >= (3, 11); print(numpy.ones(2).sum())"
+    assert in_image(light_image, "python", "-c", probe, user=user) == "2.0\n"
+
+
+@pytest.mark.docker
+def test_light_holds_the_current_sdk(light_image):
+    inside = in_image(light_image, "cat", "/opt/harness-sdk/harness/sdk.py")
+    assert inside == (ROOT / "harness" / "sdk.py").read_text()
+
+
+@pytest.mark.docker
+def test_nothing_of_the_host_is_kept_in_an_image(light_image):
+    history = subprocess.run(["docker", "history", "--no-trunc", light_image], capture_output=True, text=True, check=True)
+    assert "index-url" not in history.stdout.lower()
+    look = "ls /etc/pip.conf /root/.config/pip 2>/dev/null; env | grep -i -e ^pip -e cert; true"
+    assert in_image(light_image, "sh", "-c", look) == ""
+
+
+@pytest.mark.docker
+def test_an_entrys_own_wheel_can_be_installed_as_root(light_image):
+    command = "test ! -e /usr/lib/python3*/EXTERNALLY-MANAGED && python -m pip --version"
+    assert in_image(light_image, "sh", "-c", command).startswith("pip ")
+
+
+@pytest.mark.docker
+def test_full_holds_the_libraries_and_the_current_sdk(full_image):
+    probe = "import torch, torchvision, timm, torchattack, foolbox, kornia, safetensors, harness.sdk; print('all')"
+    assert in_image(full_image, "sh", "-c", f'export HOME=/dev/shm TMPDIR=/dev/shm; python -W ignore -c "{probe}"') == "all\n"
+    assert in_image(full_image, "cat", "/opt/harness-sdk/harness/sdk.py") == (ROOT / "harness" / "sdk.py").read_text()
+
+
+@pytest.mark.docker
+def test_a_second_call_builds_nothing(light_image):
+    command = [sys.executable, str(ROOT / "docker" / "build.py"), "light"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == f"{light_image}: up to date\n"

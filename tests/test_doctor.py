@@ -1,0 +1,224 @@
+"""The doctor's judgements are tables; what it looks at is looked at once for real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+from harness import doctor
+from harness.config import SandboxConfig, TournamentConfig, Workers
+from harness.doctor import advisories, engine, gpu, host, limits
+from harness.doctor.check import Check, usable
+
+INFO = {
+    "ServerVersion": "27.3.1", "KernelVersion": "6.1", "OperatingSystem": "Debian", "Driver": "overlay2",
+    "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=userns"], "CgroupVersion": "2",
+    "CgroupDriver": "systemd", "MemoryLimit": True, "SwapLimit": True, "PidsLimit": True, "CpuCfsQuota": True,
+    "Runtimes": {"runc": {}, "runsc": {}}, "DefaultRuntime": "runc", "RuncCommit": {"ID": "1.3.3"},
+}
+
+
+def judged(info):
+    checks = [engine.version(info), *engine.security(info), engine.storage(info), engine.cgroups(info),
+              engine.runtimes(info, None), engine.runc(info)]
+    return {check.name: check for check in checks}
+
+
+def test_a_good_engine_has_nothing_to_do():
+    assert {check.state for check in judged(INFO).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(("changed", "name", "state"), [
+    ({"ServerVersion": "19.3.1"}, "engine", "warn"),
+    ({"ServerVersion": ""}, "engine", "warn"),
+    ({"SecurityOptions": ["name=apparmor"]}, "seccomp", "fail"),
+    ({"SecurityOptions": ["name=seccomp,profile=unconfined"]}, "seccomp", "fail"),
+    ({"SecurityOptions": None}, "seccomp", "fail"),
+    ({"SecurityOptions": ["name=seccomp,profile=default"]}, "access control", "warn"),
+    ({"SecurityOptions": ["name=seccomp,profile=default"]}, "user namespaces", "warn"),
+    ({"SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}, "user namespaces", "ok"),
+    ({"Driver": "vfs"}, "storage driver", "warn"),
+    ({"PidsLimit": False}, "cgroups", "fail"),
+    ({"SwapLimit": False}, "cgroups", "fail"),
+    ({"RuncCommit": {"ID": "1.1.11"}}, "runc", "warn"),
+    ({"RuncCommit": {}}, "runc", "warn"),
+], ids=lambda value: str(value)[:40])
+def test_what_is_wrong_with_an_engine_is_said(changed, name, state):
+    check = judged(INFO | changed)[name]
+    assert check.state == state
+    assert check.what
+    assert state == "ok" or check.next_step
+
+
+def test_a_runtime_that_is_asked_for_must_be_there():
+    assert engine.runtimes(INFO, "runsc").state == "ok"
+    assert engine.runtimes(INFO, "kata").state == "fail"
+
+
+@pytest.mark.parametrize(("version", "holes"), [
+    ("1.16.1", {"CVE-2024-0132", "CVE-2025-23359", "CVE-2025-23266"}),
+    ("1.16.2", {"CVE-2025-23359", "CVE-2025-23266"}),
+    ("1.17.4", {"CVE-2025-23266"}),
+    ("1.17.8", set()),
+    ("1.18.0", set()),
+])
+def test_toolkit_advisories(version, holes):
+    found = advisories.open_holes(advisories.parse(version), advisories.NVIDIA_TOOLKIT)
+    assert {each.ident for each in found} == holes
+
+
+@pytest.mark.parametrize(("version", "count"), [
+    ("1.1.11", 4), ("1.1.12", 3), ("1.2.7", 3), ("1.2.8", 0), ("1.3.0", 3), ("1.3.3", 0), ("1.4.0", 0)])
+def test_runc_advisories_know_their_branches(version, count):
+    assert len(advisories.open_holes(advisories.parse(version), advisories.RUNC)) == count
+
+
+def test_a_distributions_version_is_to_be_looked_up():
+    check = advisories.judge("runc", "1.1.5+ds1-1+deb12u1", advisories.RUNC)
+    assert check.state == "warn"
+    assert "security tracker" in check.next_step
+
+
+GPU_ROW = "0, GPU-7f3c, NVIDIA H200, 143771, 570.86.15\n"
+
+
+def test_gpus_are_read_and_those_asked_for_must_be_there():
+    gpus = gpu.read_gpus(GPU_ROW + "garbage\n")
+    assert gpus == [gpu.Gpu("0", "GPU-7f3c", "NVIDIA H200", "143771", "570.86.15")]
+    assert gpu.judge(gpus, "auto").state == "ok"
+    assert gpu.judge(gpus, ("GPU-7f3c", "0")).state == "ok"
+    assert gpu.judge(gpus, ("1",)).state == "fail"
+    assert gpu.judge([], "auto").state == "ok"
+    assert gpu.checks("none", None)[0].state == "ok"
+
+
+@pytest.mark.parametrize(("gpus", "info", "version", "state"), [
+    (GPU_ROW, INFO, "NVIDIA Container Toolkit CLI version 1.17.8\ncommit: abc\n", "ok"),
+    (GPU_ROW, INFO, "NVIDIA Container Toolkit CLI version 1.16.1\ncommit: abc\n", "warn"),
+    (GPU_ROW, INFO, "cli-version: 1.14.3\nlib-version: 1.14.3\n", "warn"),
+    (GPU_ROW, INFO | {"Runtimes": {"nvidia": {}}}, None, "warn"),
+    (GPU_ROW, INFO, None, "warn"),
+    ("", INFO, None, None),
+])
+def test_the_toolkit_is_judged(gpus, info, version, state):
+    check = gpu.toolkit(gpu.read_gpus(gpus), info, version)
+    assert (check.state if check else None) == state
+
+
+@pytest.mark.parametrize(("free", "inodes", "state"), [
+    (50 << 30, 10**6, "ok"), (50 << 30, None, "ok"), (50 << 30, 10, "warn"),
+    (5 << 30, 10**6, "warn"), (1 << 20, 10**6, "fail")])
+def test_room(free, inodes, state):
+    assert host.judge_room("disk", "/x", free, inodes).state == state
+
+
+def test_room_of_a_directory_that_is_not_there_yet(tmp_path):
+    assert host.room("disk", tmp_path / "a" / "b").what
+
+
+@pytest.mark.parametrize(("wall", "drift", "engine_time", "state"), [
+    (1.8e9, 0.0, 1.8e9, "ok"), (1.8e9, 0.0, None, "ok"), (1e9, 0.0, 1e9, "warn"), (1.8e9, 9.0, 1.8e9, "warn"),
+    (1.8e9, 0.0, 1.8e9 + 3600, "warn")])
+def test_clock(wall, drift, engine_time, state):
+    assert host.judge_clock(wall, drift, engine_time).state == state
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("2026-01-02T03:04:05.123456789Z", 1767323045.123),
+    ("2026-01-02T05:04:05+02:00", 1767323045.0), ("", None), ("noon", None)])
+def test_the_engines_time_is_read(text, seconds):
+    assert host.read_engine_time(text) == (seconds if seconds is None else pytest.approx(seconds, abs=1e-3))
+
+
+def test_memory_of_all_slots():
+    assert host.memory(2, 4 << 30, 16 << 30).state == "ok"
+    assert host.memory(8, 4 << 30, 16 << 30).state == "warn"
+
+
+@pytest.mark.parametrize(("judge", "ended", "state"), [
+    (limits.memory, limits.Ended(137, True, ""), "ok"),
+    (limits.memory, limits.Ended(137, False, ""), "warn"),
+    (limits.memory, limits.Ended(0, False, "ate it"), "fail"),
+    (limits.processes, limits.Ended(0, False, "15"), "ok"),
+    (limits.processes, limits.Ended(0, False, "64"), "fail"),
+    (limits.processes, limits.Ended(1, False, ""), "warn"),
+])
+def test_trials_are_judged(judge, ended, state):
+    assert judge(ended).state == state
+
+
+def config(tmp_path, **sandbox):
+    return TournamentConfig(name="t", dataset=tmp_path, state=tmp_path / "state", sandbox=SandboxConfig(**sandbox),
+                            workers=Workers(gpus="none"))
+
+
+def test_no_engine_fails_only_where_docker_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+    found = {backend: {check.name: check for check in doctor.examine(config(tmp_path, backend=backend))}
+             for backend in ("auto", "docker", "process")}
+    assert [found[backend]["engine"].state for backend in found] == ["warn", "fail", "warn"]
+    assert not usable(list(found["docker"].values()))
+    assert "isolation" in found["auto"]["engine"].what
+
+
+def test_looking_makes_nothing(tmp_path):
+    doctor.examine(config(tmp_path, backend="process"), clean=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "state").write_text("a file")
+    assert host.writable(tmp_path / "state").state in {"ok", "fail"}
+
+
+@pytest.mark.docker
+def test_the_real_engine_is_examined_and_its_limits_bite(tmp_path, light_image):
+    found = {check.name: check for check in doctor.examine(config(tmp_path, backend="docker"))}
+    assert light_image
+    assert found["memory limit"].state == "ok"
+    assert found["process limit"].state == "ok"
+    assert {"engine", "seccomp", "cgroups", "runc", "disk of the engine", "clock", "left containers"} <= set(found)
+
+
+@pytest.mark.docker
+def test_clean_removes_a_dead_owners_container_and_no_other(tmp_path, light_image, docker_client):
+    owner = f"elsewhen/pid-{uuid.uuid4().hex}:1:1"
+    mine = docker_client.containers.create(light_image, ["true"], labels={"harness": "1", "harness.owner": owner})
+    other = docker_client.containers.create(light_image, ["true"], labels={"harness-like": "1"})
+    try:
+        before, after = (
+            next(check for check in doctor.examine(config(tmp_path, backend="docker"), clean=clean)
+                 if check.name == "left containers")
+            for clean in (False, True))
+        assert before.state == "warn"
+        assert mine.id[:12] in after.what
+        left = {each.id for each in docker_client.containers.list(all=True, ignore_removed=True)}
+        assert mine.id not in left
+        assert other.id in left
+    finally:
+        other.remove()
+
+
+def run_doctor(tmp_path, *arguments):
+    return subprocess.run([sys.executable, "-m", "harness.cli.main", "doctor", *arguments], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
+
+
+def test_the_verb_prints_data_and_exits_0_without_a_tournament(tmp_path):
+    (tmp_path / "t.yaml").write_text("name: t\ndataset: d\nsandbox: {backend: process}\nworkers: {gpus: none}\n")
+    done = run_doctor(tmp_path, "--config", "t.yaml", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["checks"]
+    assert all(set(row) == set(Check.__dataclass_fields__) for row in rows)
+    assert run_doctor(tmp_path, "--config", "t.yaml").stdout.startswith("check")
+
+
+def test_the_verb_exits_2_where_something_asked_for_is_missing(tmp_path):
+    (tmp_path / "t.yaml").write_text("name: t\ndataset: d\nsandbox: {backend: process}\nworkers: {gpus: ['77']}\n")
+    done = run_doctor(tmp_path, "--config", "t.yaml", "--format", "markdown")
+    assert done.returncode == 2
+    assert "| GPUs | fail |" in done.stdout

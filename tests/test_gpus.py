@@ -1,0 +1,58 @@
+"""GPUs as slots, with the text that nvidia-smi prints; no GPU is needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.engine.base import Slot
+from harness.errors import EngineError
+from harness.gpus import Settling, make_slots, parse
+
+TEXT = """0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980
+1, GPU-bbbb, NVIDIA H200, 570.86.15, 143771, 0, [N/A]
+"""
+GPUS = parse(TEXT)
+
+
+def test_the_driver_s_text_is_read() -> None:
+    assert [(g.index, g.uuid, g.driver, g.memory_total_mib, g.clock_mhz) for g in GPUS] == [
+        ("0", "GPU-aaaa", "570.86.15", 143771, 1980), ("1", "GPU-bbbb", "570.86.15", 143771, 0)]
+    assert parse("") == parse("No devices were found") == ()
+
+
+@pytest.mark.parametrize(("wanted", "per_gpu", "expected"), [
+    ("auto", 1, [("gpu0", "GPU-aaaa"), ("gpu1", "GPU-bbbb")]),
+    ("auto", 2, [("gpu0.0", "GPU-aaaa"), ("gpu0.1", "GPU-aaaa"), ("gpu1.0", "GPU-bbbb"), ("gpu1.1", "GPU-bbbb")]),
+    (("1",), 1, [("gpu1", "GPU-bbbb")]),
+    (("GPU-aaaa",), 1, [("gpu0", "GPU-aaaa")]),
+    ("none", 1, [("cpu0", None), ("cpu1", None)]),
+])
+def test_slots(wanted, per_gpu: int, expected: list[tuple[str, str | None]]) -> None:
+    assert list(make_slots(GPUS, wanted, cpu_slots=2, per_gpu=per_gpu)) == [Slot(*entry) for entry in expected]
+
+
+def test_without_gpus_the_processor_is_used() -> None:
+    assert make_slots((), "auto", cpu_slots=1, per_gpu=4) == (Slot("cpu0"),)
+
+
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    with pytest.raises(EngineError, match=r"no GPU 7 .*found: 0, 1"):
+        make_slots(GPUS, ("7",), cpu_slots=1, per_gpu=1)
+
+
+def test_memory_left_by_a_killed_run_is_waited_for_and_reported() -> None:
+    held = [3000, 1500, 12]
+    settling = Settling(GPUS, lambda: (replace(GPUS[0], memory_used_mib=held.pop(0)),))
+    assert "free again" in settling.wait("GPU-aaaa", pause=lambda _: None)
+    assert held == []
+
+
+def test_memory_that_stays_is_reported_and_nobody_waits_for_ever() -> None:
+    settling = Settling(GPUS, lambda: (replace(GPUS[0], memory_used_mib=3012),), patience_s=0.0)
+    assert settling.wait("GPU-aaaa", pause=lambda _: None) == "3000 MiB of GPU memory stayed in use after the run was killed."
+
+
+def test_a_quiet_gpu_costs_nothing() -> None:
+    assert Settling(GPUS, lambda: GPUS).wait("GPU-bbbb") == ""

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from harness import materials
+from harness.images import decode
+from harness.materials import FILE_TIME_S, Materials, random_names
+
+PIXELS = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)
+
+
+def laid_out(made: Materials, directory, positions=range(5), key: str = "k", pixels=PIXELS) -> list[str]:
+    directory.mkdir()
+    names = random_names(len(positions))
+    made.lay_out(key, lambda: pixels, list(positions), names, directory)
+    return names
+
+
+def test_names_say_nothing_and_never_repeat() -> None:
+    names = random_names(1000)
+    assert len(set(names)) == 1000
+    assert all(len(name) == 20 and name.endswith(".png") for name in names)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_each_image_lies_under_its_name(tmp_path, share) -> None:
+    made = Materials(tmp_path / "cache", share=share)
+    names = laid_out(made, tmp_path / "in", [4, 0, 2])
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == sorted(names)
+    for name, position in zip(names, [4, 0, 2], strict=True):
+        assert np.array_equal(decode((tmp_path / "in" / name).read_bytes(), (6, 4)).pixels, PIXELS[position])
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_nothing_but_pixels_tells_the_files_apart(tmp_path, share) -> None:
+    made = Materials(tmp_path / "cache", share=share)
+    laid_out(made, tmp_path / "in")
+    facts = {(path.stat().st_size, path.stat().st_mtime, path.stat().st_mode) for path in (tmp_path / "in").iterdir()}
+    assert len(facts) == 1
+    assert {time for _, time, _ in facts} == {FILE_TIME_S}
+
+
+def test_inode_numbers_do_not_follow_the_order_of_the_images(tmp_path) -> None:
+    pixels = np.zeros((30, 2, 2, 3), np.uint8)
+    orders = set()
+    for attempt in range(4):
+        made = Materials(tmp_path / f"cache{attempt}", share=True)
+        names = laid_out(made, tmp_path / f"in{attempt}", range(30), pixels=pixels)
+        inodes = [(tmp_path / f"in{attempt}" / name).stat().st_ino for name in names]
+        orders.add(tuple(np.argsort(inodes).tolist()))
+    assert len(orders) > 1
+
+
+def test_programs_of_this_user_get_copies_that_they_may_spoil(tmp_path) -> None:
+    made = Materials(tmp_path / "cache", share=False)
+    first = laid_out(made, tmp_path / "one")
+    for name in first:
+        (tmp_path / "one" / name).chmod(0o644)
+        (tmp_path / "one" / name).write_bytes(b"spoilt")
+    for name in laid_out(made, tmp_path / "two"):
+        assert (tmp_path / "two" / name).read_bytes() != b"spoilt"
+
+
+def test_an_input_is_loaded_and_encoded_once(tmp_path, monkeypatch) -> None:
+    encoded = []
+    monkeypatch.setattr(materials, "encode_png", lambda pixels: encoded.append(1) or b"png")
+    made = Materials(tmp_path / "cache", share=True)
+    loads = []
+    threads = []
+    for number in range(8):
+        directory = tmp_path / f"in{number}"
+        directory.mkdir()
+        arguments = ("k", lambda: loads.append(1) or PIXELS, list(range(5)), random_names(5), directory)
+        threads.append(threading.Thread(target=made.lay_out, args=arguments))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1
+    assert len(encoded) == 5
+
+
+def test_a_failed_load_is_tried_again(tmp_path) -> None:
+    made = Materials(tmp_path / "cache", share=True)
+
+    def failing():
+        raise OSError("a bad sector")
+
+    (tmp_path / "in").mkdir()
+    with pytest.raises(OSError, match="bad sector"):
+        made.lay_out("k", failing, [0], ["a.png"], tmp_path / "in")
+    made.lay_out("k", lambda: PIXELS, [0], ["a.png"], tmp_path / "in")
+    assert (tmp_path / "in" / "a.png").exists()
+
+
+def test_files_and_pixels_are_bounded_oldest_out_first(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(materials, "_FILE_CACHE_BYTES", 2000)
+    monkeypatch.setattr(materials, "_PIXEL_CACHE_BYTES", PIXELS.nbytes * 2)
+    made = Materials(tmp_path / "cache", share=True)
+    for number in range(6):
+        laid_out(made, tmp_path / f"in{number}", key=f"k{number}")
+    kept = sorted(path.name for path in (tmp_path / "cache").iterdir())
+    assert "k5" in kept
+    assert "k0" not in kept
+    assert len(made._pixels) <= 2
+    # What was laid out stays laid out: links outlive the cache's own names.
+    assert len(list((tmp_path / "in0").iterdir())) == 5
+    laid_out(made, tmp_path / "again", key="k0")

@@ -1,0 +1,223 @@
+import json
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness import archive, code_tree, submission
+from harness.errors import SubmissionError
+from harness.submission import ImageInfo
+from harness.submission_metadata import read_metadata
+
+METADATA = {"type": "attack", "container": "localhost/harness-light:1", "entry_point": "run.sh"}
+INFO = ImageInfo("sha256:" + "ab" * 32, {"harness.type": "defense", "harness.protocol": "serve"}, "amd64")
+
+
+def write_entry(root: Path, **fields) -> Path:
+    root.mkdir(parents=True)
+    values = {key: value for key, value in {**METADATA, **fields}.items() if value is not None}
+    (root / "metadata.json").write_text(json.dumps(values))
+    (root / "run.sh").write_text("#!/bin/bash\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "lib").mkdir()
+    (root / "lib" / "weights.bin").write_bytes(b"\0" * 1000)
+    return root
+
+
+def test_directory(tmp_path):
+    loaded = submission.load(write_entry(tmp_path / "noise", team="A team", baseline=True, unknown={"x": 1}))
+    assert (loaded.name, loaded.type, loaded.team, loaded.baseline) == ("noise", "attack", "A team", True)
+    assert (loaded.kind, loaded.profile, loaded.serves, loaded.entry_point) == ("directory", "legacy", False, "run.sh")
+    assert loaded.container == METADATA["container"]
+    assert loaded.code_dir == tmp_path / "noise"
+
+
+def test_what_the_person_says_wins(tmp_path):
+    entry = write_entry(tmp_path / "noise", name="inner", protocol="serve", profile="strict")
+    loaded = submission.load(entry, name="other", team="B", baseline=True)
+    assert (loaded.name, loaded.team, loaded.baseline, loaded.serves, loaded.profile) == ("other", "B", True, True, "strict")
+    assert submission.load(entry).name == "inner"
+
+
+def test_digest_is_of_content_alone(tmp_path):
+    entry = write_entry(tmp_path / "one")
+    first = submission.load(entry).digest
+    assert submission.load(write_entry(tmp_path / "two")).digest == first
+    (entry / "__pycache__").mkdir()
+    (entry / "__pycache__" / "run.cpython-311.pyc").write_bytes(b"x")
+    os.utime(entry / "run.sh", (1, 1))
+    assert submission.load(entry).digest == first
+    (entry / "lib" / "weights.bin").write_bytes(b"\1" * 1000)
+    assert submission.load(entry).digest != first
+
+
+@pytest.mark.parametrize("change", [
+    pytest.param(lambda root: (root / "run.sh").chmod(0o644), id="exec bit"),
+    pytest.param(lambda root: (root / "run.sh").rename(root / "run2.sh"), id="name"),
+    pytest.param(lambda root: (root / "empty").mkdir(), id="empty directory"),
+    pytest.param(lambda root: (root / "link").symlink_to("run.sh"), id="link"),
+])
+def test_digest_notices(tmp_path, change):
+    entry = write_entry(tmp_path / "one")
+    first = code_tree.digest(entry)
+    change(entry)
+    assert code_tree.digest(entry) != first
+
+
+@pytest.mark.parametrize("make", [
+    pytest.param(lambda root: (root / "link").symlink_to("/etc/passwd"), id="absolute link"),
+    pytest.param(lambda root: (root / "lib" / "link").symlink_to("../../x"), id="link out"),
+    pytest.param(lambda root: ((root / "up").symlink_to("lib"), (root / "l").symlink_to("up/../../x")), id="through a link"),
+    pytest.param(lambda root: os.mkfifo(root / "pipe"), id="pipe"),
+])
+def test_content_that_is_refused(tmp_path, make):
+    entry = write_entry(tmp_path / "one")
+    make(entry)
+    with pytest.raises(SubmissionError):
+        submission.load(entry)
+
+
+def test_freeze_copies_and_pins(tmp_path):
+    entry = write_entry(tmp_path / "one")
+    (entry / "inner").symlink_to("lib/weights.bin")
+    (entry / "lib" / "empty").mkdir()
+    loaded = submission.load(entry)
+    frozen = submission.freeze(loaded, tmp_path / "state")
+    assert frozen.code_dir == tmp_path / "state" / loaded.digest
+    assert code_tree.digest(frozen.code_dir) == loaded.digest
+    assert (frozen.code_dir / "inner").is_symlink()
+    assert (frozen.code_dir / "run.sh").stat().st_mode & 0o777 == 0o555
+    assert submission.freeze(loaded, tmp_path / "state") == frozen
+    assert [kept.name for kept in (tmp_path / "state").iterdir()] == [loaded.digest]
+
+
+def test_freeze_repairs_a_damaged_copy(tmp_path):
+    loaded = submission.load(write_entry(tmp_path / "one"))
+    frozen = submission.freeze(loaded, tmp_path / "state")
+    (frozen.code_dir / "run.sh").unlink()
+    submission.freeze(loaded, tmp_path / "state")
+    assert code_tree.digest(frozen.code_dir) == loaded.digest
+
+
+def test_freeze_refuses_code_that_changed(tmp_path):
+    loaded = submission.load(write_entry(tmp_path / "one"))
+    (tmp_path / "one" / "run.sh").write_text("#!/bin/bash\nexit 1\n")
+    with pytest.raises(SubmissionError, match="changed"):
+        submission.freeze(loaded, tmp_path / "state")
+    assert not list((tmp_path / "state").iterdir())
+
+
+@pytest.mark.parametrize("form", [".zip", ".tar", ".tar.gz"])
+@pytest.mark.parametrize("inside", ["", "noise/"])
+def test_archive_is_the_same_submission(tmp_path, form, inside):
+    entry = write_entry(tmp_path / "noise")
+    path = tmp_path / f"packed{form}"
+    pack(entry, path, inside)
+    loaded = submission.load(path)
+    assert loaded.kind == "archive"
+    assert loaded.name == "packed"
+    assert loaded.digest == submission.load(entry).digest
+
+
+def pack(entry: Path, path: Path, inside: str) -> None:
+    files = [file for file in sorted(entry.rglob("*")) if file.is_file()]
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("__MACOSX/._x", b"x")
+            for file in files:
+                packed.write(file, inside + str(file.relative_to(entry)))
+        return
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w:") as packed:
+        for file in files:
+            packed.add(file, inside + str(file.relative_to(entry)))
+
+
+def test_image():
+    loaded = submission.load("registry.example/team/robust:2", image_info=lambda reference: INFO)
+    assert (loaded.name, loaded.type, loaded.kind, loaded.profile) == ("robust", "defense", "image", "strict")
+    assert (loaded.container, loaded.code_dir, loaded.entry_point, loaded.serves) == (INFO.id, None, None, True)
+    as_attack = submission.load("robust:2", type="attack", image_info=lambda reference: INFO)
+    assert as_attack.digest != loaded.digest
+    assert submission.freeze(loaded, Path("/nowhere")) is loaded
+
+
+@pytest.mark.parametrize(("source", "look_up", "words"), [
+    ("./absent", lambda reference: INFO, "is not there"),
+    ("absent.zip", lambda reference: INFO, "is not there"),
+    ("absent", None, "no Docker engine"),
+    ("plain", lambda reference: ImageInfo(INFO.id, {}, "amd64"), "says no type"),
+    ("", lambda reference: INFO, "is not there"),
+])
+def test_sources_that_are_refused(source, look_up, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if source == "":
+        source = " "
+    with pytest.raises(SubmissionError, match=words):
+        submission.load(source, image_info=look_up)
+
+
+def test_all_problems_at_once(tmp_path):
+    entry = write_entry(tmp_path / "one", type="atack", container=None, entry_point="../run.sh", protocol="x", name="a b")
+    with pytest.raises(SubmissionError) as caught:
+        submission.load(entry, name=None)
+    for word in ("type:", "container:", "entry_point:", "protocol:", "name:"):
+        assert word in caught.value.problem
+
+
+@pytest.mark.parametrize("arguments", [{"name": "../x"}, {"name": "clean"}, {"type": "x"}, {"team": "a\nb"}])
+def test_bad_arguments(tmp_path, arguments):
+    with pytest.raises(SubmissionError):
+        submission.load(write_entry(tmp_path / "one"), **arguments)
+
+
+def test_type_that_contradicts(tmp_path):
+    with pytest.raises(SubmissionError, match="--type says defense"):
+        submission.load(write_entry(tmp_path / "one"), type="defense")
+
+
+def test_no_metadata(tmp_path):
+    with pytest.raises(SubmissionError, match=r"metadata\.json"):
+        submission.load(tmp_path)
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"[]", b"{", b"\xff\xfe\x00", b"[" * 100_000,
+    b'{"a": ' + b"9" * 5000 + b"}", b" " * 2_000_000,
+])
+def test_malformed_metadata(data):
+    metadata, problems = read_metadata(data)
+    assert metadata is None
+    assert problems
+
+
+#: A busy host is no fault of the code.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5,
+)
+field_names = st.sampled_from(
+    ["type", "container", "container_gpu", "entry_point", "name", "team", "profile", "protocol", "baseline", "other"])
+
+
+@patient
+@given(st.dictionaries(field_names, json_values | st.sampled_from(["attack", "run.sh", "serve", "strict"])))
+def test_any_object_gives_metadata_or_problems(fields):
+    metadata, problems = read_metadata(json.dumps(fields).encode())
+    assert (metadata is None) == bool(problems)
+
+
+@patient
+@given(st.binary(max_size=200))
+def test_any_bytes_give_metadata_or_problems(data):
+    metadata, problems = read_metadata(data)
+    assert (metadata is None) == bool(problems)
+
+
+def test_archive_names():
+    assert archive.bare_name(Path("a/b.tar.gz")) == "b"
+    assert archive.bare_name(Path("b.v2.zip")) == "b.v2"
