@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,19 @@ def eventually(what: Callable[[], object], patience_s: float = PATIENCE_S) -> bo
             return False
         time.sleep(0.02)
     return True
+
+
+#: Commands started by the test that runs now.
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_command_outlives_its_test() -> Iterator[None]:
+    """A test that fails in the middle leaves no command behind for the tests that follow to trip over."""
+    yield
+    while _started:
+        with _started.pop() as process:
+            process.kill()
 
 
 @dataclass
@@ -61,8 +74,10 @@ class Place:
 
     def start(self, *args: str, code: str = "from harness.cli.main import main; main()", **env: str) -> subprocess.Popen[str]:
         """The command in the background; ``code`` instead of its entry point, to inject a fault first."""
-        return subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                cwd=self.root, env=self.environment(**env), start_new_session=True)
+        process = subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   cwd=self.root, env=self.environment(**env), start_new_session=True)
+        _started.append(process)
+        return process
 
     def harness(self, *args: str, timeout_s: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*args, **env)

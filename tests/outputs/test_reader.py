@@ -99,7 +99,13 @@ def test_several_threads(tmp_path, reader):
 
 
 def workers_of(parent):
-    return [child for child in psutil.Process(parent).children() if "harness.outputs.worker" in child.cmdline()]
+    def command(child):
+        try:
+            return child.cmdline()
+        except psutil.Error:
+            return []  # another test's child that ended just now
+
+    return [child for child in psutil.Process(parent).children() if "harness.outputs.worker" in command(child)]
 
 
 #: A decoder with the faults that a bug in one would have; loaded instead of the real worker.

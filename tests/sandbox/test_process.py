@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import marshal
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +18,7 @@ import pytest
 from harness.sandbox.base import Program
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.process import ProcessSandbox
+from harness.sandbox.process import supervisor as supervisor_module
 
 from .conftest import LIMITS, Bench
 
@@ -134,6 +138,44 @@ def test_a_killed_harness_takes_its_programs_along(tmp_path) -> None:
     unmount_leftovers(tmp_path)
     assert len(ProcessSandbox(tmp_path / "scratch").cleanup()) == 1
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def supervised(cwd: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A supervisor that was told to start `sleep 60` in ``cwd``, and its control socket."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        supervisor = subprocess.Popen([sys.executable, "-I", "-S", supervisor_module.__file__, str(theirs.fileno())],
+                                      pass_fds=[theirs.fileno()], start_new_session=True)
+    request = marshal.dumps({"argv": ["/bin/sleep", "60"], "cwd": str(cwd), "env": {}, "limits": []})
+    ours.sendall(len(request).to_bytes(4, "big") + request)
+    return supervisor, ours
+
+
+def programs_in(cwd: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.cwd() == str(cwd) and not gone(process):
+                found.append(process)
+    return found
+
+
+def test_a_harness_killed_before_it_hears_that_the_program_runs_takes_it_along(tmp_path) -> None:
+    supervisor, control = supervised(tmp_path)
+    control.close()
+    assert supervisor.wait(20) == 0
+    assert programs_in(tmp_path) == []
+
+
+def test_a_killed_supervisor_takes_the_program_along(tmp_path) -> None:
+    supervisor, control = supervised(tmp_path)
+    with control:
+        assert control.recv(100)
+        (program,) = programs_in(tmp_path)
+        supervisor.kill()
+        supervisor.wait()
+        psutil.wait_procs([program], timeout=20)
+        assert gone(program)
 
 
 @pytest.mark.parametrize(("sleeps", "expected"), [("0.6", "finished 7"), ("3.5", "time_limit None")])

@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 #: How long the killing goes on: processes that fork as fast as they are killed lose in the end.
 _KILL_S = 5.0
 
@@ -29,14 +29,15 @@ def main() -> None:
     """Start the program that the first message describes, and stay until nothing of it is left."""
     control = int(sys.argv[1])
     request = marshal.loads(_receive(control))  # noqa: S302 - from our own parent
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     pid, failed = _start(request, control)
     if failed is not None:
         _send(control, {"failed": failed})
         return
     began = time.monotonic()
-    _send(control, {"pid": pid})
+    # A harness that was killed meanwhile is noticed by the wait below, which then ends the program.
+    with contextlib.suppress(OSError):
+        _send(control, {"pid": pid})
     _release_streams()
     status = _wait(pid, control)
     wall_s = time.monotonic() - began
@@ -45,6 +46,12 @@ def main() -> None:
     with contextlib.suppress(OSError):
         _send(control, {"exit": status, "wall_s": wall_s, "cpu_s": used.ru_utime + used.ru_stime,
                         "peak": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)})
+
+
+def _prctl(option: int, value: int) -> None:
+    # Linux only; elsewhere there is nothing like it.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _send(control: int, message: dict[str, object]) -> None:
@@ -72,6 +79,8 @@ def _start(request: dict[str, object], control: int) -> tuple[int, int | None]:
         try:
             os.close(control)
             os.setsid()
+            # Should this supervisor itself be killed, the program at least does not stay.
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             for name, value in request["limits"]:  # type: ignore[attr-defined]
                 hard = resource.getrlimit(name)[1]
                 most = value if hard == resource.RLIM_INFINITY else min(value, hard)
