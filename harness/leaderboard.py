@@ -27,7 +27,7 @@ from harness.scoring import (
     TrackScores,
     View,
     display_order,
-    score_tracks,
+    score_views,
     tally,
 )
 
@@ -157,23 +157,30 @@ def parse_track(name: str) -> Track:
     raise UnknownNameError(f"There is no track {name!r}.", f"Use one of: {', '.join(TRACKS)}.")
 
 
-def build_leaderboard(
-    results: Results, view: View = View.STANDARD, tracks: Sequence[Track] = TRACKS, resamples: int = RESAMPLES,
-) -> Leaderboard:
-    """Score, rank and order the entries.
+def build_leaderboards(
+    results: Results, views: Sequence[View], tracks: Sequence[Track] = TRACKS, resamples: int = RESAMPLES,
+) -> dict[View, Leaderboard]:
+    """Score, rank and order the entries in several views; what the views share is computed once.
 
     Args:
         results: The verdicts.
-        view: The formula.
+        views: The formulas.
         tracks: The tracks to show.
         resamples: For the intervals; 0 leaves them out.
     """
     counts = tally(results)
-    scores = score_tracks(results, counts, view, resamples)
-    return Leaderboard(
-        results.tournament, results.round, view, results.images, results.runs,
-        {track: _rows(results, counts, scores[track]) for track in tracks},
-    )
+    return {
+        view: Leaderboard(results.tournament, results.round, view, results.images, results.runs,
+                          {track: _rows(results, counts, scores[track]) for track in tracks})
+        for view, scores in score_views(results, counts, views, resamples).items()
+    }
+
+
+def build_leaderboard(
+    results: Results, view: View = View.STANDARD, tracks: Sequence[Track] = TRACKS, resamples: int = RESAMPLES,
+) -> Leaderboard:
+    """Score, rank and order the entries in one view; see ``build_leaderboards``."""
+    return build_leaderboards(results, [view], tracks, resamples)[view]
 
 
 def _rows(results: Results, counts: Tally, scores: TrackScores) -> tuple[Row, ...]:

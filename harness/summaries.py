@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 
 from harness import __version__
 from harness.config import TournamentConfig
-from harness.leaderboard import Leaderboard, Row, build_leaderboard
-from harness.scoring import RESAMPLES, SEED, Results, RunCounts, View
+from harness.leaderboard import Leaderboard, Row, build_leaderboards
+from harness.scoring import RESAMPLES, SEED, RunCounts, View
 from harness.store.database import explain, open_database, results_version
 from harness.store.models import RoundRow, RoundSubmissionRow, SubmissionRow, SummaryRow
 
@@ -79,17 +79,14 @@ def load_leaderboards(tournament: Tournament, dataset: Callable[[], Dataset], vi
         version = results_version(session)
         basis = _basis(session, row, tournament.config.sandbox.isolation)
         boards = {view: _kept(session, _name(row, view), version, basis) for view in views}
-    results: Results | None = None
-    found: dict[View, Leaderboard] = {}
-    for view, kept in boards.items():
-        if kept is None:
-            results = results or load_results(tournament, dataset(), round_name)
-            found[view] = build_leaderboard(results, view)
+    found = {view: board for view, board in boards.items() if board is not None}
+    if missing := [view for view in views if view not in found]:
+        results = load_results(tournament, dataset(), round_name)
+        for view, board in build_leaderboards(results, missing).items():
+            found[view] = board
             if results.runs.done == results.runs.total:
-                _keep(tournament, _name(row, view), version, basis, found[view])
-        else:
-            found[view] = kept
-    return found
+                _keep(tournament, _name(row, view), version, basis, board)
+    return {view: found[view] for view in views}
 
 
 def _name(row: RoundRow, view: View) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_matrix
+from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_leaderboards, build_matrix
 from harness.report.files import Columns, csv_file, parquet_here, write_csv, write_parquet
 from harness.report.words import counts
 from harness.report.writers import leaderboard_sheet, matrix_sheet
@@ -64,7 +64,7 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
     Returns:
         The files, and sentences about what was left out.
     """
-    boards = [build_leaderboard(results, view) for view in View]
+    boards = list(build_leaderboards(results, list(View)).values())
     parquet, notes, paths = parquet_here(), [], []
     for name, columns in _tables(results, boards, build_matrix(results)).items():
         paths.append(directory / f"{name}.csv")

@@ -15,7 +15,7 @@ from harness.scoring.results import (
     complete,
 )
 from harness.scoring.tally import Cells, Tally, tally
-from harness.scoring.tracks import TrackScores, score_track, score_tracks, track_members
+from harness.scoring.tracks import TrackScores, score_track, score_tracks, score_views, track_members
 from harness.scoring.views import View
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "display_order",
     "score_track",
     "score_tracks",
+    "score_views",
     "tally",
     "track_members",
 ]

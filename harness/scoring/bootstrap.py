@@ -10,7 +10,9 @@ The seed is fixed, so that a table is the same each time that it is printed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,35 @@ def _multiplicities(generator: np.random.Generator, images: int, resamples: int)
     return np.bincount(drawn.ravel(), minlength=resamples * images).reshape(resamples, images)
 
 
+def resampled_sums(
+    terms: Sequence[Counts], resamples: int = RESAMPLES, seed: int = SEED,
+) -> list[NDArray[np.float64]]:
+    """Sums over each resample of the images; the same resamples for all ``terms``, whose equal rows are summed once.
+
+    Args:
+        terms: Each int64[K, N], per image; K may differ.
+        resamples: How many, R.
+        seed: Fixed, so that the same results give the same intervals.
+
+    Returns:
+        One float64[R, K] for each of ``terms``.
+    """
+    # Tracks and views share many rows: what was possible is often the same for all entries.
+    unique: dict[bytes, int] = {}
+    columns = [np.array([unique.setdefault(row.tobytes(), len(unique)) for row in part], np.int64) for part in terms]
+    images = max((part.shape[1] for part in terms), default=0)
+    sums = np.zeros((resamples, len(unique)))
+    if images and unique:
+        rows = np.frombuffer(b"".join(unique), np.int64).reshape(len(unique), images)
+        dtype = np.dtype(np.float32 if int(rows.max()) * images < _EXACT_IN_FLOAT32 else np.float64)
+        factors: NDArray[Any] = np.ascontiguousarray(rows.T, dtype)
+        generator = np.random.default_rng(seed)
+        for start in range(0, resamples, _CHUNK):
+            count = min(_CHUNK, resamples - start)
+            sums[start:start + count] = _multiplicities(generator, images, count).astype(dtype) @ factors
+    return [sums[:, column] for column in columns]
+
+
 def resampled_scores(
     earned: Counts, possible: Counts, resamples: int = RESAMPLES, seed: int = SEED,
 ) -> NDArray[np.float64]:
@@ -63,19 +94,9 @@ def resampled_scores(
         earned: int64[K, N], per image, summed over the opponents that count.
         possible: int64[K, N].
         resamples: How many.
-        seed: Fixed, so that the same results give the same intervals.
+        seed: See ``resampled_sums``.
     """
-    entries, images = earned.shape
-    sums = np.zeros((resamples, 2 * entries))
-    if images and entries:
-        terms = np.concatenate([earned, possible]).T
-        dtype = np.float32 if int(terms.max()) * images < _EXACT_IN_FLOAT32 else np.float64
-        terms = np.ascontiguousarray(terms, dtype)
-        generator = np.random.default_rng(seed)
-        for start in range(0, resamples, _CHUNK):
-            count = min(_CHUNK, resamples - start)
-            sums[start:start + count] = _multiplicities(generator, images, count).astype(dtype) @ terms
-    return ratio(sums[:, :entries], sums[:, entries:])
+    return ratio(*resampled_sums([earned, possible], resamples, seed))
 
 
 def intervals(scores: NDArray[np.float64], point: NDArray[np.float64]) -> Intervals:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.bootstrap import RESAMPLES, Intervals, intervals, ratio, resampled_scores
+from harness.scoring.bootstrap import RESAMPLES, Intervals, intervals, ratio, resampled_sums
 from harness.scoring.ranking import ranks
 from harness.scoring.results import TRACKS, Entry, Results, Track
-from harness.scoring.tally import Counts, Tally, image_cells
+from harness.scoring.tally import Cells, Counts, Tally, image_cells
 from harness.scoring.views import FORMULAS, View, counted
 
 
@@ -68,31 +68,43 @@ def score_track(counts: Tally, members: NDArray[np.int64], track: Track, view: V
     return TrackScores(track, members, earned.sum(1), score, worst, worst_opponent, ranks(score))
 
 
-def score_tracks(
-    results: Results, counts: Tally, view: View = View.STANDARD, resamples: int = RESAMPLES,
-) -> dict[Track, TrackScores]:
-    """Score all three tracks.
+def score_views(
+    results: Results, counts: Tally, views: Sequence[View], resamples: int = RESAMPLES,
+) -> dict[View, dict[Track, TrackScores]]:
+    """Score all three tracks in several views, with one pass over the verdicts and one bootstrap for all.
 
     Args:
         results: The verdicts; their images are read only for the intervals.
         counts: ``tally(results)``.
-        view: The formula.
+        views: The formulas.
         resamples: Bootstrap resamples; 0 leaves the intervals out.
     """
-    plain = {
-        track: score_track(counts, track_members(results.attacks, results.defenses, track), track, view)
-        for track in TRACKS
-    }
+    members = {track: track_members(results.attacks, results.defenses, track) for track in TRACKS}
+    scores = {view: {track: score_track(counts, members[track], track, view) for track in TRACKS} for view in views}
     if not resamples:
-        return plain
-    by_attack, by_defense = image_cells(results, *counted(view, counts))
-    whole: dict[Track, TrackScores] = {}
-    for track, scores in plain.items():
-        formula, members = FORMULAS[view][track], scores.members
-        cells = by_defense if track == "defense" else by_attack
-        resampled = resampled_scores(formula.earned(cells)[members], formula.possible(cells)[members], resamples)
-        whole[track] = TrackScores(
-            track, members, scores.raw, scores.score, scores.worst, scores.worst_opponent, scores.rank,
-            intervals(resampled, scores.score),
-        )
-    return whole
+        return scores
+    cells: dict[bytes, tuple[Cells, Cells]] = {}
+    terms: list[Counts] = []
+    for view in views:
+        opponents = counted(view, counts)
+        # Views differ in their formulas more often than in who counts.
+        key = b"|".join(side.tobytes() for side in opponents)
+        if key not in cells:
+            cells[key] = image_cells(results, *opponents)
+        by_attack, by_defense = cells[key]
+        for track, formula in FORMULAS[view].items():
+            side = by_defense if track == "defense" else by_attack
+            terms += [formula.earned(side)[members[track]], formula.possible(side)[members[track]]]
+    sums = iter(resampled_sums(terms, resamples))
+    for view in views:
+        for track in FORMULAS[view]:
+            found = scores[view][track]
+            scores[view][track] = replace(found, intervals=intervals(ratio(next(sums), next(sums)), found.score))
+    return scores
+
+
+def score_tracks(
+    results: Results, counts: Tally, view: View = View.STANDARD, resamples: int = RESAMPLES,
+) -> dict[Track, TrackScores]:
+    """Score all three tracks in one view; see ``score_views``."""
+    return score_views(results, counts, [view], resamples)[view]
