@@ -56,7 +56,7 @@ def unpack(path: Path, target: Path) -> Path:
     target.mkdir(parents=True)
     try:
         _unpack(path, target)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: nothing half unpacked may stay
         shutil.rmtree(target, ignore_errors=True)
         raise
     entries = list(target.iterdir())

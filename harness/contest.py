@@ -146,7 +146,7 @@ class _Machine:
                 if not scheduler.step():
                     return False
                 watcher.tick()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what runs is ended before anybody hears of it
             scheduler.cancel()
             raise
         scheduler.cancel()

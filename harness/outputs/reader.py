@@ -139,7 +139,7 @@ class OutputReader:
             worker = self._take(memory_bytes)
             try:
                 yield worker
-            except BaseException:
+            except BaseException:  # whatever came between, its answer may still be under way: not reused
                 worker.close()
                 raise
             with self._lock:

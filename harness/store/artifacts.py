@@ -103,6 +103,6 @@ def write_atomic(path: Path, data: bytes) -> None:
         faults.reach("artifact-written")
         Path(temporary).replace(path)
         faults.reach("artifact-named")
-    except BaseException:
+    except BaseException:  # Ctrl-C too: no half-written file may stay
         Path(temporary).unlink(missing_ok=True)
         raise

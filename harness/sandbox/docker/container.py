@@ -74,7 +74,7 @@ class Container:
         except ENGINE_FAILURES as error:
             container.remove()
             raise NotStartedError(failures.of_start(error)) from error
-        except BaseException:
+        except BaseException:  # Ctrl-C too: a container that nobody holds would stay
             container.remove()
             raise
         return container
