@@ -28,16 +28,16 @@ from harness.tournament import Tournament
 S = TypeVar("S", bound=np.generic)
 
 _NONE = -1
-_NO_ROWS: tuple[NDArray[Any], ...] = (*(np.zeros(0, np.int64) for _ in range(4)), np.zeros(0), np.zeros(0, np.int64), np.zeros(0))
+_NO_ROWS: tuple[NDArray[Any], ...] = (*(np.zeros(0, np.int64) for _ in range(4)), np.zeros(0), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
 class _Ended:
-    """The ended runs of one submission: parallel arrays in the order of ``input_ids``; ``verdicts`` uint8 [runs, width]."""
+    """The ended runs of one submission: parallel arrays; ``at`` is where its verdicts are among all."""
 
     input_ids: NDArray[np.int64]
     output_ids: NDArray[np.int64]
-    verdicts: NDArray[np.uint8]
+    at: NDArray[np.int64]
     median_s: float | None
     outcomes: dict[str, int]
     failed: int
@@ -45,7 +45,10 @@ class _Ended:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The ended runs of all members on this round's inputs, sorted by submission; outcomes as indices into ``names``."""
+    """The ended runs of all members on this round's inputs, sorted by submission; outcomes as indices into ``names``.
+
+    The verdicts, a hundred times as many, are not sorted with them: those of row i are ``verdicts[at[i]]``.
+    """
 
     submission_ids: NDArray[np.int64]
     input_ids: NDArray[np.int64]
@@ -53,22 +56,22 @@ class _Rows:
     usable: NDArray[np.int64]
     wall_s: NDArray[np.float64]
     outcomes: NDArray[np.int64]
+    at: NDArray[np.int64]
     verdicts: NDArray[np.uint8]
     names: tuple[str, ...]
 
     def of(self, submission_id: int, on: NDArray[np.int64] | None) -> _Ended:
         """One submission's runs, those on the inputs with the ids ``on`` only (all by default)."""
-        first, last = np.searchsorted(self.submission_ids, [submission_id, submission_id + 1])
-        at = slice(int(first), int(last))
-        keep = np.ones(int(last - first), bool) if on is None else np.isin(self.input_ids[at], on)
-        times = self.wall_s[at][keep]
+        mine = np.arange(*np.searchsorted(self.submission_ids, [submission_id, submission_id + 1]))
+        if on is not None:
+            mine = mine[np.isin(self.input_ids[mine], on)]
+        times = self.wall_s[mine]
         times = times[~np.isnan(times)]
-        counts = np.bincount(self.outcomes[at][keep], minlength=len(self.names))
+        counts = np.bincount(self.outcomes[mine], minlength=len(self.names))
         return _Ended(
-            self.input_ids[at][keep], self.output_ids[at][keep], self.verdicts[at] if keep.all() else self.verdicts[at][keep],
-            float(np.median(times)) if len(times) else None,
+            self.input_ids[mine], self.output_ids[mine], self.at[mine], float(np.median(times)) if len(times) else None,
             {name: int(count) for name, count in zip(self.names, counts, strict=True) if count},
-            int(np.count_nonzero(self.usable[at][keep] == 0)))
+            int(np.count_nonzero(self.usable[mine] == 0)))
 
 
 def load_results(tournament: Tournament, dataset: Dataset, round_name: str | None = None) -> Results:
@@ -106,8 +109,9 @@ class _Reader:
         self._inputs = round_state.inputs_of(session, rows)
         self._ids = np.array(sorted(self._inputs), np.int64)
         self._batch_of = np.array([self._position[self._inputs[int(i)].batch_id] for i in self._ids], np.int64)
-        self._truth = self._padded([batch.labels for batch in self._batches])
-        self._target = self._padded([batch.targets for batch in self._batches])
+        # Of the type that labels are stored in, so that comparing converts nothing.
+        self._truth = self._padded([batch.labels.astype(np.int16) for batch in self._batches])
+        self._target = self._padded([batch.targets.astype(np.int16) for batch in self._batches])
 
     def read(self) -> Results:
         members = registry.round_submissions(self._session, self._row.id)
@@ -132,7 +136,7 @@ class _Reader:
         clean_codes = np.zeros((len(defenses), images), np.uint8)
         clean_done = np.zeros((len(defenses), batches), bool)
         for entry, member in enumerate(defenses):
-            verdicts, done = self._verdicts(ended[member.id])
+            verdicts, done = self._verdicts(ended[member.id], rows.verdicts)
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)
             codes[:, entry] = self._images(np.where((made >= 0)[..., None], verdicts[made], 0).astype(np.uint8))
@@ -195,40 +199,36 @@ class _Reader:
         conditions = {m.id: round_state.conditions_of(self._row, m, isolation=self._isolation) for m in members}
         counts_for = np.full(max(conditions, default=0) + 1, _NONE, np.int64)
         counts_for[list(conditions)] = list(conditions.values())
+        connection = self._session.connection()
+        # Room for every run there is; what is not filled never becomes memory.
+        verdicts = np.zeros((round_state.next_ids(connection)[0], self._width), np.uint8)
         names: dict[str, int] = {}
-        parts = [_NO_ROWS, *(
-            self._part(chunk, counts_for, names)
-            for chunk in round_state.result_chunks(self._session.connection(), set(conditions.values())))]
-        verdicts = [np.zeros((0, self._width), np.uint8), *(part[-1] for part in parts[1:])]
-        columns = [np.concatenate(column) for column in (*zip(*(part[:-1] for part in parts), strict=True), verdicts)]
+        parts, filled = [_NO_ROWS], 0
+        for chunk in round_state.result_chunks(connection, set(conditions.values())):
+            # Only rows that belong to the round.
+            known = np.append(counts_for, _NONE)[np.minimum(chunk.submission_ids, len(counts_for))]
+            keep = np.flatnonzero((known == chunk.conditions_ids) & np.isin(chunk.input_ids, self._ids))
+            for outcome in dict.fromkeys(chunk.outcomes):
+                names.setdefault(outcome, len(names))
+            outcomes = np.fromiter(map(names.__getitem__, chunk.outcomes), np.int64, len(chunk.outcomes))
+            self._fill(verdicts[filled: filled + len(keep)], chunk, keep)
+            filled += len(keep)
+            parts.append((chunk.submission_ids[keep], chunk.input_ids[keep], chunk.output_ids[keep], chunk.usable[keep],
+                          chunk.wall_s[keep], outcomes[keep]))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         order = np.argsort(columns[0], kind="stable")
-        submission_ids, input_ids, output_ids, usable, wall_s, outcomes, codes = (column[order] for column in columns)
-        return _Rows(submission_ids, input_ids, output_ids, usable, wall_s, outcomes, codes, tuple(names))
+        submission_ids, input_ids, output_ids, usable, wall_s, found = (column[order] for column in columns)
+        return _Rows(submission_ids, input_ids, output_ids, usable, wall_s, found, order, verdicts, tuple(names))
 
-    def _part(self, chunk: round_state.ResultChunk, counts_for: NDArray[np.int64],
-              names: dict[str, int]) -> tuple[NDArray[Any], ...]:
-        """The rows of a chunk that belong to the round, labels turned into verdicts."""
-        known = np.append(counts_for, _NONE)[np.minimum(chunk.submission_ids, len(counts_for))]
-        keep = np.flatnonzero((known == chunk.conditions_ids) & np.isin(chunk.input_ids, self._ids))
-        labels = chunk.labels if len(keep) == len(chunk.labels) else [chunk.labels[i] for i in keep.tolist()]
-        for outcome in dict.fromkeys(chunk.outcomes):
-            names.setdefault(outcome, len(names))
-        outcomes = np.fromiter((names[outcome] for outcome in chunk.outcomes), np.int64, len(chunk.outcomes))
-        verdicts = self._codes(self._batch_of[self._index(chunk.input_ids[keep])], labels)
-        return (chunk.submission_ids[keep], chunk.input_ids[keep], chunk.output_ids[keep], chunk.usable[keep],
-                chunk.wall_s[keep], outcomes[keep], verdicts)
-
-    def _codes(self, batches: NDArray[np.int64], labels: Sequence[bytes]) -> NDArray[np.uint8]:
-        """uint8 [runs, widest batch] verdicts of labels on inputs of these batches."""
-        codes = np.zeros((len(labels), self._width), np.uint8)
-        lengths = np.fromiter(map(len, labels), np.int64, len(labels))
-        for length in np.unique(lengths[lengths > 0]).tolist():
-            at = np.flatnonzero(lengths == length)
-            given = np.frombuffer(b"".join(labels if len(at) == len(labels) else [labels[i] for i in at.tolist()]), np.int16)
-            images = length // given.itemsize
-            truth, target = (side[:, :images][batches[at]] for side in (self._truth, self._target))
-            codes[at, :images] = codes_from_labels(given.reshape(-1, images).astype(np.int32), truth, target)
-        return codes
+    def _fill(self, verdicts: NDArray[np.uint8], chunk: round_state.ResultChunk, keep: NDArray[np.int64]) -> None:
+        """Turn the labels of the rows ``keep`` into ``verdicts``, uint8 [rows, widest batch]."""
+        starts, counts = (np.cumsum(chunk.counts) - chunk.counts)[keep], chunk.counts[keep]
+        batches = self._batch_of[self._index(chunk.input_ids[keep])]
+        for count in np.unique(counts[counts > 0]).tolist():
+            at = np.flatnonzero(counts == count)
+            given = np.lib.stride_tricks.sliding_window_view(chunk.labels, count)[starts[at]]
+            truth, target = (side[:, :count][batches[at]] for side in (self._truth, self._target))
+            verdicts[at, :count] = codes_from_labels(given, truth, target)
 
     def _index(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of input ids among all inputs of the round (0 for an id of 0, which callers mask)."""
@@ -244,13 +244,13 @@ class _Reader:
         by_batch = {self._position[i.batch_id]: i.id for i in self._inputs.values() if i.kind == "clean"}
         return self._index(np.array([by_batch[b] for b in range(len(self._batches))], np.int64))
 
-    def _verdicts(self, runs: _Ended) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _verdicts(self, runs: _Ended, all_verdicts: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Of one defense: uint8 [inputs, widest batch] verdicts, and which inputs it has a result for."""
         verdicts = np.zeros((len(self._ids), self._width), np.uint8)
         done = np.zeros(len(self._ids), bool)
         where = self._index(runs.input_ids)
         done[where] = True
-        verdicts[where] = runs.verdicts
+        verdicts[where] = all_verdicts[runs.at]
         return verdicts, done
 
     def _padded(self, rows: Sequence[NDArray[S]], fill: int = 0) -> NDArray[S]:

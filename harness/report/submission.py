@@ -48,7 +48,11 @@ class FailedRun:
 
 @dataclass(frozen=True)
 class Timings:
-    """Measured over a submission's ended runs; None where nothing was measured."""
+    """Measured over a submission's ended runs; None where nothing was measured.
+
+    Attributes:
+        measured_on: The kinds of slot that they ran on, in words: times on different ones do not compare.
+    """
 
     median_s: float | None = None
     longest_s: float | None = None
@@ -56,6 +60,7 @@ class Timings:
     start_s: float | None = None
     cpu_s: float | None = None
     peak_memory_bytes: int | None = None
+    measured_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,8 @@ def _print_timings(timings: Timings, console: Console) -> None:
     if timings.peak_memory_bytes is not None:
         parts.append(f"memory {size(timings.peak_memory_bytes)}")
     console.print(Text(", ".join(parts) + "."))
+    if timings.measured_on:
+        console.print(Text(f"Measured on {'; '.join(timings.measured_on)}."))
 
 
 def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,10 +20,10 @@ from harness.leaderboard import Row, build_leaderboard, build_matrix
 from harness.report.logs import LoggedRun
 from harness.report.round_reader import RoundReader
 from harness.report.submission import FailedRun, Opponent, SubmissionView, Timings, opponents
-from harness.report.words import plural
+from harness.report.words import plural, size
 from harness.scoring import Entry, Results, Track
 from harness.store.logs import LogStore
-from harness.store.models import DONE, AttemptRow, RunRow, SubmissionRow
+from harness.store.models import DONE, AttemptRow, RunRow, SlotRow, SubmissionRow
 from harness.tournament import DEFAULT_ROUND, Tournament
 
 #: What the commands look for by themselves.
@@ -85,14 +86,28 @@ class SubmissionReader(RoundReader):
 
     def _timings(self, member: SubmissionRow) -> Timings:
         rows = self.session.execute(
-            select(RunRow.wall_s, RunRow.start_s, RunRow.cpu_s, RunRow.peak_memory_bytes)
+            select(RunRow.wall_s, RunRow.start_s, RunRow.cpu_s, RunRow.peak_memory_bytes, RunRow.slot, RunRow.started_at)
             .where(self.relevant([member]), RunRow.state == DONE)).all()
-
-        columns = [[float(value) for value in column if value is not None] for column in zip(*rows, strict=True)] or [[]] * 4
+        numbers = [row[:4] for row in rows]
+        columns = [[float(value) for value in column if value is not None] for column in zip(*numbers, strict=True)] or [[]] * 4
         wall, start, cpu, memory = columns
         return Timings(
             _median(wall), max(wall, default=None), self.tournament.config.rules.time_limit_s, _median(start), _median(cpu),
-            int(max(memory)) if memory else None)
+            int(max(memory)) if memory else None, self._measured_on({(row.slot, row.started_at) for row in rows}))
+
+    def _measured_on(self, used: Iterable[tuple[str | None, float]]) -> tuple[str, ...]:
+        """The slots that runs used, as they were when the runs began: a GPU can be exchanged between two."""
+        known: dict[str, list[tuple[float, str]]] = {}
+        for name, seen_at, facts in self.session.execute(
+                select(SlotRow.name, SlotRow.seen_at, SlotRow.facts).order_by(SlotRow.seen_at)):
+            known.setdefault(name, []).append((seen_at, slot_words(json.loads(facts))))
+        found = set()
+        for slot, started_at in used:
+            seen = known.get(slot or "", [])
+            place = bisect.bisect_right(seen, started_at, key=lambda row: row[0])
+            if place:
+                found.add(seen[place - 1][1])
+        return tuple(sorted(found))
 
     def _repeat(self, name: str, batch: int, against: str | None) -> str:
         """The command that runs one run of a submission again, and no other."""
@@ -174,6 +189,15 @@ def _details(member: SubmissionRow) -> dict[str, str]:
 
 def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def slot_words(facts: Mapping[str, Any]) -> str:
+    """A slot in words: its GPU, if it has one, and the machine."""
+    machine = f"{facts['cores']} cores of {facts['machine']}, {size(facts['memory_bytes'])}"
+    gpu = facts.get("gpu")
+    if not gpu:
+        return machine
+    return f"{gpu['name']} (driver {gpu['driver']}, {gpu['memory_total_mib']} MiB, {gpu['clock_mhz']} MHz), {machine}"
 
 
 def _median(values: list[float]) -> float | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Track = Literal["attack", "targeted_attack", "defense"]
+Whole = TypeVar("Whole", np.int16, np.int32)
 TRACKS: tuple[Track, ...] = ("attack", "targeted_attack", "defense")
 
 #: Bits of one verdict. CORRECT and TARGET are only set together with LABELLED, and never both.
@@ -116,15 +117,14 @@ class Results:
 
 
 def codes_from_labels(
-    labels: NDArray[np.int32], truth: NDArray[np.int32], target: NDArray[np.int32],
-    produced: NDArray[np.bool_] | None = None,
+    labels: NDArray[Whole], truth: NDArray[Whole], target: NDArray[Whole], produced: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """The verdict of each label; all arrays broadcast against each other.
+    """The verdict of each label; all arrays broadcast against each other. Quickest where the three integer types are one.
 
     Args:
-        labels: int32[..., N], -1 where none was given.
-        truth: int32[N].
-        target: int32[N].
+        labels: int[..., N], -1 where none was given.
+        truth: int[N].
+        target: int[N].
         produced: bool[..., N]; a label of an image that was never produced is no verdict.
 
     Returns:
@@ -133,9 +133,9 @@ def codes_from_labels(
     labelled = labels >= 0
     if produced is not None:
         labelled = labelled & produced
-    codes = labelled.astype(np.uint8)
-    codes |= np.where(labelled & (labels == truth), CORRECT, np.uint8(0))
-    codes |= np.where(labelled & (labels == target), TARGET, np.uint8(0))
+    codes = labelled * LABELLED
+    codes |= (labelled & (labels == truth)) * CORRECT
+    codes |= (labelled & (labels == target)) * TARGET
     return codes
 
 

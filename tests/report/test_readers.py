@@ -27,6 +27,7 @@ from harness.store.models import (
     RoundRow,
     RoundSubmissionRow,
     RunRow,
+    SlotRow,
     SubmissionRow,
 )
 from harness.tournament import Tournament
@@ -129,6 +130,22 @@ def test_one_submission_says_why_a_run_failed(tournament: Tournament) -> None:
     assert other.failures[0].repeat == (
         "harness run --fresh d --only d --batch 1 --against clean --config 'my contest.yaml'")
     assert (view.timings.median_s, view.timings.longest_s, view.timings.limit_s) == (4.0, 9.0, 500.0)
+
+
+def test_times_are_told_with_what_they_were_measured_on(tournament: Tournament) -> None:
+    host = {"machine": "x86_64", "cores": 16, "memory_bytes": 128 << 30}
+
+    def gpu(driver: str) -> dict[str, object]:
+        return {"gpu": {"index": "0", "name": "Fast One", "driver": driver, "memory_total_mib": 1000, "clock_mhz": 1980}}
+
+    with tournament.session() as session, session.begin():
+        session.add_all(SlotRow(name=name, seen_at=seen_at, facts=json.dumps(host | more)) for name, seen_at, more in [
+            ("cpu-0", 0.2, gpu("old")), ("cpu-0", 0.5, gpu("570")), ("cpu-0", 2.0, gpu("later")), ("cpu-1", 0.5, {}),
+            ("cpu-9", 0.5, gpu("unused"))])
+    with tournament.session() as session:
+        view = SubmissionReader(tournament, session).submission("d")
+    assert view.timings.measured_on == (
+        "16 cores of x86_64, 128 GiB", "Fast One (driver 570, 1000 MiB, 1980 MHz), 16 cores of x86_64, 128 GiB")
 
 
 def test_an_audit_is_told_in_a_sentence() -> None:

@@ -18,7 +18,8 @@ def made(results, name: str, failures: tuple[FailedRun, ...] = ()):
     everything = results()
     entry = next(entry for entry in (*everything.attacks, *everything.defenses) if entry.name == name)
     row = next(row for row in build_leaderboard(everything, resamples=20).tracks[entry.type] if row.name == name)
-    view = SubmissionView(entry, {"profile": "legacy"}, 14, 14, Timings(1.75, 60.0, 500.0, 0.2, 1.5, 300 << 20), failures, row)
+    timings = Timings(1.75, 60.0, 500.0, 0.2, 1.5, 300 << 20, ("2 cores",))
+    view = SubmissionView(entry, {"profile": "legacy"}, 14, 14, timings, failures, row)
     return view, opponents(build_matrix(everything), entry)
 
 
@@ -29,6 +30,7 @@ def test_it_fits_80_columns_and_names_every_opponent(results, screen, name: str)
     # The command to repeat a run is one line, to be copied.
     assert max(len(line) for line in lines if "repeat:" not in line) <= 80
     assert all(any(opponent.name in line for line in lines) for opponent in against)
+    assert "Measured on 2 cores." in lines
 
 
 def test_opponents_are_sorted_from_the_hardest_and_clean_counts_in_no_score(results) -> None:
