@@ -16,7 +16,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import walk_usage
 from harness.sandbox.watch import Verdict
 
-#: A fall of the host's free space by less is nobody's concern.
+#: A fall of the host's free space by less is nobody's concern, unless the allowance itself is small.
 _NOTICED_BYTES = 64 << 20
 _NOTICED_FILES = 20_000
 #: Files and directories in the layer: an honest entry unpacks a wheel or two.
@@ -29,6 +29,7 @@ _SLOW_EVERY = 10
 def layer_check(container: Container, limits: Limits, docker_root: Path) -> Callable[[], Verdict | None]:
     """A look that ends the program when it wrote more into its own layer than allowed."""
     free = _free(docker_root)
+    noticed = min(_NOTICED_BYTES, limits.layer_bytes // 4)
     looks = 0
 
     def look() -> Verdict | None:
@@ -36,7 +37,7 @@ def layer_check(container: Container, limits: Limits, docker_root: Path) -> Call
         looks += 1
         now = _free(docker_root)
         if free is not None and now is not None:
-            fell = free[0] - now[0] > _NOTICED_BYTES or free[1] - now[1] > _NOTICED_FILES
+            fell = free[0] - now[0] > noticed or free[1] - now[1] > _NOTICED_FILES
             free = (max(free[0], now[0]), max(free[1], now[1]))
         else:
             # The engine's disk is not ours to see: ask the engine, seldom.
