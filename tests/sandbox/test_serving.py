@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.sandbox.base import RunReport, RunRequest, Session
+from harness.sandbox.docker.freezer import Freezer
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.serving import ServedProgram
 
@@ -104,7 +105,10 @@ def test_arrays(desk) -> None:
     assert desk.serve(array=True)[1] == {"n": b"x.png140"}
 
 
-def test_frozen_between_batches(desk) -> None:
+@pytest.mark.parametrize("by_engine", [False, True], ids=["by itself", "by the engine"])
+def test_frozen_between_batches(desk, monkeypatch, by_engine) -> None:
+    if by_engine:
+        monkeypatch.setattr(Freezer, "freeze", lambda _: False)
     ticker = """import threading
 ticks = 0
 def tick():

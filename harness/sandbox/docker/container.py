@@ -16,6 +16,7 @@ from docker.errors import APIError, NotFound
 
 from harness.sandbox.docker import failures
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
+from harness.sandbox.docker.freezer import Freezer
 from harness.sandbox.docker.options import Start, container_config
 from harness.sandbox.docker.stream import AttachedStream
 from harness.sandbox.docker.usage import CgroupSampler
@@ -27,7 +28,7 @@ from harness.sandbox.watch import Verdict, Watch
 
 _T = TypeVar("_T")
 
-#: Freezing fails now and then ("unable to freeze", once in 1,360 batches on cgroup v1) and works when asked again.
+#: Freezing by the engine fails now and then ("unable to freeze", once in 1,360 batches on cgroup v1) and works when asked again.
 _FREEZE_TRIES = 3
 #: How long a killed container may take to be gone: the kernel frees a large one's memory first.
 _GONE_S = 10.0
@@ -46,7 +47,7 @@ class Container:
         self.stream: AttachedStream | None = None
         self.born = time.time()
         self._asked = time.monotonic()
-        self.sampler = CgroupSampler("")
+        self.sampler, self.freezer = CgroupSampler(""), Freezer("")
         self.upper_directory: str | None = None
 
     @classmethod
@@ -70,7 +71,7 @@ class Container:
             data = (container._described().get("GraphDriver") or {}).get("Data") or {}
             container.upper_directory = data.get("UpperDir")
             api.start(ident)
-            container.sampler = CgroupSampler(ident)
+            container.sampler, container.freezer = CgroupSampler(ident), Freezer(ident)
         except ENGINE_FAILURES as error:
             container.remove()
             raise NotStartedError(failures.of_start(error)) from error
@@ -120,6 +121,9 @@ class Container:
             # A refusal means that it has just ended by itself; whether it runs is asked below in any case.
             with contextlib.suppress(APIError):
                 self._drained(lambda: self._api.kill(self.ident))
+            if self.freezer.frozen:
+                # Not every engine looks whether somebody else froze it; the signal waits for it, so nothing more is computed.
+                self.freezer.thaw()
             deadline = time.monotonic() + _GONE_S
             while self._drained(self._described)["State"]["Running"]:
                 if time.monotonic() > deadline:
@@ -146,6 +150,8 @@ class Container:
 
     def freeze(self) -> Verdict | None:
         """Stop every process of it where it stands."""
+        if self.freezer.freeze():
+            return None
         verdict = None
         for _ in range(_FREEZE_TRIES):
             verdict = self._asked_for(lambda: self._api.pause(self.ident))
@@ -155,6 +161,8 @@ class Container:
 
     def thaw(self) -> Verdict | None:
         """Let it go on."""
+        if self.freezer.frozen and self.freezer.thaw():
+            return None
         return self._asked_for(lambda: self._api.unpause(self.ident))
 
     def held_bytes(self) -> int:

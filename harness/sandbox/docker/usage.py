@@ -26,9 +26,9 @@ class CgroupSampler:
     def __init__(self, ident: str) -> None:
         self.cpu_s: float | None = None
         self.peak_memory_bytes: int | None = None
-        self._cpu = _find(ident, ("cpuacct/{}/cpuacct.usage", "{}/cpu.stat"))
-        self._peak = _find(ident, ("memory/{}/memory.max_usage_in_bytes", "{}/memory.peak"))
-        self._stat = _find(ident, ("memory/{}/memory.stat", "{}/memory.stat"))
+        self._cpu = group_file(ident, ("cpuacct/{}/cpuacct.usage", "{}/cpu.stat"))
+        self._peak = group_file(ident, ("memory/{}/memory.max_usage_in_bytes", "{}/memory.peak"))
+        self._stat = group_file(ident, ("memory/{}/memory.stat", "{}/memory.stat"))
 
     def sample(self) -> None:
         """Read once."""
@@ -48,7 +48,8 @@ class CgroupSampler:
         return int(values.get("anon", 0)) + int(values.get("shmem", 0))
 
 
-def _find(ident: str, patterns: tuple[str, ...]) -> Path | None:
+def group_file(ident: str, patterns: tuple[str, ...]) -> Path | None:
+    """The first of a container's control files that is there; ``{}`` in a pattern stands for the container's group."""
     if not ident:
         return None
     for pattern in patterns:
