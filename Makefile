@@ -2,7 +2,8 @@
 #   make demo    environment, data set, base images, tournament, leaderboard
 #   make test    environment, lint, types, all tests (needs a Docker engine for a part of them and says which it left out)
 #   make bench   all benchmarks
-.PHONY: setup demo test bench clean
+#   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
+.PHONY: setup demo test bench fuzz clean
 
 export PYTHON
 
@@ -17,6 +18,13 @@ test:
 
 bench: setup
 	@.venv/bin/python -m benchmarks
+
+FUZZ_RUNS ?= 50000
+FUZZ_TARGETS = $(shell .venv/bin/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')
+
+fuzz: setup
+	@.venv/bin/python -m pip install --disable-pip-version-check -qq -e '.[fuzz]'
+	@for target in $(FUZZ_TARGETS); do echo "== $$target"; .venv/bin/python -m tests.fuzz.fuzz $$target $(FUZZ_RUNS) || exit 1; done
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache

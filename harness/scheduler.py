@@ -89,6 +89,7 @@ class Scheduler:
         self._attacks_done = dict(books.attacks)
         self._shelved = dict(books.shelved)
         self._alone: set[Task] = set()
+        self._slow: set[tuple[Kind, int]] = set()
         self._choice = Choice(field_, board)
         self._in_flight: dict[int, tuple[Task, int]] = {}
         self._tries: Counter[int] = Counter()
@@ -180,7 +181,10 @@ class Scheduler:
         task = self._in_flight.pop(job.run_id)[0]
         self._choice.ended(task)
         final = POLICY[result.outcome].final
-        if result.outcome is Outcome.TIME_LIMIT and finished.overloaded and task not in self._alone:
+        if result.outcome is Outcome.TIME_LIMIT and task in self._alone:
+            # Slow on a quiet host too. It may be its own threads that overload the host: it gets the machine for itself no more.
+            self._slow.add((task.kind, task.entry))
+        elif result.outcome is Outcome.TIME_LIMIT and finished.overloaded and (task.kind, task.entry) not in self._slow:
             # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.
             final = False
             self._alone.add(task)
@@ -269,11 +273,11 @@ class Scheduler:
         self._unfinished[self._key(task)] = (job.run_id, job.attempt)
         if finished.result.outcome is Outcome.HOST_ERROR:
             self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
-            if finished.result.corrupt_input is not None:
+            self._tries[job.run_id] += 1
+            if finished.result.corrupt_input is not None and self._tries[job.run_id] < MAX_ATTEMPTS:
                 self._remake(task, finished.result.corrupt_input)
                 return
             self._choice.suspect(task)
-            self._tries[job.run_id] += 1
             self._bad_in_a_row[finished.slot] += 1
             bad = self._bad_in_a_row[finished.slot]
             self._engine.rest(finished.slot, math.inf if bad >= QUARANTINE_AFTER else FIRST_REST_S * 2 ** (bad - 1))

@@ -127,6 +127,52 @@ def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_othe
     assert [done[c.stored_id] for c in (*field_.attacks, *field_.defenses)] == [0, 8, 8, 8 + 16, 0, 8 + 16]
 
 
+def on_a_busy_host(engine: FakeEngine) -> None:
+    """Every run of this engine ends while the host is overloaded."""
+    wait = engine.wait
+    engine.wait = lambda timeout_s: [replace(finished, overloaded=True) for finished in wait(timeout_s)]
+
+
+@pytest.mark.parametrize("again", [Outcome.OK, Outcome.TIME_LIMIT])
+def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alone(again: Outcome) -> None:
+    field_ = make_field(1, 1, 2)
+    tries: list[tuple[int, bool]] = []
+
+    def slow(job: Job) -> RunResult:
+        if job.role == "attack" and job.batch.index == 0:
+            tries.append((job.attempt, job.alone))
+            return good_result(job, outcome=Outcome.TIME_LIMIT if len(tries) == 1 else again)
+        return honest(job)
+
+    ledger, engine = Ledger(), FakeEngine(2, slow, random.Random(3))
+    on_a_busy_host(engine)
+    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger).run()
+    assert tries == [(1, False), (2, True)]
+    assert progress.repeated_alone == 1
+    assert {job.alone for job in engine.submitted if job.attempt == 1} == {False}
+    (first,) = [run for run, row in ledger.runs.items() if row["attempt"] == 2]
+    assert ledger.runs[first]["outcome"] == again.value
+    assert ledger.accepted == dict.fromkeys(ledger.runs, 1)
+
+
+def test_a_submission_that_is_slow_alone_too_gets_the_machine_for_itself_once() -> None:
+    """Its own threads may be what overloads the host."""
+    field_ = make_field(1, 1, 8)
+    engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.TIME_LIMIT) if job.role == "attack" else honest(job),
+                        random.Random(3))
+    on_a_busy_host(engine)
+    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
+    assert progress.repeated_alone == sum(job.alone for job in engine.submitted) == 1
+
+
+def test_a_limit_hit_on_a_quiet_host_counts_at_once() -> None:
+    field_ = make_field(1, 0, 1)
+    engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.TIME_LIMIT), random.Random(3))
+    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
+    assert progress.repeated_alone == 0
+    assert len(engine.submitted) == 1
+
+
 def test_when_every_slot_is_out_the_person_is_told() -> None:
     field_ = make_field(4, 4, 4)
     engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.HOST_ERROR), random.Random(5))
@@ -134,6 +180,20 @@ def test_when_every_slot_is_out_the_person_is_told() -> None:
     with pytest.raises(EngineError, match="doctor"):
         scheduler.run()
     assert len(engine.submitted) == QUARANTINE_AFTER
+
+
+def test_an_input_that_is_damaged_again_and_again_is_given_up() -> None:
+    field_ = make_field(1, 1, 1)
+
+    def decide(job: Job) -> RunResult:
+        if job.input_digest == "attack0-0":
+            return replace(good_result(job, outcome=Outcome.HOST_ERROR), corrupt_input="attack0-0")
+        return honest(job)
+
+    engine = FakeEngine(1, decide, random.Random(7))
+    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
+    assert progress.given_up == 1
+    assert len(engine.submitted) < 10
 
 
 def test_a_damaged_input_is_made_again_by_its_attack() -> None:

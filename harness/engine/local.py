@@ -163,7 +163,11 @@ class LocalEngine:
             load = self._hostload.since(began)
             self._free_gpu(worker.slot, prepared)
             worker.job = None
-        self._trace(worker.slot.name, "run", job, began)
+        # A served program's outputs were read before the slot was given on.
+        read = time.monotonic() - (prepared.result.collect_s if prepared.result is not None else 0.0)
+        self._trace(worker.slot.name, "run", job, began, read)
+        if prepared.result is not None:
+            self._trace(worker.slot.name, "read back", job, read)
         with self._lock:
             self._before_slot -= 1
             self._after_slot += 1
@@ -212,9 +216,9 @@ class LocalEngine:
         if said:
             prepared.report = replace(report, detail=f"{report.detail} {said}".strip())
 
-    def _trace(self, track: str, stage: str, job: Job, began: float) -> None:
+    def _trace(self, track: str, stage: str, job: Job, began: float, ended: float | None = None) -> None:
         if self._tracer is not None:
-            self._tracer.span(track, stage, job, began, time.monotonic())
+            self._tracer.span(track, stage, job, began, time.monotonic() if ended is None else ended)
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """Ended jobs: waits for one, takes all.

@@ -19,7 +19,7 @@ from harness.sandbox.outcomes import POLICY, Outcome
 
 @dataclass(frozen=True)
 class KindCounts:
-    """Runs of one kind (attack, targeted attack, defense) by state; ``failed`` ones are given up on by the harness."""
+    """Runs of one kind (attack, targeted attack, defense) by state; ``failed`` are those of the done ones that were not ``ok``."""
 
     kind: str
     done: int
@@ -30,7 +30,7 @@ class KindCounts:
     @property
     def total(self) -> int:
         """All runs of this kind."""
-        return self.done + self.running + self.waiting + self.failed
+        return self.done + self.running + self.waiting
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ class StatusView:
         outcomes: Ended runs by outcome.
         slots: What a running harness does, where that is known.
         eta_s: Seconds left, from measured medians; None where nothing is known or nothing runs.
-        spent_s: Seconds by stage (start, compute, read back, enforce, wait), where a run was measured.
+        spent_s: Seconds by stage (start, compute, lay out, read back and enforce, wait), where a run was measured.
         busy_share: Share of the slots' time spent running submissions.
+        overhead_s: A slot's time per run in which no program computed.
         active: Whether a ``harness run`` holds the tournament now.
         rounds: Names of all rounds, newest first.
     """
@@ -55,6 +56,7 @@ class StatusView:
     eta_s: float | None = None
     spent_s: Mapping[str, float] = field(default_factory=dict)
     busy_share: float | None = None
+    overhead_s: float | None = None
     active: bool = False
     rounds: tuple[str, ...] = ()
 
@@ -132,6 +134,8 @@ def _print_time(view: StatusView, console: Console) -> None:
         lines.append(f"About {duration(view.eta_s)} left, from the median times so far.")
     if view.busy_share is not None:
         lines.append(f"Slots were busy running submissions for {100 * view.busy_share:.1f} % of the time.")
+    if view.overhead_s is not None:
+        lines.append(f"Overhead per run, starting programs included: {1000 * view.overhead_s:.0f} ms of a slot.")
     if view.spent_s:
         lines.append("Time went to: " + ", ".join(f"{stage} {duration(spent)}" for stage, spent in view.spent_s.items()) + ".")
     lines += [_slot_line(slot) for slot in view.slots]

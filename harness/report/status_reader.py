@@ -15,7 +15,8 @@ from sqlalchemy import func, select
 from harness.report.live import SlotView
 from harness.report.round_reader import RoundReader
 from harness.report.states import KindCounts, StatusView
-from harness.report.timing import RunTimes, busy_share, spent
+from harness.report.timing import RunTimes, busy_share, overhead_s, spent
+from harness.sandbox.outcomes import Outcome
 from harness.scoring import TRACKS
 from harness.store import round_state
 from harness.store.models import DONE, OPEN, RUNNING, InputRow, RoundRow, RunRow, SubmissionRow
@@ -32,6 +33,7 @@ class StatusReader(RoundReader):
         active = _held(self.tournament.config.state / "run.lock")
         states: dict[int, Counter[int]] = defaultdict(Counter)
         outcomes: Counter[str] = Counter()
+        failed: Counter[int] = Counter()
         if self.members:
             for submission, state, outcome, count in self.session.execute(
                     select(RunRow.submission_id, RunRow.state, RunRow.outcome, func.count())
@@ -39,11 +41,12 @@ class StatusReader(RoundReader):
                 # What a killed harness left as running waits for the next one.
                 states[submission][OPEN if state == RUNNING and not active else state] += count
                 outcomes.update({outcome: count} if outcome else {})
-        kinds, times = self._kinds(states), self._times()
+                failed[submission] += count if state == DONE and outcome != Outcome.OK else 0
+        kinds, times = self._kinds(states, failed), self._times()
         return StatusView(
             self.row.tournament, self.row.name, kinds, dict(outcomes), self._running() if active else (),
-            self._eta(states, len(set(times.slots))) if active else None, spent(times), busy_share(times), active=active,
-            rounds=self._rounds())
+            self._eta(states, len(set(times.slots))) if active else None, spent(times), busy_share(times), overhead_s(times),
+            active=active, rounds=self._rounds())
 
     def _times(self) -> RunTimes:
         """What the newest ended runs recorded; all of them, but for a contest."""
@@ -59,13 +62,14 @@ class StatusReader(RoundReader):
         began, waited, start, compute, prepare, collect = numbers.T
         return RunTimes(began, waited / 1000, start, compute, prepare / 1000, collect / 1000, tuple(str(row[6]) for row in kept))
 
-    def _kinds(self, states: Mapping[int, Counter[int]]) -> tuple[KindCounts, ...]:
+    def _kinds(self, states: Mapping[int, Counter[int]], failed: Mapping[int, int]) -> tuple[KindCounts, ...]:
         totals = self.totals(states)
         kinds = []
         for track in TRACKS:
             members = [m.id for m in self.members if m.type == track]
             done, running = (sum(states[m][state] for m in members) for state in (DONE, RUNNING))
-            kinds.append(KindCounts(track, done, running, max(0, sum(totals[m] for m in members) - done - running)))
+            kinds.append(KindCounts(track, done, running, max(0, sum(totals[m] for m in members) - done - running),
+                                    sum(failed[m] for m in members)))
         return tuple(kinds)
 
     def _eta(self, states: Mapping[int, Counter[int]], slots: int) -> float | None:

@@ -21,6 +21,7 @@ from harness.report.logs import LoggedRun
 from harness.report.round_reader import RoundReader
 from harness.report.submission import FailedRun, Opponent, SubmissionView, Timings, opponents
 from harness.report.words import plural, size
+from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results, Track
 from harness.store.logs import LogStore
 from harness.store.models import DONE, AttemptRow, RunRow, SlotRow, SubmissionRow
@@ -132,10 +133,15 @@ class SubmissionReader(RoundReader):
 
     def _notes(self, member: SubmissionRow) -> tuple[str, ...]:
         """What good runs had to say (pixels beyond epsilon that were cut), and what an audit found."""
-        cut = [json.loads(text).get("linf") for text in self.session.scalars(
-            select(AttemptRow.evidence).join(RunRow, RunRow.id == AttemptRow.run_id).where(self.own([member])))]
+        attempts = [(json.loads(text), outcome == Outcome.TIME_LIMIT and number < last) for text, outcome, number, last in
+                    self.session.execute(select(AttemptRow.evidence, AttemptRow.outcome, AttemptRow.number, RunRow.attempt)
+                                         .join(RunRow, RunRow.id == AttemptRow.run_id).where(self.own([member])))]
+        cut = [facts.get("linf") for facts, _ in attempts]
         worst = max((value for value in cut if value is not None), default=None)
         notes = []
+        if repeated := sum(late and bool(facts.get("host_overloaded")) for facts, late in attempts):
+            notes.append(f"{plural(repeated, 'run')} hit the time limit while the host was overloaded and "
+                         f"{'was' if repeated == 1 else 'were'} repeated with nothing beside; the repetition counts.")
         if worst is not None:
             runs = sum(value is not None for value in cut)
             notes.append(f"In {runs} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")

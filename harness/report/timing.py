@@ -53,7 +53,16 @@ def busy_share(times: RunTimes) -> float | None:
     return min(1.0, float(busy.sum()) / (slots * active)) if slots and active > 0 else None
 
 
+def overhead_s(times: RunTimes) -> float | None:
+    """Time of a slot, per run, in which no program computed: starting it, reading back, standing idle."""
+    compute = np.nan_to_num(times.compute)
+    active = active_s(times.began, times.began + np.nan_to_num(times.waited) + np.nan_to_num(times.start) + compute)
+    slots = len(set(times.slots))
+    return max(0.0, slots * active - float(compute.sum())) / len(compute) if slots else None
+
+
 def spent(times: RunTimes) -> dict[str, float]:
     """Seconds by stage, over all runs."""
-    stages = {"start": times.start, "compute": times.compute, "lay out": times.prepare, "read back and enforce": times.collect}
+    stages = {"start": times.start, "compute": times.compute, "lay out": times.prepare, "read back and enforce": times.collect,
+              "wait for a slot": times.waited}
     return {name: float(np.nansum(seconds)) for name, seconds in stages.items() if np.isfinite(seconds).any()}

@@ -75,6 +75,8 @@ class ArtifactStore:
         try:
             adversarial, produced = images.decode_perturbation(self.path(digest).read_bytes(), clean)
         except OSError as error:
+            # One that is there and cannot be read would stand in the way of the batch made anew, time and again.
+            self._set_aside(digest)
             raise CorruptArtifactError(digest, str(error.strerror)) from None
         except images.CorruptArtifactError as error:
             self._set_aside(digest)

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of one reader with atheris: `python -m tests.fuzz.fuzz TARGET RUNS` (pip install atheris).
+"""Coverage-guided fuzzing of one reader with atheris: `make fuzz` for all, or `python -m tests.fuzz.fuzz TARGET RUNS`.
 
 A crash is written to tests/fuzz/corpus/TARGET/crash-*; fix the reader and leave the file there: the tests replay it for ever.
 Inputs that find new paths are kept in .cache/fuzz/TARGET between calls.

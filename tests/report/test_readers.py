@@ -93,6 +93,7 @@ def test_status_counts_what_the_round_needs_and_nothing_of_an_old_version(tourna
     assert [(k.kind, k.done, k.running, k.waiting, k.total) for k in view.kinds] == [
         ("attack", 2, 0, 0, 2), ("targeted_attack", 1, 0, 1, 2), ("defense", 3, 0, 3, 6)]
     assert view.outcomes == {"ok": 5, "memory_limit": 1}
+    assert [kind.failed for kind in view.kinds] == [0, 0, 1]
     assert not view.active
     assert view.rounds == ("default",)
 
@@ -161,6 +162,19 @@ def test_pixels_beyond_epsilon_are_reported(tournament: Tournament) -> None:
     assert view.notes == ("In 1 of its runs images went beyond epsilon (up to 19); they were cut to it.",)
     assert view.details["version"] == "2 (active)"
     assert view.failures == ()
+
+
+def test_a_run_that_was_repeated_for_an_overloaded_host_is_told(tournament: Tournament) -> None:
+    evidence = json.dumps({"host_overloaded": True, "usable": 0, "expected": 4})
+    with tournament.session() as session, session.begin():
+        # The repeated one; one that counted at once; one whose repetition hit the limit too, which was not repeated again.
+        for run_id, number, outcome in ((7, 1, "time_limit"), (8, 1, "ok"), (7, 2, "time_limit")):
+            session.merge(AttemptRow(run_id=run_id, number=number, outcome=outcome, started_at=1.0, slot="cpu-0", exit_code=None,
+                                     wall_s=2.0, evidence=evidence))
+    with tournament.session() as session:
+        view = SubmissionReader(tournament, session).submission("d")
+    (note,) = view.notes
+    assert note.startswith("1 run hit the time limit while the host was overloaded and was repeated with nothing beside;")
 
 
 def test_logs_of_failed_runs_first_of_any_run_when_asked(tournament: Tournament, screen) -> None:

@@ -8,7 +8,7 @@ from harness.sandbox.outcomes import POLICY, Outcome
 
 
 def view(**more) -> StatusView:
-    kinds = (KindCounts("attack", 8, 1, 1), KindCounts("defense", 30, 1, 9))
+    kinds = (KindCounts("attack", 8, 1, 1), KindCounts("defense", 30, 1, 9, 2))
     return StatusView("digits", "main", kinds, {"ok": 36, "memory_limit": 2}, **more)
 
 
@@ -20,9 +20,11 @@ def test_the_outcomes_come_with_their_sentences(screen) -> None:
 
 
 def test_a_running_tournament_says_how_long_still(screen) -> None:
-    lines = screen(lambda console: print_status(view(active=True, eta_s=600, busy_share=0.971, spent_s={"compute": 61}), console))
+    running = view(active=True, eta_s=600, busy_share=0.971, overhead_s=0.0364, spent_s={"compute": 61})
+    lines = screen(lambda console: print_status(running, console))
     assert "About 10 min 00 s left, from the median times so far." in lines
     assert "Slots were busy running submissions for 97.1 % of the time." in lines
+    assert "Overhead per run, starting programs included: 36 ms of a slot." in lines
     assert max(map(len, lines)) <= 80
 
 
@@ -31,7 +33,7 @@ def test_json_has_sentence_and_blame(capsys) -> None:
     data = json.loads(capsys.readouterr().out)
     assert data["outcomes"]["memory_limit"] == {
         "runs": 2, "sentence": POLICY[Outcome.MEMORY_LIMIT].sentence, "blame": "submission"}
-    assert data["kinds"][1] == {"kind": "defense", "done": 30, "running": 1, "waiting": 9, "failed": 0}
+    assert data["kinds"][1] == {"kind": "defense", "done": 30, "running": 1, "waiting": 9, "failed": 2}
 
 
 def test_every_outcome_can_be_shown(screen) -> None:

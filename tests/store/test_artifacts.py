@@ -49,6 +49,16 @@ def test_saving_again_writes_nothing(store) -> None:
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_one_that_cannot_be_read_makes_room_for_the_batch_made_anew(store) -> None:
+    clean, adversarial, produced, digest = saved(store)
+    store.path(digest).unlink()
+    store.path(digest).mkdir()  # as unreadable as a bad sector, and for root as well
+    with pytest.raises(CorruptArtifactError):
+        store.load(digest, clean)
+    store.save(digest, encode_perturbation(clean, adversarial, produced))
+    assert np.array_equal(store.load(digest, clean)[0], adversarial)
+
+
 def test_every_flipped_byte_is_found(store) -> None:
     clean, _, _, digest = saved(store)
     data = store.path(digest).read_bytes()
