@@ -31,7 +31,20 @@ def parse_bytes(value: object) -> object:
     return value
 
 
+def parse_gpus(value: object) -> object:
+    """Read GPUs' indices, which YAML gives as numbers, as the names that they are."""
+    if isinstance(value, list):
+        wrong = [item for item in value if isinstance(item, bool) or not isinstance(item, int | str)]
+        if wrong:
+            # Said here: of a union, pydantic would name the member that nobody meant.
+            message = f"{wrong[0]!r} names no GPU; write an index like 0 or a UUID"
+            raise ValueError(message)
+        return tuple(str(item) for item in value)
+    return value
+
+
 Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Gpus = Annotated[Literal["auto", "none"] | tuple[str, ...], BeforeValidator(parse_gpus)]
 
 
 class _Model(BaseModel):
@@ -76,7 +89,7 @@ class Workers(_Model):
     engine: Literal["local"] = Field("local", description="What owns the slots: this machine.")
     slots: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="Runs at the same time; auto: CPU cores / sandbox.cpus.")
-    gpus: Literal["auto", "none"] | tuple[str, ...] = Field(
+    gpus: Gpus = Field(
         "auto", description="GPUs to use: auto (all found), none, or a list of indices or UUIDs.")
     slots_per_gpu: int = Field(1, ge=1, description="Runs at the same time on one GPU.")
     session_memory: Bytes | Literal["auto"] = Field(

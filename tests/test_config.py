@@ -53,6 +53,14 @@ def test_the_defaults_are_those_of_2017(loaded) -> None:
     assert (config.workers.slots, config.workers.gpus) == ("auto", "auto")
 
 
+GPUS = [("[0, 2]", ("0", "2")), ('["0", "GPU-abc"]', ("0", "GPU-abc")), ("[1, GPU-abc]", ("1", "GPU-abc")), ("none", "none")]
+
+
+@pytest.mark.parametrize(("text", "gpus"), GPUS)
+def test_gpus_are_named_by_index_or_uuid(loaded, text, gpus) -> None:
+    assert loaded(SMALL + f"workers: {{gpus: {text}}}").workers.gpus == gpus
+
+
 def test_paths_are_relative_to_the_file(loaded, tmp_path) -> None:
     config = loaded(SMALL + "submissions: [a/*, /elsewhere/*]\nstate: s\n")
     assert config.dataset == tmp_path / "d"
@@ -85,6 +93,10 @@ WRONG = [
     (SMALL + "workers: {engine: slurm}", r"workers\.engine"), (SMALL + "workers: {slots: some}", r"workers\.slots"),
     (SMALL + "workers: {slots_per_gpu: 0}", r"workers\.slots_per_gpu"), (SMALL + "workers: {slots: 0}", r"workers\.slots"),
     (SMALL + "workers: {slots: -2}", r"workers\.slots"), (SMALL + "submissions: 7", "submissions"),
+    (SMALL + "workers: {gpus: some}", r"workers\.gpus"), (SMALL + "workers: {gpus: 0}", r"workers\.gpus"),
+    (SMALL + "workers: {gpus: [true]}", r"workers\.gpus: True names no GPU"),
+    (SMALL + "workers: {gpus: [0, 1.5]}", r"workers\.gpus: 1\.5 names no GPU"),
+    (SMALL + "workers: {gpus: [[0]]}", r"workers\.gpus: \[0\] names no GPU"),
 ]
 
 

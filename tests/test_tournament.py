@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness import gpus
 from harness.config import load
 from harness.contest import Options, Summary, Watcher, run_round
 from harness.errors import SubmissionError, UnknownNameError
 from harness.plan import DONE
+from harness.sandbox.base import RunReport, RunRequest
 from harness.sandbox.process import ProcessSandbox
 from harness.store import registry
 from harness.tournament import Tournament, limits_of, load_configured
@@ -92,6 +95,45 @@ def test_dropping_results_needs_known_names(root, tournament) -> None:
     assert tournament.drop_results(["attack-copy"]) == 3
     round_ = tournament.open_round(tournament.dataset(), sandbox="process")
     assert round_.board.counts()[DONE] == 9 - 3 + 9
+
+
+def test_where_there_are_gpus_entries_run_in_their_image_for_one(root, tournament) -> None:
+    make.entry(root / "entries" / "attack-gpu", "attack-noise", metadata={"container_gpu": "localhost/harness-cuda:1"})
+    tournament.submit_configured()
+    images = {gpu: {c.name: c.program.image for c in (*field.attacks, *field.defenses)}
+              for gpu in (False, True) for field in [tournament.open_round(tournament.dataset(), sandbox="docker", gpu=gpu).field]}
+    assert images[False] == dict.fromkeys((*PROGRAMS, "attack-gpu"), make.IMAGE)
+    assert images[True] == images[False] | {"attack-gpu": "localhost/harness-cuda:1"}
+
+
+class Witness(ProcessSandbox):
+    """Notes what every run was given: its image and its GPU."""
+
+    def __init__(self, scratch: Path) -> None:
+        super().__init__(scratch)
+        self.given: set[tuple[str | None, str | None]] = set()
+
+    def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+        self.given.add((request.program.image, request.gpu))
+        return super().run(request, cancel)
+
+
+@pytest.mark.parametrize(("wanted", "given"), [
+    ("auto", {("localhost/harness-cuda:1", "GPU-aaaa"), ("localhost/harness-cuda:1", "GPU-bbbb")}),
+    (("1",), {("localhost/harness-cuda:1", "GPU-bbbb")}), ("none", {(make.IMAGE, None)})])
+def test_the_gpus_of_the_host_are_handed_to_the_runs(root, tournament, monkeypatch, wanted, given) -> None:
+    # The list is a fake: only what a program is started with is looked at here.
+    monkeypatch.setattr(gpus, "detect", lambda: gpus.parse(
+        "0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 0, 1980\n1, GPU-bbbb, NVIDIA H200, 570.86.15, 143771, 0, 1980\n"))
+    for program in PROGRAMS:
+        make.entry(root / "on-gpu" / program, program, metadata={"container_gpu": "localhost/harness-cuda:1"})
+    config = tournament.config.model_copy(update={"submissions": (str(root / "on-gpu" / "*"),)})
+    with Tournament(config) as opened:
+        opened.submit_configured()
+        sandbox = Witness(root / "scratch")
+        summary = run_round(opened, opened.dataset(), sandbox, Options(gpus=wanted), Watcher(), lambda: False)
+    assert summary.waiting == 0
+    assert sandbox.given == given
 
 
 def test_the_limits_are_the_files(root) -> None:

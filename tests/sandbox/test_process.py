@@ -9,14 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from harness.sandbox.base import Program
+from harness.sandbox.base import Program, RunRequest
 from harness.sandbox.outcomes import Ending
+from harness.sandbox.output_area import OutputArea
 from harness.sandbox.process import ProcessSandbox
 from harness.sandbox.process import supervisor as supervisor_module
 
@@ -61,6 +63,19 @@ def test_nothing_is_left(sandbox, bench, scratch) -> None:
 def test_environment(sandbox, bench) -> None:
     report = bench.run(sandbox, bench.program(BASH + "env | grep -vE '^(PWD|SHLVL|_)=' | sed 's/=.*//' | sort | tr '\\n' ' '"))
     assert report.stdout.split() == ["CUDA_VISIBLE_DEVICES", "HOME", "LANG", "OMP_NUM_THREADS", "PATH", "TMPDIR"]
+
+
+@pytest.mark.parametrize(("gpu", "seen"), [("GPU-abc", "GPU-abc"), ("2", "2"), (None, "")])
+@pytest.mark.parametrize("served", [False, True])
+def test_a_program_sees_the_gpu_that_it_was_given_and_without_one_none(sandbox, bench, gpu, seen, served) -> None:
+    # Empty hides all of them; unset would show them all.
+    program = bench.program(BASH + 'echo "sees: <${CUDA_VISIBLE_DEVICES-all}>" >&2; exit 3')
+    if served:
+        report = sandbox.open(program, "attack", bench.root / "work", LIMITS, gpu, {})
+    else:
+        with OutputArea(bench.root / "out", LIMITS.output_bytes, LIMITS.output_files) as area:
+            report = sandbox.run(RunRequest(program, "attack", bench.input, area, 16, LIMITS, gpu=gpu), threading.Event())
+    assert f"sees: <{seen}>" in report.stderr
 
 
 def test_python_is_the_harness_own(sandbox, bench) -> None:
