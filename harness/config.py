@@ -39,6 +39,9 @@ def parse_gpus(value: object) -> object:
             # Said here: of a union, pydantic would name the member that nobody meant.
             message = f"{wrong[0]!r} names no GPU; write an index like 0 or a UUID"
             raise ValueError(message)
+        if not value:
+            message = "an empty list leaves no slot; write none to use no GPU"
+            raise ValueError(message)
         return tuple(str(item) for item in value)
     return value
 

@@ -96,6 +96,7 @@ WRONG = [
     (SMALL + "workers: {gpus: some}", r"workers\.gpus"), (SMALL + "workers: {gpus: 0}", r"workers\.gpus"),
     (SMALL + "workers: {gpus: [true]}", r"workers\.gpus: True names no GPU"),
     (SMALL + "workers: {gpus: [0, 1.5]}", r"workers\.gpus: 1\.5 names no GPU"),
+    (SMALL + "workers: {gpus: []}", r"workers\.gpus: an empty list leaves no slot"),
     (SMALL + "workers: {gpus: [[0]]}", r"workers\.gpus: \[0\] names no GPU"),
 ]
 

@@ -42,6 +42,12 @@ def test_a_gpu_that_is_not_there_is_named() -> None:
         make_slots(GPUS, ("7",), cpu_slots=1, per_gpu=1)
 
 
+@pytest.mark.parametrize("twice", [("0", "0"), ("1", "GPU-bbbb")])
+def test_a_gpu_named_twice_is_no_second_gpu(twice) -> None:
+    with pytest.raises(EngineError, match="named twice"):
+        make_slots(GPUS, twice, cpu_slots=1, per_gpu=1)
+
+
 def test_memory_left_by_a_killed_run_is_waited_for_and_reported() -> None:
     held = [3000, 1500, 12]
     settling = Settling(GPUS, lambda: (replace(GPUS[0], memory_used_mib=held.pop(0)),))
