@@ -102,7 +102,7 @@ def make_slots(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | Sequence[s
             there = ", ".join(gpu.index for gpu in gpus) or "none"
             raise EngineError(f"There is no GPU {name} on this host (found: {there}).", "Correct workers.gpus or --gpus.")
         if known[name] in chosen:
-            raise EngineError(f"GPU {name} is named twice.", "Name each GPU once in workers.gpus or --gpus; slots_per_gpu shares one.")
+            raise EngineError(f"GPU {name} is named twice.", "Name each once in workers.gpus or --gpus; slots_per_gpu shares one.")
         chosen.append(known[name])
     return tuple(Slot(f"gpu{gpu.index}" + (f".{share}" if per_gpu > 1 else ""), gpu.uuid)
                  for gpu in chosen for share in range(per_gpu))
