@@ -146,6 +146,9 @@ def test_memory_of_all_slots():
     (limits.processes, limits.Ended(0, False, "15"), "ok"),
     (limits.processes, limits.Ended(0, False, "64"), "fail"),
     (limits.processes, limits.Ended(1, False, ""), "warn"),
+    (limits.processor, limits.Ended(0, False, "0.27"), "ok"),
+    (limits.processor, limits.Ended(0, False, "0.98"), "fail"),
+    (limits.processor, limits.Ended(1, False, ""), "warn"),
 ])
 def test_trials_are_judged(judge, ended, state):
     assert judge(ended).state == state
@@ -180,7 +183,7 @@ def test_the_real_engine_is_examined_and_its_limits_bite(tmp_path, light_image):
     found = {check.name: check for check in doctor.examine(config(tmp_path, backend="docker"))}
     assert light_image
     assert found["memory limit"].state == "ok"
-    assert found["process limit"].state == "ok"
+    assert found["process limit"].state == found["CPU limit"].state == "ok"
     assert {"engine", "seccomp", "cgroups", "runc", "disk of the engine", "clock", "left containers"} <= set(found)
 
 

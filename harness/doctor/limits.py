@@ -1,4 +1,4 @@
-"""Whether limits bite: two tiny containers that ask for more than they may have.
+"""Whether limits bite: three tiny containers that ask for more than they may have.
 
 An engine can believe in a limit that its kernel ignores (a cgroup controller that is not mounted, an emulation), so each
 is tried.
@@ -19,10 +19,13 @@ from harness.sandbox.docker.client import ENGINE_FAILURES, explain
 
 MEMORY_BYTES = 64 << 20
 PIDS = 16
+#: Of one core. A container that gets half a core more is not limited; bursts are far smaller.
+CPU_SHARE, CPU_TOO_MUCH = 0.25, 0.75
 #: A container of this kind ends within half a second; a host that swaps may need longer.
 LIMIT_S = 30
 
 _EAT = "a = bytearray(256 << 20); import time; [a.__setitem__(i, 1) for i in range(0, len(a), 4096)]; print('ate it')"
+_SPIN = "import time; until = time.monotonic() + 1\nwhile time.monotonic() < until: pass\nprint(time.process_time())"
 _FORK = """
 import os, time
 born = 0
@@ -86,11 +89,24 @@ def processes(ended: Ended) -> Check:
     return Check("process limit", "ok", f"a container with {PIDS} processes could start {started} and no more")
 
 
+def processor(ended: Ended) -> Check:
+    """Whether a program got no more of the processor than allowed: CPU seconds in one second."""
+    try:
+        used = float(ended.stdout)
+    except ValueError:
+        return Check("CPU limit", "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+    if used > CPU_TOO_MUCH:
+        return Check("CPU limit", "fail", f"a container with {CPU_SHARE:g} of a core used {used:.2f}",
+                     "Enable the cpu cgroup controller (CFS bandwidth) for this host.")
+    return Check("CPU limit", "ok", f"a container with {CPU_SHARE:g} of a core used {used:.2f}")
+
+
 def tried(api: APIClient, image: str) -> list[Check]:
-    """Both trials."""
+    """All trials."""
     trials: list[tuple[str, Callable[[], Check]]] = [
         ("memory limit", lambda: memory(trial(api, image, _EAT, {"Memory": MEMORY_BYTES, "MemorySwap": MEMORY_BYTES}))),
         ("process limit", lambda: processes(trial(api, image, _FORK, {"PidsLimit": PIDS}))),
+        ("CPU limit", lambda: processor(trial(api, image, _SPIN, {"NanoCpus": int(CPU_SHARE * 1e9)}))),
     ]
     checks = []
     for name, run in trials:
