@@ -9,7 +9,7 @@ import click
 from harness.cli.common import say
 
 
-@click.group(name="dataset")
+@click.group(name="dataset", epilog="Example: harness dataset build digits")
 def command() -> None:
     """Build, import or verify a data set."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from harness.cli.common import say
+from harness.cli.common import format_option, say
 
 if TYPE_CHECKING:
     from harness.selftest.contest import Findings
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 @click.option("--runtime", help="Docker runtime, such as runsc; the engine's default otherwise.")
 @click.option("--slots", type=click.IntRange(min=1), help="Runs at the same time; two for each core by default.")
 @click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds of one run; 6 by default.")
-@click.option("--format", "format_", type=click.Choice(["table", "json"]), default="table", show_default=True,
-              help="How to print the verdicts.")
+@format_option
 def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
             format_: str) -> int:
     """Run the hostile corpus on this host, in one tournament beside honest entries; exit code 1 on any difference."""
@@ -61,13 +59,25 @@ def _progress(line: str) -> None:
 def _tell(findings: Findings, format_: str) -> None:
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
+    if format_ == "table":
+        _table(findings)
+        return
+    from harness.report.writers import Sheet, to_csv, to_json, to_markdown  # noqa: PLC0415
+
     if format_ == "json":
         rows = [{"row": verdict.row.name, "tries": verdict.row.tries, "outcome": verdict.got, "expected": verdict.row.expected,
                  "passed": verdict.passed, "problems": list(verdict.problems)} for verdict in findings.verdicts]
-        click.echo(json.dumps({"passed": findings.passed, "rows": rows, "scores": list(findings.scores),
-                               "host": list(findings.host), "notes": list(findings.notes)}, indent=2))
+        click.echo(to_json({"passed": findings.passed, "rows": rows, "scores": list(findings.scores),
+                            "host": list(findings.host), "notes": list(findings.notes)}), nl=False)
         return
-    _table(findings)
+    # "no" in words: Markdown leaves the cell of a False empty, and it is the one that a reader looks for.
+    cells = [(verdict.row.name, verdict.row.tries, verdict.got, verdict.row.expected, "yes" if verdict.passed else "no",
+              "; ".join(verdict.problems)) for verdict in findings.verdicts]
+    sheet = Sheet("", ("row", "tries", "outcome", "expected", "passed", "problems"), tuple(cells))
+    click.echo(to_csv(sheet) if format_ == "csv" else to_markdown([sheet]), nl=False)
+    # One table has no room for what is no row; the exit code says it too.
+    for line in (*findings.scores, *findings.host, *findings.notes):
+        say(line)
 
 
 def _table(findings: Findings) -> None:

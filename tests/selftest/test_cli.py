@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 
 import pytest
@@ -41,3 +43,19 @@ def test_a_row_that_differs_is_named(monkeypatch) -> None:
 def test_a_row_that_is_not_there(name) -> None:
     result = run("--only", name)
     assert isinstance(result.exception, UnknownNameError)
+
+
+def test_verdicts_as_csv_and_as_markdown(monkeypatch) -> None:
+    result = run("--only", "archive-that-climbs", "--format", "csv")
+    assert result.return_value == 0, result.output
+    (row,) = csv.DictReader(io.StringIO(result.stdout))
+    assert (row["row"], row["outcome"], row["passed"]) == ("archive-that-climbs", "refused at submit", "yes")
+    wrong = [dataclasses.replace(row, sentence="words that nobody says") if row.name == "archive-that-climbs" else row
+             for row in table.ROWS]
+    monkeypatch.setattr(table, "ROWS", tuple(wrong))
+    result = run("--only", "archive-that-climbs", "--format", "markdown")
+    assert result.return_value == 1, result.output
+    head, _, line = result.stdout.splitlines()
+    assert head == "| row | tries | outcome | expected | passed | problems |"
+    assert line.startswith("| archive-that-climbs | ")
+    assert " | refused at submit | no | " in line
