@@ -23,6 +23,7 @@ from harness.engine.local import LocalEngine
 from harness.execute import Executor
 from harness.plan import DONE
 from harness.sandbox.base import Sandbox
+from harness.sandbox.choose import refuse_untrusted
 from harness.sandbox.output_area import unmount_leftovers
 from harness.scheduler import Progress, Scheduler
 from harness.sessions import SessionPool
@@ -50,6 +51,7 @@ class Options:
     trace: Path | None = None
     fresh_batch: int | None = None
     fresh_against: str | None = None
+    trust_process_sandbox: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,13 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
     Raises:
         StoreError: Another harness runs this tournament, or results cannot be recorded.
         EngineError: Every slot is out of service.
+        SubmissionError: Somebody else's archive or image would run without isolation.
     """
     config = tournament.config
     with ExitStack() as stack:
         stack.enter_context(writer_lock(config.state))
+        refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
+                         trusted=options.trust_process_sandbox)
         work = config.state / "work"
         # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
         slots = choose_slots(tournament, options)

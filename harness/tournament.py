@@ -135,6 +135,29 @@ class Tournament:
             session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
             return int(getattr(dropped, "rowcount", 0))
 
+    def members(self, round_name: str | None = None, only: Collection[str] = ()) -> list[SubmissionRow]:
+        """The submissions whose programs a round may start, before anything is written for it.
+
+        Args:
+            round_name: As for ``open_round``.
+            only: As for ``open_round``; every defense is run on what a wanted attack makes.
+        """
+        with explain(self.config.database), self.session() as session:
+            known = registry.round_named(session, round_name) if round_name is not None else None
+            members = registry.active(session) if known is None else registry.round_submissions(session, known.id)
+        attacks = any(member.type != "defense" for member in members if member.name in only)
+        return [member for member in members
+                if not only or member.name in only or (attacks and member.type == "defense")]
+
+    def withdraw(self, name: str) -> None:
+        """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
+
+        Raises:
+            UnknownNameError: No submission of that name takes part.
+        """
+        with explain(self.config.database), self.session() as session, session.begin():
+            registry.withdraw(session, name, DEFAULT_ROUND)
+
     def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
                    gpu: bool = False) -> Round:
         """Bring a round to the state that the store knows.
@@ -164,16 +187,12 @@ class Tournament:
 
     def _round_row(self, session: Session, dataset: Dataset, sandbox: str, name: str | None) -> tuple[RoundRow, Rules]:
         rules = self.config.rules
-        if name is not None:
-            try:
-                row = registry.find_round(session, name)
-            except UnknownNameError:
-                pass
-            else:
-                if row.dataset_digest != dataset.digest:
-                    raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
-                                       "Name that data set in the tournament file, or start another round.")
-                return row, Rules.model_validate_json(row.rules)
+        known = registry.round_named(session, name) if name is not None else None
+        if known is not None:
+            if known.dataset_digest != dataset.digest:
+                raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
+                                   "Name that data set in the tournament file, or start another round.")
+            return known, Rules.model_validate_json(known.rules)
         batches = registry.ensure_batches(session, dataset.batches(rules.batch_size, rules.max_epsilon), dataset.digest,
                                           lambda b: _clean_digest(dataset, b))
         conditions = tuple(registry.ensure_conditions(session, self._conditions(sandbox, isolation))

@@ -34,6 +34,12 @@ def round_option(function: F) -> F:
     return click.option("--round", "round_name", default=None, help="Round to look at; the newest one by default.")(function)
 
 
+def trust_option(function: F) -> F:
+    """``--trust-process-sandbox``: what came packed is the person's own."""
+    return click.option("--trust-process-sandbox", is_flag=True,
+                        help="Take archives and images too where no sandbox isolates them.")(function)
+
+
 def read_config(path: Path) -> TournamentConfig:
     """The tournament file.
 

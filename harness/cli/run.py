@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from harness.cli.common import config_option, read_config, say
+from harness.cli.common import config_option, read_config, say, trust_option
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
@@ -31,10 +31,11 @@ _REASONS = 3
 @click.option("--batch", type=click.IntRange(min=0), help="With --fresh: only its results on this batch.")
 @click.option("--against", metavar="ATTACK", help="With --fresh NAME of a defense: only its results on this attack, or `clean`.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write what every slot did (Chrome/Perfetto trace).")
+@trust_option
 @config_option
 def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: str | None, round_name: str | None,
             only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
-            config_path: Path) -> int:
+            trust_process_sandbox: bool, config_path: Path) -> int:
     """Run the tournament, or go on with it: only what has no result yet is run."""
     from harness.contest import Options  # noqa: PLC0415
 
@@ -44,15 +45,15 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
     held = {key: value for key, value in (("backend", sandbox), ("isolation", isolation)) if value is not None}
     config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
     wanted = None if gpus is None else gpus if gpus in ("auto", "none") else tuple(gpus.split(","))
-    summary = _run(config, Options(round_name, only, fresh, slots, wanted, trace, batch, against))  # type: ignore[arg-type]
-    return _tell(summary)
+    options = Options(round_name, only, fresh, slots, wanted, trace, batch, against, trust_process_sandbox)  # type: ignore[arg-type]
+    return _tell(_run(config, options))
 
 
 def _run(config: TournamentConfig, options: Options) -> Summary:
     from harness.contest import run_round  # noqa: PLC0415
     from harness.dataset import load as load_dataset  # noqa: PLC0415
     from harness.report.progress import ProgressWatcher  # noqa: PLC0415
-    from harness.sandbox.choose import choose_sandbox  # noqa: PLC0415
+    from harness.sandbox.choose import choose_sandbox, refuse_untrusted  # noqa: PLC0415
     from harness.scoring import View  # noqa: PLC0415
     from harness.store.lock import writer_lock  # noqa: PLC0415
     from harness.summaries import load_leaderboards  # noqa: PLC0415
@@ -62,14 +63,19 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
     dataset = load_dataset(config.dataset)
     submissions = load_configured(config)
     chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work")
+    # `run_round` asks again, of everybody that takes part; what the file names must not even be registered.
+    refuse_untrusted(submissions.values(), isolated=chosen.isolates, trusted=options.trust_process_sandbox)
     if warning:
         say(f"harness: {warning}")
     with Tournament(config) as tournament, _Signals() as signals:
         # Another `harness run` shall not find other submissions than it began with; `run_round` takes the lock again.
         with writer_lock(config.state):
             for registered in tournament.submit_configured(submissions):
+                row = registered.row
                 if registered.change == "version":
-                    say(f"{registered.row.name} changed: this is version {registered.row.version}.")
+                    say(f"{row.name} changed: this is version {row.version}.")
+                if registered.change == "back":
+                    say(f"{row.name} takes part again as version {row.version}, with the results that it has.")
         with ProgressWatcher() as watcher:
             summary = run_round(tournament, dataset, chosen, options, watcher, lambda: signals.stopped)
         if summary.progress.finished and not summary.stopped:

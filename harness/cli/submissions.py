@@ -10,7 +10,7 @@ from harness.cli.common import config_option, format_option, open_tournament, sa
 
 
 @click.command(epilog="Example: harness submissions --format json")
-@click.option("--all", "everything", is_flag=True, help="Also superseded versions.")
+@click.option("--all", "everything", is_flag=True, help="Also versions that were superseded or withdrawn.")
 @click.option("--withdraw", metavar="NAME", help="Take this one out of the tournament; its results are kept.")
 @format_option
 @config_option
@@ -19,14 +19,14 @@ def command(everything: bool, withdraw: str | None, format_: str, config_path: P
     from sqlalchemy import select  # noqa: PLC0415
 
     from harness.report.listing import FIELDS, print_submissions  # noqa: PLC0415
-    from harness.store import registry  # noqa: PLC0415
     from harness.store.models import SubmissionRow  # noqa: PLC0415
 
-    with open_tournament(config_path) as tournament, tournament.session() as session, session.begin():
+    with open_tournament(config_path) as tournament:
         if withdraw is not None:
-            registry.withdraw(session, withdraw)
+            tournament.withdraw(withdraw)
             say(f"{withdraw} is withdrawn. Remove it from `submissions:` in the tournament file too, or the next run takes it in.")
-        query = select(SubmissionRow).order_by(SubmissionRow.type, SubmissionRow.id)
-        rows = session.scalars(query if everything else query.where(SubmissionRow.state == "active")).all()
-        records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
+        with tournament.session() as session:
+            query = select(SubmissionRow).order_by(SubmissionRow.type, SubmissionRow.id)
+            rows = session.scalars(query if everything else query.where(SubmissionRow.state == "active")).all()
+            records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
     click.echo(print_submissions(records, format_), nl=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import config_option, open_tournament, read_config, say
+from harness.cli.common import config_option, open_tournament, read_config, say, trust_option
 
 
 @click.command(epilog="Example: harness submit my_attack/ --team tigers")
@@ -16,23 +16,22 @@ from harness.cli.common import config_option, open_tournament, read_config, say
               help="Track, for an image without the label harness.type.")
 @click.option("--team", help="Who made it.")
 @click.option("--baseline", is_flag=True, default=None, help="Mark it as a baseline.")
-@click.option("--trust-process-sandbox", is_flag=True,
-              help="Accept an archive although this tournament runs without isolation.")
+@trust_option
 @config_option
 def command(source: str, name: str | None, type_: str | None, team: str | None, baseline: bool | None,
             trust_process_sandbox: bool, config_path: Path) -> None:
     """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
-    from harness.sandbox.choose import image_lookup, refuse_untrusted  # noqa: PLC0415
+    from harness.sandbox.choose import image_lookup, isolates, refuse_untrusted  # noqa: PLC0415
     from harness.submission import load  # noqa: PLC0415
 
     config = read_config(config_path)
     submission = load(source, name=name, type=type_, team=team, baseline=baseline, image_info=image_lookup())
-    if submission.kind != "directory" and not trust_process_sandbox:
-        refuse_untrusted(config.sandbox.backend, source)
+    refuse_untrusted([submission], isolated=isolates(config.sandbox.backend), trusted=trust_process_sandbox)
     with open_tournament(config_path, create=True) as tournament:
         registered = tournament.submit(submission, source=source)
         row = registered.row
         words = {"new": "is registered", "same": "was registered already with the same content",
+                 "back": f"takes part again as version {row.version}, with the results that it has",
                  "version": f"changed: this is version {row.version}, earlier results stay with earlier versions"}
         say(f"{row.type} {row.name} {words[registered.change]} (digest {row.digest[:12]}).")
         click.echo(row.digest)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import config_option, say
+from harness.cli.common import config_option, say, trust_option
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
               help="Track, for an image without the label harness.type.")
 @click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
 @click.option("--static", is_flag=True, help="Only look, run nothing.")
+@trust_option
 @config_option
-def command(source: str, type_: str | None, sandbox: str | None, static: bool, config_path: Path) -> int:
+def command(source: str, type_: str | None, sandbox: str | None, static: bool, trust_process_sandbox: bool,
+            config_path: Path) -> int:
     """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
     from harness.sandbox.choose import image_lookup  # noqa: PLC0415
     from harness.validation import check  # noqa: PLC0415
@@ -38,21 +40,22 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, c
     config = _config(config_path)
     if sandbox is not None:
         config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
-    trial = _try(source, type_, config)
+    trial = _try(source, type_, config, trusted=trust_process_sandbox)
     _tell(trial.problems)
     for remark in trial.remarks:
         click.echo(f"  - {remark}")
     return _verdict(source, len(trial.problems))
 
 
-def _try(source: str, type_: str | None, config: TournamentConfig) -> Trial:
-    from harness.sandbox.choose import choose_sandbox, image_lookup  # noqa: PLC0415
+def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: bool) -> Trial:
+    from harness.sandbox.choose import choose_sandbox, image_lookup, refuse_untrusted  # noqa: PLC0415
     from harness.submission import load  # noqa: PLC0415
     from harness.tournament import limits_of  # noqa: PLC0415
     from harness.trial import try_out  # noqa: PLC0415
 
     submission = load(source, type=type_, image_info=image_lookup())
     chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime)
+    refuse_untrusted([submission], isolated=chosen.isolates, trusted=trusted)
     if warning:
         say(f"harness: {warning}")
     dataset = _dataset(config)

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from harness.errors import EngineError, SubmissionError
 from harness.sandbox.base import Sandbox
@@ -47,15 +47,43 @@ def choose_sandbox(backend: Literal["auto", "docker", "process"], runtime: str |
     return ProcessSandbox(scratch), WARNING
 
 
-def refuse_untrusted(backend: Literal["auto", "docker", "process"], source: str) -> None:
+def isolates(backend: Literal["auto", "docker", "process"]) -> bool:
+    """Whether the sandbox that ``choose_sandbox`` would take isolates, without making it."""
+    return backend == "docker" or (backend == "auto" and docker_answers())
+
+
+class Given(Protocol):
+    """A submission, loaded or registered."""
+
+    @property
+    def name(self) -> str:
+        """In the tournament."""
+
+    @property
+    def kind(self) -> str:
+        """``directory``, ``archive`` or ``image``."""
+
+
+def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: bool) -> None:
     """Refuse someone else's archive or image where it would run without isolation.
 
+    A directory is taken for one's own; what came packed is taken for somebody else's, until a person says otherwise. Asked
+    wherever something is accepted or about to run: what was accepted under Docker must not run without it unnoticed.
+
+    Args:
+        submissions: What is accepted, or would run.
+        isolated: Whether the sandbox isolates.
+        trusted: Whether the person said ``--trust-process-sandbox`` to this very command.
+
     Raises:
-        SubmissionError: No Docker engine would hold it.
+        SubmissionError: Nothing would hold one of them.
     """
-    if backend == "process" or (backend == "auto" and not docker_answers()):
-        raise SubmissionError(f"{source} would run without isolation on this host, with all rights of your user.",
-                              "Start Docker, or say --trust-process-sandbox if you wrote it yourself.")
+    if isolated or trusted:
+        return
+    for given in submissions:
+        if given.kind != "directory":
+            raise SubmissionError(f"{given.name} is an {given.kind} and would run without isolation, with all rights of your user.",
+                                  "Start Docker, or say --trust-process-sandbox if you wrote it yourself.")
 
 
 def image_lookup() -> Callable[[str], ImageInfo] | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from harness.dataset import Batch
@@ -27,7 +27,12 @@ from harness.submission import Submission
 
 @dataclass(frozen=True)
 class Registered:
-    """What ``register`` did: ``new``, ``same`` (content known under this name), ``version`` (a new version of the name)."""
+    """A submission's row, and what ``register`` did.
+
+    Attributes:
+        change: ``new``; ``same``, its content takes part under this name already; ``version``, a new version of the name; ``back``,
+            content that was superseded or withdrawn takes part again, and its results count again.
+    """
 
     row: SubmissionRow
     change: str
@@ -46,16 +51,15 @@ def register(session: Session, submission: Submission, *, source: str) -> Regist
         if known.name != submission.name and known.state == "active":
             raise SubmissionError(f"{source} has the same content as the submission {known.name}.",
                                   "Change its content, or withdraw the other one.")
-        change = "same" if known.state == "active" else "version"
-        if known.name == submission.name:
-            _supersede(session, known.name)
-            known.state = "active"
-            return Registered(known, change)
+        if known.state == "active":
+            return Registered(known, "same")
     latest = session.scalar(select(func.max(SubmissionRow.version)).where(SubmissionRow.name == submission.name))
-    if known is not None:
-        known.name, known.version, known.state = submission.name, (latest or 0) + 1, "active"
-        return Registered(known, "new")
     _supersede(session, submission.name)
+    if known is not None:
+        if known.name != submission.name:
+            known.name, known.version = submission.name, (latest or 0) + 1
+        known.state = "active"
+        return Registered(known, "back")
     row = SubmissionRow(
         name=submission.name, version=(latest or 0) + 1, type=submission.type, team=submission.team or "",
         baseline=submission.baseline, digest=submission.digest, kind=submission.kind, container=submission.container,
@@ -71,8 +75,10 @@ def _supersede(session: Session, name: str) -> None:
                     .values(state="superseded"))
 
 
-def withdraw(session: Session, name: str) -> None:
+def withdraw(session: Session, name: str, round_name: str) -> None:
     """Take a submission out of the tournament; its results stay, for rounds that hold it and for its return.
+
+    It leaves the round of that name at once: who withdraws an entry wants it off the leaderboard now, not after the next run.
 
     Raises:
         UnknownNameError: No submission of that name takes part.
@@ -81,6 +87,10 @@ def withdraw(session: Session, name: str) -> None:
     if row.state != "active":
         raise UnknownNameError(f"{name} does not take part any more.", "`harness submissions --all` lists every version.")
     row.state = "withdrawn"
+    known = round_named(session, round_name)
+    if known is not None:
+        session.execute(delete(RoundSubmissionRow).where(RoundSubmissionRow.round_id == known.id,
+                                                         RoundSubmissionRow.submission_id == row.id))
 
 
 def active(session: Session) -> list[SubmissionRow]:
@@ -89,13 +99,15 @@ def active(session: Session) -> list[SubmissionRow]:
 
 
 def find(session: Session, name: str) -> SubmissionRow:
-    """The newest version of a submission by name.
+    """The version of a submission that takes part, else its newest one, by name.
 
     Raises:
         UnknownNameError: No submission has that name.
     """
+    # An old version that was put back takes part although a later one is known.
     row = session.scalars(select(SubmissionRow).where(SubmissionRow.name == name)
-                          .order_by(SubmissionRow.version.desc()).limit(1)).one_or_none()
+                          .order_by((SubmissionRow.state == "active").desc(), SubmissionRow.version.desc())
+                          .limit(1)).one_or_none()
     if row is None:
         raise UnknownNameError(f"There is no submission {name!r}.", "`harness submissions` lists them.")
     return row
@@ -139,15 +151,24 @@ def ensure_batches(session: Session, batches: Sequence[Batch], dataset_digest: s
     return rows
 
 
-def ensure_conditions(session: Session, conditions: dict[str, object]) -> int:
-    """The id of these conditions."""
-    text = json.dumps(conditions, sort_keys=True)
-    row = session.scalars(select(ConditionsRow).where(ConditionsRow.text == text)).one_or_none()
-    if row is None:
-        row = ConditionsRow(text=text)
-        session.add(row)
-        session.flush()
+def find_conditions(session: Session, conditions: Mapping[str, object]) -> int | None:
+    """The id of these conditions, if anything was ever planned under them."""
+    return session.scalars(select(ConditionsRow.id).where(ConditionsRow.text == _canonical(conditions))).one_or_none()
+
+
+def ensure_conditions(session: Session, conditions: Mapping[str, object]) -> int:
+    """The id of these conditions, made where there is none."""
+    found = find_conditions(session, conditions)
+    if found is not None:
+        return found
+    row = ConditionsRow(text=_canonical(conditions))
+    session.add(row)
+    session.flush()
     return row.id
+
+
+def _canonical(conditions: Mapping[str, object]) -> str:
+    return json.dumps(conditions, sort_keys=True)
 
 
 def ensure_round(session: Session, name: str, tournament: str, dataset_digest: str, rules: str,
@@ -158,7 +179,7 @@ def ensure_round(session: Session, name: str, tournament: str, dataset_digest: s
     A round that a person named keeps the members and rules it was made with (``frozen``); the default one follows the
     tournament file.
     """
-    row = session.scalars(select(RoundRow).where(RoundRow.name == name)).one_or_none()
+    row = round_named(session, name)
     if row is not None and frozen:
         return row
     if row is None:
@@ -180,6 +201,11 @@ def _set_members(session: Session, round_id: int, batches: set[int], submissions
             session.delete(session.get_one(table, {"round_id": round_id, column: member}))
         session.add_all(table(**{"round_id": round_id, column: member}) for member in sorted(wanted - present))
     session.flush()
+
+
+def round_named(session: Session, name: str) -> RoundRow | None:
+    """The round of this name, None where nobody has made it."""
+    return session.scalars(select(RoundRow).where(RoundRow.name == name)).one_or_none()
 
 
 def find_round(session: Session, name: str | None) -> RoundRow:

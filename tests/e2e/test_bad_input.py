@@ -17,12 +17,16 @@ import pytest
 
 from harness.cli.main import main
 from harness.png import encode_png
+from harness.sandbox.choose import WARNING
 from harness.store.models import SCHEMA_VERSION
 from tests.e2e import make
 from tests.e2e.conftest import Place
 
 PROGRAMS = ("attack-darken", "defense-mean")
 RUN = ("run",)
+NOWHERE = "unix:///nonexistent/docker.sock"
+#: What is said of somebody else's program that nothing would hold.
+UNTRUSTED = ("attack-darken is an archive", "without isolation", "--trust-process-sandbox")
 
 
 class Row(NamedTuple):
@@ -98,6 +102,21 @@ def no_database(place: Place) -> None:
     (place.state / "tournament.db").write_bytes(b"this is no database at all, whatever its name says" * 100)
 
 
+def packed(place: Place) -> Path:
+    """An entry as somebody else would hand it in; it is no longer among the tournament's own."""
+    shutil.move(place.root / "entries" / "attack-darken", place.root / "attack-darken")
+    return Path(shutil.make_archive(str(place.root / "packed"), "gztar", place.root, "attack-darken"))
+
+
+def packed_in_the_file(backend: str = "process") -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        packed(place)
+        config("- entries/*", "- entries/*\n- packed.tar.gz")(place)
+        config("backend: process", f"backend: {backend}")(place)
+
+    return broken
+
+
 def nothing(place: Place) -> None:
     del place
 
@@ -140,7 +159,7 @@ ROWS = [
     Row("a GPU that is not there", nothing, ("no GPU 77",), ("run", "--gpus", "77")),
     Row("slots of zero", nothing, ("--slots",), ("run", "--slots", "0")),
     Row("no Docker engine where one is asked for", config("backend: process", "backend: docker"), ("No Docker engine answers",),
-        env=(("DOCKER_HOST", "unix:///nonexistent/docker.sock"),)),
+        env=(("DOCKER_HOST", NOWHERE),)),
     Row("no Docker engine on the command line", nothing, ("No Docker engine answers",), ("run", "--sandbox", "docker"),
         env=(("DOCKER_HOST", "tcp://127.0.0.1:1"),)),
     Row("database of a newer version", database(SCHEMA_VERSION + 1), ("newer harness", str(SCHEMA_VERSION + 1))),
@@ -148,8 +167,15 @@ ROWS = [
     Row("no database behind the name", no_database, ("not a database",)),
     Row("state is a file", lambda p: p.state.write_text(""), ("state",)),
     Row("submit what is not there", nothing, ("no-such-thing",), ("submit", "./no-such-thing"),
-        env=(("DOCKER_HOST", "unix:///nonexistent/docker.sock"),)),
+        env=(("DOCKER_HOST", NOWHERE),)),
     Row("submit with a wrong name", nothing, ("--name",), ("submit", "entries/attack-darken", "--name", "a b")),
+    Row("submit an archive where nothing isolates", packed, UNTRUSTED, ("submit", "packed.tar.gz")),
+    Row("validate an archive where nothing isolates", packed, UNTRUSTED, ("validate", "packed.tar.gz")),
+    Row("validate an archive in the process sandbox", packed_in_the_file("docker"), UNTRUSTED,
+        ("validate", "packed.tar.gz", "--sandbox", "process")),
+    Row("an archive in the tournament file where nothing isolates", packed_in_the_file(), UNTRUSTED),
+    Row("an archive in the tournament file where no engine answers", packed_in_the_file("auto"), UNTRUSTED,
+        env=(("DOCKER_HOST", NOWHERE),)),
     Row("leaderboard of nothing", nothing, ("harness run",), ("leaderboard",)),
     Row("matrix of nothing", nothing, ("harness run",), ("matrix",)),
     Row("a verb that is unknown", nothing, ("No such command", "frobnicate"), ("frobnicate",)),
@@ -169,7 +195,7 @@ def check(done: subprocess.CompletedProcess[str], words: tuple[str, ...]) -> Non
     missing = [word for word in words if word not in done.stderr]
     assert not missing, done.stderr
     # The sentence and the next step; a warning of the sandbox may stand before it.
-    said = [line for line in done.stderr.splitlines() if line.startswith("harness: ") and "isolation" not in line]
+    said = [line for line in done.stderr.splitlines() if line.startswith("harness: ") and WARNING not in line]
     assert len(said) == 1 or "Usage:" in done.stderr, done.stderr
 
 
@@ -198,6 +224,42 @@ def test_one_sentence_exit_2_and_nothing_half_written(make_place, monkeypatch, c
     left = {path for path in after if path not in before and not path.startswith(("state/submissions", "state/work"))}
     assert not left
     assert {path: size for path, size in after.items() if path in before} == before
+
+
+def test_what_docker_was_to_hold_does_not_run_without_it_unless_told(make_place) -> None:
+    place = make_place(PROGRAMS, sandbox={"backend": "docker"})
+    packed(place)
+    # Nothing is run, and no engine asked, at `submit`.
+    assert place.harness("submit", "packed.tar.gz").returncode == 0
+    check(place.harness("run", "--sandbox", "process"), UNTRUSTED)
+    check(place.harness("run", "--sandbox", "auto", "--round", "new", DOCKER_HOST=NOWHERE), UNTRUSTED)
+    check(place.harness("run", "--sandbox", "process", "--only", "attack-darken"), UNTRUSTED)
+    assert place.started() == place.done() == 0
+    assert "Nothing has been run yet" in place.harness("leaderboard").stderr
+    # What does not start it may be run: a defense of one's own on the clean images.
+    place.run("--sandbox", "process", "--only", "defense-mean")
+    assert place.runs() == {"defense-mean": 3}
+    place.run("--sandbox", "process", "--trust-process-sandbox")
+    assert place.runs() == {"attack-darken": 3, "defense-mean": 6}
+
+
+def test_a_packed_defense_is_not_run_on_what_ones_own_attack_makes(make_place) -> None:
+    place = make_place(PROGRAMS)
+    shutil.move(place.root / "entries" / "defense-mean", place.root / "defense-mean")
+    shutil.make_archive(str(place.root / "packed"), "gztar", place.root, "defense-mean")
+    assert place.harness("submit", "packed.tar.gz", "--trust-process-sandbox").returncode == 0
+    check(place.harness("run", "--only", "attack-darken"), ("defense-mean is an archive",))
+    assert place.done() == 0
+
+
+def test_ones_own_archive_is_validated_where_one_says_so(make_place) -> None:
+    place = make_place(PROGRAMS)
+    packed(place)
+    done = place.harness("validate", "packed.tar.gz", "--trust-process-sandbox")
+    assert done.returncode == 0, done.stdout
+    assert "packed.tar.gz is valid" in done.stdout
+    # Looking at it runs nothing, and needs no trust.
+    assert place.harness("validate", "packed.tar.gz", "--static").returncode == 0
 
 
 def test_an_unknown_scoring_view_names_those_there_are(finished) -> None:
