@@ -3,14 +3,15 @@
 With ``isolation: submission`` a program could remember what it saw in earlier batches. ``rules.audit`` names a share of served
 runs that are run once more in a fresh container; where the two disagree the fresh one is repeated, because a program that uses
 random numbers disagrees with itself. What is left - two fresh runs agree, the served one does not - is a program whose answers
-depend on what it was shown before. Which runs are audited follows from a digest, not from a generator: a program cannot learn it
-beforehand, and a resumed audit takes the same ones.
+depend on what it was shown before. Which runs are audited follows from a digest and from a secret of this database: a program,
+which could compute any digest of what it is and sees, cannot know it, and a resumed audit takes the same ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -23,12 +24,11 @@ from harness.contestants import Books, Contestant, Field
 from harness.plan import DONE, DROPPED, WAITING, Board, Kind, Task
 from harness.store import registry, round_state
 from harness.store.models import DONE as RUN_DONE
-from harness.store.models import ConditionsRow, InputRow, RoundRow, RunRow, SubmissionRow
+from harness.store.models import ConditionsRow, CounterRow, InputRow, RoundRow, RunRow
 from harness.tournament import Round, Tournament
 
 #: Shown beside the name of a submission whose served answers depend on earlier batches.
 MARK = "(audit!)"
-_REPEATS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def plan_audit(tournament: Tournament, round_: Round, repeat: int) -> Round | No
     with tournament.session() as session, session.begin():
         row = registry.find_round(session, round_.name)
         conditions = _fresh_conditions(session, row)[repeat]
-        wanted = _sampled(round_, share) if repeat == 1 else _disagreeing(session, row, round_)
+        wanted = _sampled(round_, share, _secret(session)) if repeat == 1 else _disagreeing(session, row, round_)
         field = replace(round_.field, attacks=_fresh(round_.field.attacks, conditions),
                         defenses=_fresh(round_.field.defenses, conditions))
         board = _listed_board(session, round_.board, field, wanted)
@@ -80,28 +80,42 @@ def plan_audit(tournament: Tournament, round_: Round, repeat: int) -> Round | No
 
 def _fresh_conditions(session: Session, row: RoundRow) -> dict[int, int]:
     """Repeat to conditions: the first fresh run is recorded as any run of ``isolation: run`` would be."""
+    return {1: row.conditions_id, 2: registry.ensure_conditions(session, _second(session, row))}
+
+
+def _second(session: Session, row: RoundRow) -> dict[str, object]:
     text = session.get_one(ConditionsRow, row.conditions_id).text
-    return {1: row.conditions_id, 2: registry.ensure_conditions(session, json.loads(text) | {"repeat": 2})}
+    return {**json.loads(text), "repeat": 2}
 
 
 def _fresh(contestants: Iterable[Contestant], conditions: int) -> tuple[Contestant, ...]:
     return tuple(replace(c, served=False, conditions_id=conditions) for c in contestants)
 
 
-def _sampled(round_: Round, share: float) -> list[Task]:
+def _secret(session: Session) -> int:
+    """Drawn once for each database."""
+    row = session.get(CounterRow, "audit")
+    if row is None:
+        row = CounterRow(name="audit", value=secrets.randbits(63))
+        session.add(row)
+        session.flush()
+    return row.value
+
+
+def _sampled(round_: Round, share: float, secret: int) -> list[Task]:
     """The served runs to look at."""
     board, field = round_.board, round_.field
     tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE) if field.attacks[a].served]
     known = board.defense_state[: len(board.inputs)]
     tasks += [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if field.defenses[d].served]
-    return [task for task in tasks if _draw(round_, task) < share]
+    return [task for task in tasks if _draw(round_, task, secret) < share]
 
 
-def _draw(round_: Round, task: Task) -> float:
+def _draw(round_: Round, task: Task, secret: int) -> float:
     contestants = round_.field.attacks if task.kind is Kind.ATTACK else round_.field.defenses
     source = (round_.field.batches[task.item].task_digest if task.kind is Kind.ATTACK
               else round_.board.inputs[task.item].digest)
-    text = f"audit {contestants[task.entry].program.digest} {source}"
+    text = f"audit {secret} {contestants[task.entry].program.digest} {source}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
@@ -167,10 +181,12 @@ def findings(session: Session, row: RoundRow) -> dict[str, Finding]:
     rules = Rules.model_validate_json(row.rules)
     if not rules.audit:
         return {}
-    conditions = _fresh_conditions(session, row)
-    first, second = (_answers(session, conditions[repeat]) for repeat in _REPEATS)
+    # Looked up, not made: this is for reading, perhaps beside a running harness.
+    again = registry.find_conditions(session, _second(session, row))
+    first, second = _answers(session, row.conditions_id), {} if again is None else _answers(session, again)
     served = _answers(session, row.served_conditions_id, {source for _, source in first})
-    names = {s.id: s.name for s in session.scalars(select(SubmissionRow)) if s.serves}
+    # Of this round's versions only: what an older one did says nothing of its successor.
+    names = {s.id: s.name for s in registry.round_submissions(session, row.id) if s.serves}
     batches = {b.id for b in registry.round_batches(session, row.id)}
     inputs = set(session.scalars(select(InputRow.id).where(InputRow.batch_id.in_(batches))))
     found: dict[str, Finding] = {}

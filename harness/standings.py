@@ -87,6 +87,8 @@ def load_results(tournament: Tournament, dataset: Dataset, round_name: str | Non
         DatasetError: The round was made with another data set.
     """
     with tournament.session() as session:
+        # One snapshot for all that is read: beside a running harness, a run read late could name an input that was not read early.
+        session.connection().exec_driver_sql("BEGIN")
         row = registry.find_round(session, round_name)
         if row.dataset_digest != dataset.digest:
             raise DatasetError(f"The round {row.name} was made with another data set than {dataset.root}.",

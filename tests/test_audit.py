@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from harness.contest import Options, Summary, Watcher, run_round
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
-from harness.store import registry
+from harness.store import registry, round_state
 from harness.tournament import Tournament
 from tests.e2e import make
 
@@ -88,6 +89,56 @@ def test_an_audit_tells_state_from_chance(contest: Path) -> None:
     assert "mark" not in rows["honest"]
     assert "mark" not in rows["random"]
     assert not run(contest).progress.started
+
+
+def test_what_an_older_version_did_does_not_mark_its_successor(contest: Path) -> None:
+    run(contest)
+    program = contest.parent / "entries" / "remembers" / "run.py"
+    program.write_text(SERVED.format(kind="defense", body=HONEST + "# mended\n"))
+    run(contest)
+    assert findings(contest)["remembers"].differs == 0
+    assert findings(contest)["remembers"].audited == 6
+
+
+def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_path: Path) -> None:
+    """All that is hashed beside it is known to a program: its own code and the pixels that it sees."""
+    config = load(contest)
+    config = config.model_copy(update={"rules": config.rules.model_copy(update={"audit": 0.5})})
+    drawn = []
+    for state in ("a", "b"):
+        with Tournament(config.model_copy(update={"state": tmp_path / state})) as tournament:
+            tournament.submit_configured()
+            run_round(tournament, tournament.dataset(), ProcessSandbox(), Options(), Watcher(), lambda: False)
+            round_ = tournament.open_round(tournament.dataset(), sandbox="process")
+            with tournament.session() as session:
+                secret = audit._secret(session)
+                assert audit._secret(session) == secret
+            drawn.append([audit._draw(round_, task, secret) for task in audit._sampled(round_, 1.1, secret)])
+    assert len(drawn[0]) == len(drawn[1]) > 10
+    assert not set(drawn[0]) & set(drawn[1])
+
+
+def test_a_leaderboard_read_beside_a_running_harness_is_of_one_moment(contest: Path, monkeypatch) -> None:
+    run(contest)
+    with Tournament(load(contest)) as tournament:
+        before = load_results(tournament, tournament.dataset())
+        inputs_of = round_state.inputs_of
+
+        def then_something_ends(*args):
+            found = inputs_of(*args)
+            connection = sqlite3.connect(tournament.config.database)
+            with connection:
+                connection.execute("INSERT INTO input (id, batch_id, kind, digest, produced, stored_bytes) "
+                                   "SELECT 999, batch_id, kind, 'new', produced, 0 FROM input WHERE kind = 'adversarial' LIMIT 1")
+                connection.execute("UPDATE run SET output_id = 999 WHERE output_id IN "
+                                   "(SELECT id FROM input WHERE kind = 'adversarial' AND id < 999)")
+            connection.close()
+            return found
+
+        monkeypatch.setattr(round_state, "inputs_of", then_something_ends)
+        beside = load_results(tournament, tournament.dataset())
+    assert (beside.produced == before.produced).all()
+    assert (beside.codes == before.codes).all()
 
 
 def test_mixed_batches_give_the_scores_of_plain_ones(tmp_path: Path) -> None:
