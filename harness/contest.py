@@ -30,7 +30,7 @@ from harness.sessions import SessionPool
 from harness.store.lock import writer_lock
 from harness.store.logs import LogStore
 from harness.store.recorder import Recorder, SlotFacts
-from harness.tournament import Round, Tournament
+from harness.tournament import Fresh, Round, Tournament
 from harness.trace import Tracer
 
 #: Share of the free memory that programs kept open may hold (`session_memory: auto`); the rest is for runs and the host.
@@ -105,10 +105,9 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
         slots = choose_slots(tournament, options)
         removed = _sweep(sandbox, work, config.name, config.state)
         faults.reach("swept")
-        if options.fresh:
-            tournament.drop_results(options.fresh, batch=options.fresh_batch, against=options.fresh_against)
-        round_ = tournament.open_round(dataset, sandbox=sandbox.name, name=options.round_name, only=options.only,
-                                       gpu=any(slot.gpu for slot in slots))
+        round_ = tournament.open_round(
+            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=any(slot.gpu for slot in slots),
+            fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None)
         machine = _Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
         stack.callback(machine.close)
         progress = Progress()

@@ -7,6 +7,7 @@ the pure rooms work on, and gives what they say back to the store.
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from harness.config import Rules, TournamentConfig
 from harness.contestants import Books, Contestant, Field, Shelved
 from harness.dataset import Batch, Dataset
 from harness.dataset import load as load_dataset
-from harness.errors import DatasetError, SubmissionError, UnknownNameError
+from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.execute import Role
 from harness.images import pixel_digest
 from harness.mixing import mixed_inputs
@@ -31,7 +32,7 @@ from harness.sandbox.base import Limits, Profile, Program
 from harness.store import registry, round_state
 from harness.store.artifacts import ArtifactStore
 from harness.store.database import explain, open_database
-from harness.store.models import AttemptRow, BatchRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
+from harness.store.models import AttemptRow, BatchRow, ConditionsRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
 from harness.submission import Submission, freeze
 from harness.submission import load as load_submission
 
@@ -40,6 +41,8 @@ CONTRACT_VERSION = 1
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
 CLEAN = "clean"
+#: Conditions that are no fields of ``sandbox:`` by that name, as a person knows them.
+_PLACES = {"contract": "contract version", "sandbox": "sandbox.backend"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,21 @@ class Round:
     field: Field
     board: Board
     books: Books
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Results to forget on purpose, so that their runs are run again (`harness run --fresh`).
+
+    Attributes:
+        names: Whose results: the round's own versions.
+        batch: Only those on the batch of this number in the round.
+        against: Only those of defenses on what this attack made, or on the ``clean`` images.
+    """
+
+    names: Collection[str]
+    batch: int | None = None
+    against: str | None = None
 
 
 class Tournament:
@@ -108,33 +126,6 @@ class Tournament:
         with explain(self.config.database), self.session() as session, session.begin():
             return [registry.register(session, submission, source=source) for source, submission in frozen.items()]
 
-    def drop_results(self, names: Collection[str], *, batch: int | None = None, against: str | None = None) -> int:
-        """Forget the results of these submissions on purpose (`harness run --fresh`); how many there were.
-
-        Args:
-            names: The submissions.
-            batch: Only results on this batch (its position).
-            against: Only results of defenses on what this attack made, or on the ``clean`` images.
-
-        Raises:
-            UnknownNameError: A name is not registered.
-        """
-        with explain(self.config.database), self.session() as session, session.begin():
-            ids = [registry.find(session, name).id for name in names]
-            narrowed = [RunRow.submission_id.in_(ids)]
-            if batch is not None:
-                on_batch = select(InputRow.id).join(BatchRow, BatchRow.id == InputRow.batch_id).where(BatchRow.position == batch)
-                narrowed.append(RunRow.input_id.in_(on_batch))
-            if against is not None:
-                narrowed.append(RunRow.input_id.in_(_made_by(session, against)))
-            last_run, _ = round_state.next_ids(session.connection())
-            session.merge(CounterRow(name="last_run", value=last_run - 1))
-            runs = select(RunRow.id).where(*narrowed)
-            session.execute(delete(AttemptRow).where(AttemptRow.run_id.in_(runs)))
-            dropped = session.execute(delete(RunRow).where(*narrowed))
-            session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
-            return int(getattr(dropped, "rowcount", 0))
-
     def members(self, round_name: str | None = None, only: Collection[str] = ()) -> list[SubmissionRow]:
         """The submissions whose programs a round may start, before anything is written for it.
 
@@ -159,8 +150,8 @@ class Tournament:
             registry.withdraw(session, name, DEFAULT_ROUND)
 
     def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
-                   gpu: bool = False) -> Round:
-        """Bring a round to the state that the store knows.
+                   gpu: bool = False, fresh: Fresh | None = None) -> Round:
+        """Bring a round to the state that the store knows: all of it or, where something is refused, nothing.
 
         Args:
             dataset: The loaded data set.
@@ -168,10 +159,12 @@ class Tournament:
             name: A named round keeps the members and rules it was made with; None is the default one, which follows the file.
             only: Submissions whose runs are wanted; empty for all.
             gpu: Whether runs will have a GPU (then ``container_gpu`` is used).
+            fresh: Results to forget first.
 
         Raises:
+            ConfigError: The named round was made under other conditions than the file's, whose results would go under its own.
             DatasetError: The round was made with another data set.
-            UnknownNameError: A name in ``only`` takes no part.
+            UnknownNameError: A name in ``only`` takes no part, or ``fresh`` names what is not there.
         """
         with explain(self.config.database), self.session() as session, session.begin():
             row, rules = self._round_row(session, dataset, sandbox, name)
@@ -182,6 +175,8 @@ class Tournament:
             if unknown:
                 raise UnknownNameError(f"There is no submission {min(unknown)!r} in this round.",
                                        "`harness submissions` lists them.")
+            if fresh is not None:
+                _forget(session, row, members, rows, fresh)
             loader = _RoundLoader(self, session, row, rules, gpu=gpu)
             return loader.load(members, batches, rows, frozenset(only))
 
@@ -192,22 +187,34 @@ class Tournament:
             if known.dataset_digest != dataset.digest:
                 raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
                                    "Name that data set in the tournament file, or start another round.")
-            return known, Rules.model_validate_json(known.rules)
+            kept = Rules.model_validate_json(known.rules)
+            self._check_conditions(session, known, kept, sandbox)
+            return known, kept
         batches = registry.ensure_batches(session, dataset.batches(rules.batch_size, rules.max_epsilon), dataset.digest,
                                           lambda b: _clean_digest(dataset, b))
-        conditions = tuple(registry.ensure_conditions(session, self._conditions(sandbox, isolation))
+        conditions = tuple(registry.ensure_conditions(session, self._conditions(rules, sandbox, isolation))
                            for isolation in ("run", "submission"))
         row = registry.ensure_round(
             session, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
             (conditions[0], conditions[1]), batches, registry.active(session), frozen=False)
         return row, rules
 
-    def _conditions(self, sandbox: str, isolation: str) -> dict[str, object]:
+    def _check_conditions(self, session: Session, row: RoundRow, rules: Rules, sandbox: str) -> None:
+        """Refuse to record runs of today's sandbox under conditions that say another."""
+        made = json.loads(session.get_one(ConditionsRow, row.conditions_id).text)
+        now = self._conditions(rules, sandbox, "run")
+        differ = [f"{_PLACES.get(key, f'sandbox.{key}')} {_in_yaml(made[key])}, not {_in_yaml(value)}"
+                  for key, value in now.items() if made[key] != value]
+        if differ:
+            raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
+                              "Put that back, or start another round.")
+
+    def _conditions(self, rules: Rules, sandbox: str, isolation: str) -> dict[str, object]:
         """Everything beside submission and input that can change an outcome."""
         held = self.config.sandbox
         return {
             "contract": CONTRACT_VERSION, "sandbox": sandbox, "isolation": isolation, "runtime": held.runtime,
-            "time_limit_s": self.config.rules.time_limit_s, "cpus": held.cpus, "memory": held.memory, "shm": held.shm,
+            "time_limit_s": rules.time_limit_s, "cpus": held.cpus, "memory": held.memory, "shm": held.shm,
             "tmp": held.tmp, "pids": held.pids, "output": held.output, "layer": held.layer}
 
     def program(self, row: SubmissionRow, *, gpu: bool = False) -> Program:
@@ -254,11 +261,15 @@ class _RoundLoader:
     def _label(self) -> str:
         return f"{self.tournament.config.name}@{self.tournament.config.state}"
 
+    def _limits(self) -> Limits:
+        """The file's, as far as the round has no rule of its own."""
+        return replace(limits_of(self.tournament.config), time_limit_s=self.rules.time_limit_s)
+
     def _contestant(self, member: SubmissionRow, medians: dict[int, float]) -> Contestant:
         isolation = self.tournament.config.sandbox.isolation
         return Contestant(
             stored_id=member.id, name=member.name, role=cast("Role", member.type),
-            program=self.tournament.program(member, gpu=self.gpu), limits=limits_of(self.tournament.config),
+            program=self.tournament.program(member, gpu=self.gpu), limits=self._limits(),
             conditions_id=round_state.conditions_of(self.row, member, isolation=isolation),
             served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))
 
@@ -373,12 +384,42 @@ def limits_of(config: TournamentConfig) -> Limits:
         layer_bytes=held.layer)
 
 
-def _made_by(session: Session, attack: str) -> Select[Any]:
-    """Ids of the inputs that an attack made; ``clean`` is the built-in one that changes nothing."""
-    if attack == CLEAN:
-        return select(InputRow.id).where(InputRow.kind == "clean")
+def _in_yaml(value: object) -> str:
+    return "null" if value is None else str(value)
+
+
+def _forget(session: Session, row: RoundRow, members: Sequence[SubmissionRow], batches: Sequence[BatchRow], fresh: Fresh) -> None:
+    """Drop results, of any round: what is shared is run once, for all that share it."""
+    # A named round may hold an older version than the one that takes part now.
+    own = {member.name: member.id for member in members}
+
+    def known(name: str) -> int:
+        return own[name] if name in own else registry.find(session, name).id
+
+    narrowed = [RunRow.submission_id.in_([known(name) for name in fresh.names])]
+    if fresh.batch is not None:
+        if fresh.batch >= len(batches):
+            raise UnknownNameError(f"There is no batch {fresh.batch} in the round {row.name}.",
+                                   f"Its batches are 0 to {len(batches) - 1}.")
+        narrowed.append(RunRow.input_id.in_(select(InputRow.id).where(InputRow.batch_id == batches[fresh.batch].id)))
+    if fresh.against is not None:
+        narrowed.append(RunRow.input_id.in_(_clean() if fresh.against == CLEAN else _made_by(known(fresh.against))))
+    last_run, _ = round_state.next_ids(session.connection())
+    session.merge(CounterRow(name="last_run", value=last_run - 1))
+    session.execute(delete(AttemptRow).where(AttemptRow.run_id.in_(select(RunRow.id).where(*narrowed))))
+    session.execute(delete(RunRow).where(*narrowed))
+    session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
+
+
+def _clean() -> Select[Any]:
+    """Ids of the inputs of the built-in attack, which changes nothing."""
+    return select(InputRow.id).where(InputRow.kind == "clean")
+
+
+def _made_by(attack: int) -> Select[Any]:
+    """Ids of the inputs that an attack made."""
     made = RunRow.__table__.alias("made")
-    return select(made.c.output_id).where(made.c.submission_id == registry.find(session, attack).id)
+    return select(made.c.output_id).where(made.c.submission_id == attack)
 
 
 def _restrict(board: Board, field: Field, only: frozenset[str]) -> None:

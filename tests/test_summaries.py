@@ -14,7 +14,7 @@ from harness.scoring import View
 from harness.standings import load_results
 from harness.store.models import SubmissionRow, SummaryRow
 from harness.summaries import kept_leaderboard, load_leaderboards
-from harness.tournament import Tournament
+from harness.tournament import Fresh, Tournament
 
 
 class _Options:
@@ -56,7 +56,7 @@ def test_dropped_and_renamed_submissions_make_it_again(tournament: Tournament) -
     assert kept_leaderboard(tournament.config, View.STANDARD) is None
     assert load_leaderboards(tournament, tournament.dataset)[View.STANDARD].to_json() == computed(tournament)
     assert kept_leaderboard(tournament.config, View.STANDARD, "no such round") is None
-    tournament.drop_results(["d001"])
+    tournament.open_round(tournament.dataset(), sandbox="process", fresh=Fresh(["d001"]))
     board = load_leaderboards(tournament, tournament.dataset)[View.STANDARD]
     assert board.runs.done < board.runs.total
     assert board.to_json() == computed(tournament)

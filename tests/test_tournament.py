@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import gpus
 from harness.config import load
 from harness.contest import Options, Summary, Watcher, run_round
-from harness.errors import SubmissionError, UnknownNameError
+from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.plan import DONE
+from harness.report.submission_reader import SubmissionReader
 from harness.sandbox.base import RunReport, RunRequest
 from harness.sandbox.process import ProcessSandbox
+from harness.standings import load_results
 from harness.store import registry
-from harness.tournament import Tournament, limits_of, load_configured
+from harness.tournament import Fresh, Tournament, limits_of, load_configured
 from tests.e2e import make
 
 PROGRAMS = ("attack-copy", "attack-darken", "targeted-step", "defense-mean")
@@ -90,10 +94,9 @@ def test_dropping_results_needs_known_names(root, tournament) -> None:
     tournament.submit_configured()
     finish(tournament, root)
     with pytest.raises(UnknownNameError, match="nobody"):
-        tournament.drop_results(["attack-copy", "nobody"])
+        tournament.open_round(tournament.dataset(), sandbox="process", fresh=Fresh(["attack-copy", "nobody"]))
     assert tournament.open_round(tournament.dataset(), sandbox="process").board.complete
-    assert tournament.drop_results(["attack-copy"]) == 3
-    round_ = tournament.open_round(tournament.dataset(), sandbox="process")
+    round_ = tournament.open_round(tournament.dataset(), sandbox="process", fresh=Fresh(["attack-copy"]))
     assert round_.board.counts()[DONE] == 9 - 3 + 9
 
 
@@ -139,3 +142,102 @@ def test_the_gpus_of_the_host_are_handed_to_the_runs(root, tournament, monkeypat
 def test_the_limits_are_the_files(root) -> None:
     limits = limits_of(load(root / "tournament.yaml"))
     assert (limits.time_limit_s, limits.memory_bytes, limits.output_bytes) == (60, 256 << 20, 4 << 20)
+
+
+def changed(tournament: Tournament, section: str, **fields: object) -> None:
+    """As if that section of the tournament file had been changed."""
+    held = getattr(tournament.config, section).model_copy(update=fields)
+    tournament.config = tournament.config.model_copy(update={section: held})
+
+
+def in_two_sizes(tournament: Tournament, root: Path, *sizes: int) -> None:
+    """A round of batches of each size. Of 30 images, the last batch of 10 is the second of 20 + 10, the third of 3 x 10."""
+    tournament.submit_configured()
+    for size in sizes:
+        changed(tournament, "rules", batch_size=size, max_epsilon=(16,))
+        finish(tournament, root, round_name=f"by{size}")
+
+
+def test_a_batch_of_two_rounds_is_held_against_its_own_images_in_both(root, tournament) -> None:
+    in_two_sizes(tournament, root, 20, 10)
+    with Tournament(tournament.config.model_copy(update={"state": root / "other"})) as other:
+        in_two_sizes(other, root, 10, 20)
+        for name in ("by10", "by20"):
+            found, expected = (load_results(each, each.dataset(), name) for each in (tournament, other))
+            # Of the entries that use no random numbers.
+            assert np.array_equal(found.clean_codes, expected.clean_codes)
+            assert np.array_equal(found.codes, expected.codes)
+
+
+@pytest.mark.parametrize(("name", "last"), [("by10", 2), ("by20", 1)])
+def test_a_batch_has_the_number_of_the_round_that_is_looked_at(root, tournament, name, last) -> None:
+    in_two_sizes(tournament, root, 20, 10)
+    with tournament.session() as session:
+        reader = SubmissionReader(tournament, session, name)
+        assert sorted(reader.position.values()) == list(range(last + 1))
+        assert [log.batch for log in reader.logs("attack-darken", batch=last)] == [last]
+        (shared,) = (batch for batch, at in reader.position.items() if at == last)
+        before = {run.id for run, at, _ in reader.runs(reader.member("attack-darken"), failed_only=False) if at == last}
+    finish(tournament, root, round_name=name, fresh=["attack-darken"], fresh_batch=last)
+    with tournament.session() as session:
+        reader = SubmissionReader(tournament, session, name)
+        assert reader.position[shared] == last
+        after = {run.id for run, at, _ in reader.runs(reader.member("attack-darken"), failed_only=False) if at == last}
+    assert len(before) == len(after) == 1
+    assert before != after
+
+
+def test_a_batch_that_the_round_does_not_have_is_refused(root, tournament) -> None:
+    tournament.submit_configured()
+    finish(tournament, root)
+    with pytest.raises(UnknownNameError, match=r"no batch 3 in the round default.*0 to 2"):
+        finish(tournament, root, fresh=["attack-copy"], fresh_batch=3)
+
+
+def test_batches_that_are_the_same_are_refused(root, tournament) -> None:
+    tournament.submit_configured()
+    dataset = tournament.dataset()
+    twice = replace(dataset, _image_digests=(dataset._image_digests[0],) * 30, targets=np.ones(30, np.int32))
+    with pytest.raises(DatasetError, match="Batches 0 and 3 have the same images"):
+        tournament.open_round(twice, sandbox="process")
+
+
+def test_what_is_made_fresh_is_the_rounds_own_version(root, tournament) -> None:
+    tournament.submit_configured()
+    finish(tournament, root, round_name="final")
+    shutil.rmtree(root / "entries" / "attack-darken")
+    make.entry(root / "entries" / "attack-darken", "attack-bright")
+    tournament.submit_configured()
+    finish(tournament, root)
+    assert finish(tournament, root, round_name="final", fresh=["attack-darken"]).progress.finished == 3
+    assert finish(tournament, root).progress.finished == 0
+
+
+@pytest.mark.parametrize(("fields", "sandbox", "words"), [
+    ({}, "docker", r"round final was made with sandbox\.backend process, not docker\."),
+    ({"cpus": 2.0, "runtime": "runsc"}, "process",
+     r"round final was made with sandbox\.cpus 1\.0, not 2\.0, and sandbox\.runtime null, not runsc\."),
+    ({"memory": 1 << 20}, "process", "sandbox.memory 268435456, not 1048576")])
+def test_a_named_round_is_not_run_under_other_conditions(root, tournament, fields, sandbox, words) -> None:
+    tournament.submit_configured()
+    finish(tournament, root, round_name="final")
+    changed(tournament, "sandbox", **fields)
+    other = ProcessSandbox(root / "scratch")
+    other.name = sandbox
+    with pytest.raises(ConfigError, match=words):
+        run_round(tournament, tournament.dataset(), other, Options("final", fresh=["attack-copy"]), Watcher(), lambda: False)
+    # Nothing was dropped, and the default round follows the file as ever.
+    assert not tournament.open_round(tournament.dataset(), sandbox=sandbox).board.complete
+    changed(tournament, "sandbox", cpus=1.0, runtime=None, memory=256 << 20)
+    assert tournament.open_round(tournament.dataset(), sandbox="process", name="final").board.complete
+
+
+def test_a_named_round_keeps_its_time_limit(root, tournament) -> None:
+    tournament.submit_configured()
+    tournament.open_round(tournament.dataset(), sandbox="process", name="final")
+    changed(tournament, "rules", time_limit_s=7.0)
+    fields = {name: tournament.open_round(tournament.dataset(), sandbox="process", name=name).field for name in ("final", None)}
+    limits = {name: {c.limits.time_limit_s for c in (*field.attacks, *field.defenses)} for name, field in fields.items()}
+    assert limits == {"final": {60.0}, None: {7.0}}
+    with tournament.session() as session:
+        assert SubmissionReader(tournament, session, "final").submission("attack-copy").timings.limit_s == 60.0

@@ -38,7 +38,7 @@ class RoundReader:
         self.row: RoundRow = registry.find_round(session, round_name)
         self.members = registry.round_submissions(session, self.row.id)
         self.batches = registry.round_batches(session, self.row.id)
-        self.position = {batch.id: batch.position for batch in self.batches}
+        self.position = {batch.id: position for position, batch in enumerate(self.batches)}
         self._mixed: bool = json.loads(self.row.rules).get("mixed_batches", False)
         self._in_play: frozenset[int] | None = None
         self._others: frozenset[int] | None = None

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from harness import audit
+from harness.config import Rules
 from harness.leaderboard import Row, build_leaderboard, build_matrix
 from harness.report.logs import LoggedRun
 from harness.report.round_reader import RoundReader
@@ -92,8 +93,9 @@ class SubmissionReader(RoundReader):
         numbers = [row[:4] for row in rows]
         columns = [[float(value) for value in column if value is not None] for column in zip(*numbers, strict=True)] or [[]] * 4
         wall, start, cpu, memory = columns
+        limit_s = Rules.model_validate_json(self.row.rules).time_limit_s
         return Timings(
-            _median(wall), max(wall, default=None), self.tournament.config.rules.time_limit_s, _median(start), _median(cpu),
+            _median(wall), max(wall, default=None), limit_s, _median(start), _median(cpu),
             int(max(memory)) if memory else None, self._measured_on({(row.slot, row.started_at) for row in rows}))
 
     def _measured_on(self, used: Iterable[tuple[str | None, float]]) -> tuple[str, ...]:

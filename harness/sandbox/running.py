@@ -72,8 +72,12 @@ class Running(Protocol):
     def send(self, data: bytes, timeout_s: float) -> bool:
         """Write to its stdin; False where it does not take it in time."""
 
+    @property
+    def left(self) -> bool:
+        """Whether it is known to have ended, after ``freeze`` or ``thaw``; nothing of it lives then."""
+
     def freeze(self) -> Verdict | None:
-        """Stop it where it stands; a verdict where that cannot be had."""
+        """Stop it where it stands; a verdict where that cannot be had. Where it has ended there is nothing left to stop."""
 
     def thaw(self) -> Verdict | None:
         """Let it go on; a verdict where that cannot be had."""

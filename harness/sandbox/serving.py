@@ -1,7 +1,9 @@
 """An open program that serves batch after batch, the same in both sandboxes.
 
 It is frozen from the moment it has answered until the next batch, so that its outputs hold still while they are read and it
-cannot work on other entries' time. Any fault kills it.
+cannot work on other entries' time. Any fault kills it. A program that ends by itself after an answer has answered: that batch
+counts, and the next one gets a new program, whether its end came before it was frozen or after it was let go on again. Which of
+the two it was is a matter of our speed, and no fault of the host's.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from harness.sandbox.watch import Check, Verdict, Watch
 
 #: A request fits into the pipe of a program that is not reading yet; one that never reads is found by its limit.
 _SEND_S = 10.0
+#: A program that is gone this soon after it was let go on was on its way out when it was frozen.
+_PARTING_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Opened:
         reader: Takes its stdout.
         checks: What is looked at while it works.
         remove: Removes what the sandbox made for it; called once, after the program's own end.
+        arrays: Whether it said that pixels may come as an array.
     """
 
     running: Running
@@ -50,19 +55,28 @@ class Opened:
     place: Place
     checks: Sequence[Check]
     remove: Callable[[], None] = lambda: None
+    arrays: bool = False
+
+
+Starter = Callable[[OutputArea], Opened | RunReport]
 
 
 class ServedProgram:
     """See ``Session``. Use ``open_session`` to make one."""
 
-    def __init__(self, opened: Opened, *, accepts_arrays: bool) -> None:
+    def __init__(self, opened: Opened, start: Starter) -> None:
         self.output = opened.output
-        self.accepts_arrays = accepts_arrays
+        self.accepts_arrays = opened.arrays
         self.memory_bytes = opened.running.held_bytes()
+        self._start = start
+        self._hold(opened)
+
+    def _hold(self, opened: Opened) -> None:
         self._opened = opened
         self._running = opened.running
         self._alive = True
         self._closed = False
+        self._answered = False
 
     @property
     def alive(self) -> bool:
@@ -71,6 +85,10 @@ class ServedProgram:
 
     def serve(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Session.serve``."""
+        return self._serve(request, cancel) or self._serve_anew(request, cancel)
+
+    def _serve(self, request: RunRequest, cancel: threading.Event) -> RunReport | None:
+        """One batch; None where the program had ended after the batch before."""
         fault = self._ready_for(request)
         if fault is not None:
             return self._over(report(self._running, None, self._running.kill() or fault, 0.0))
@@ -78,8 +96,8 @@ class ServedProgram:
         watch = Watch(request.limits.time_limit_s, cancel, self.output, list(self._opened.checks))
         told = self._ask(request, watch)
         wall_s = watch.elapsed_s
-        if isinstance(told, RunReport):
-            return self._over(told)
+        if not isinstance(told, Answer):
+            return None if told is None else self._over(told)
         verdict = self._running.freeze() or watch.output_verdict()
         if wall_s > watch.limit_s + OVERSLEPT_S:
             verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
@@ -88,13 +106,29 @@ class ServedProgram:
                 verdict = Verdict(Ending.FINISHED, f"The program reported: {told.error}")
             failed = report(self._running, None, self._running.kill() or verdict, wall_s)
             return self._over(replace(failed, exit_code=1) if told.error is not None else failed)
-        self.memory_bytes = self._running.held_bytes()
+        self._answered = True
         done = report(self._running, State(0), None, wall_s)
         self._running.stdout.clear()
         self._running.stderr.clear()
         if done.cpu_s is not None:
             done = replace(done, cpu_s=max(0.0, done.cpu_s - (before.cpu_s or 0.0)))
+        if self._running.left:
+            return self._over(done)
+        self.memory_bytes = self._running.held_bytes()
         return done
+
+    def _serve_anew(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+        """The batch from a new program in the place of one that had ended."""
+        began = time.monotonic()
+        self._end()
+        opened = _come_up(self._start, self.output, request.limits, cancel)
+        start_s = time.monotonic() - began
+        if isinstance(opened, RunReport):
+            return replace(opened, start_s=start_s)
+        self._hold(opened)
+        done = self._serve(request, cancel)
+        assert done is not None  # noqa: S101 - only a program that has answered can have ended before
+        return replace(done, start_s=start_s, detail=done.detail or "The program had ended after the batch before; it was started anew.")
 
     def close(self) -> None:
         """See ``Session.close``."""
@@ -116,8 +150,8 @@ class ServedProgram:
             return Verdict(Ending.HOST_ERROR, f"The output area cannot be used ({error}).")
         return None
 
-    def _ask(self, request: RunRequest, watch: Watch) -> Answer | RunReport:
-        """Let it work on one batch until it answers; a report where it does not."""
+    def _ask(self, request: RunRequest, watch: Watch) -> Answer | RunReport | None:
+        """Let it work on one batch until it answers; a report where it does not, None where it had ended before."""
         place = self._opened.place
         token = secrets.token_hex(8)
         inside = place.input / request.input_dir.absolute().relative_to(place.host_input)
@@ -135,6 +169,8 @@ class ServedProgram:
             answer = Verdict(Ending.FINISHED, "The program answered for another batch than it was asked for.")
         if isinstance(answer, Answer):
             return answer
+        if isinstance(answer, State) and self._answered and not answer.out_of_memory and watch.elapsed_s < _PARTING_S:
+            return None
         return _ended(self._running, answer, watch)
 
     def _over(self, last: RunReport) -> RunReport:
@@ -150,7 +186,7 @@ class ServedProgram:
             self._opened.remove()
 
 
-def open_session(start: Callable[[OutputArea], Opened | RunReport], workspace: Path, limits: Limits,
+def open_session(start: Starter, workspace: Path, limits: Limits,
                  cancel: threading.Event | None) -> ServedProgram | RunReport:
     """Start a program in a new output area and wait until it says that it is ready.
 
@@ -165,19 +201,25 @@ def open_session(start: Callable[[OutputArea], Opened | RunReport], workspace: P
         area.__enter__()
     except OSError as error:
         return RunReport(Ending.HOST_ERROR, detail=f"The workspace cannot be made ({error}).")
-    opened = start(area)
+    opened = _come_up(start, area, limits, cancel)
     if isinstance(opened, Opened):
-        ready = _await_ready(opened, limits, cancel)
-        if isinstance(ready, ServedProgram):
-            return ready
-        opened.running.remove()
-        opened.remove()
-        opened = ready
+        return ServedProgram(opened, start)
     area.close()
     return replace(opened, start_s=time.monotonic() - began)
 
 
-def _await_ready(opened: Opened, limits: Limits, cancel: threading.Event | None) -> ServedProgram | RunReport:
+def _come_up(start: Starter, area: OutputArea, limits: Limits, cancel: threading.Event | None) -> Opened | RunReport:
+    """Start a program and wait until it is ready; nothing is left of one that does not come up."""
+    opened = start(area)
+    failed = _await_ready(opened, limits, cancel) if isinstance(opened, Opened) else opened
+    if failed is not None and isinstance(opened, Opened):
+        opened.running.remove()
+        opened.remove()
+    return failed or opened
+
+
+def _await_ready(opened: Opened, limits: Limits, cancel: threading.Event | None) -> RunReport | None:
+    """Freeze it as soon as it is ready; a report where it does not get there."""
     watch = Watch(limits.start_limit_s, cancel or threading.Event(), opened.output, list(opened.checks))
     answer = await_answer(opened, watch)
     if isinstance(answer, Answer) and answer.batch is not None:
@@ -185,7 +227,8 @@ def _await_ready(opened: Opened, limits: Limits, cancel: threading.Event | None)
     if isinstance(answer, Answer):
         refused = opened.running.freeze()
         if refused is None:
-            return ServedProgram(opened, accepts_arrays=answer.arrays)
+            opened.arrays = answer.arrays
+            return None
         answer = refused
     failed = _ended(opened.running, answer, watch)
     if isinstance(answer, State) and answer.exit_code == 0 and failed.ending is Ending.FINISHED:

@@ -56,5 +56,5 @@ def config(root: Path, name: str, backend: str, time_limit_s: float) -> Tourname
         sandbox=SandboxConfig.model_validate({
             # Entries that serve are served; all others get fresh containers.
             "backend": backend, "isolation": "submission", "cpus": 1, "memory": "192m", "shm": "16m", "tmp": "16m", "pids": 64,
-            "output": "4m", "layer": "16m", "start_limit_s": time_limit_s}),
+            "output": "4m", "layer": "64m", "start_limit_s": time_limit_s}),
         workers=Workers.model_validate({"gpus": "none"}))

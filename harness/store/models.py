@@ -26,7 +26,11 @@ class SubmissionRow(Base):
     """One version of one submission, by content digest."""
 
     __tablename__ = "submission"
-    __table_args__ = (UniqueConstraint("name", "version"),)
+    __table_args__ = (
+        UniqueConstraint("name", "version"), UniqueConstraint("name", "digest"),
+        Index("submission_active_name", "name", unique=True, sqlite_where=text("state = 'active'")),
+        Index("submission_active_digest", "digest", unique=True, sqlite_where=text("state = 'active'")),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     name: Mapped[str]
@@ -34,7 +38,7 @@ class SubmissionRow(Base):
     type: Mapped[str]
     team: Mapped[str]
     baseline: Mapped[bool]
-    digest: Mapped[str] = mapped_column(unique=True)
+    digest: Mapped[str]
     kind: Mapped[str]
     container: Mapped[str]
     container_gpu: Mapped[str]
@@ -47,7 +51,7 @@ class SubmissionRow(Base):
 
 
 class BatchRow(Base):
-    """One batch of one data set with its epsilon."""
+    """Images with an epsilon and targets; a batch of every round that cuts the same one, wherever it stands in each."""
 
     __tablename__ = "batch"
 
@@ -55,7 +59,6 @@ class BatchRow(Base):
     task_digest: Mapped[str] = mapped_column(unique=True)
     clean_digest: Mapped[str]
     dataset_digest: Mapped[str]
-    position: Mapped[int]
     size: Mapped[int]
     epsilon: Mapped[int]
 
@@ -170,12 +173,13 @@ class RoundSubmissionRow(Base):
 
 
 class RoundBatchRow(Base):
-    """Which batches a round holds."""
+    """Which batches a round holds, in which order: with another batch size the same batch has another number."""
 
     __tablename__ = "round_batch"
 
     round_id: Mapped[int] = mapped_column(ForeignKey("round.id"), primary_key=True)
     batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), primary_key=True)
+    position: Mapped[int]
 
 
 class SummaryRow(Base):

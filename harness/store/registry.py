@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from harness.dataset import Batch
-from harness.errors import SubmissionError, UnknownNameError
+from harness.errors import DatasetError, SubmissionError, UnknownNameError
 from harness.store.models import (
     BatchRow,
     ConditionsRow,
@@ -41,23 +41,22 @@ class Registered:
 def register(session: Session, submission: Submission, *, source: str) -> Registered:
     """Put a submission into the tournament, pinned by its digest.
 
-    The same content is the same submission; new content under a known name is a new version and supersedes the old one.
+    The same content under the same name is the same submission; new content under a known name is a new version and supersedes
+    the one that took part. Content that took part under another name is new here: its row stays what rounds hold it as.
 
     Raises:
-        SubmissionError: The same content is registered under another name.
+        SubmissionError: The same content takes part under another name.
     """
-    known = session.scalars(select(SubmissionRow).where(SubmissionRow.digest == submission.digest)).one_or_none()
-    if known is not None:
-        if known.name != submission.name and known.state == "active":
-            raise SubmissionError(f"{source} has the same content as the submission {known.name}.",
-                                  "Change its content, or withdraw the other one.")
-        if known.state == "active":
-            return Registered(known, "same")
+    rows = session.scalars(select(SubmissionRow).where(SubmissionRow.digest == submission.digest)).all()
+    known = next((row for row in rows if row.name == submission.name), None)
+    if known is not None and known.state == "active":
+        return Registered(known, "same")
+    if other := next((row for row in rows if row.state == "active"), None):
+        raise SubmissionError(f"{source} has the same content as the submission {other.name}.",
+                              "Change its content, or withdraw the other one.")
     latest = session.scalar(select(func.max(SubmissionRow.version)).where(SubmissionRow.name == submission.name))
     _supersede(session, submission.name)
     if known is not None:
-        if known.name != submission.name:
-            known.name, known.version = submission.name, (latest or 0) + 1
         known.state = "active"
         return Registered(known, "back")
     row = SubmissionRow(
@@ -129,7 +128,15 @@ def ensure_batches(session: Session, batches: Sequence[Batch], dataset_digest: s
 
     ``pixel_digest`` gives a batch's clean pixels the digest that an attack which changes nothing would get: then the two are
     one input and share predictions.
+
+    Raises:
+        DatasetError: Two are the same, which would be one run and one result for both.
     """
+    first: dict[str, int] = {}
+    for batch in batches:
+        if first.setdefault(batch.task_digest, batch.index) != batch.index:
+            raise DatasetError(f"Batches {first[batch.task_digest]} and {batch.index} have the same images, targets and epsilon.",
+                               "Take the copies out of the data set, or change rules.batch_size.")
     rows = []
     next_batch = (session.scalar(select(func.max(BatchRow.id))) or 0) + 1
     next_input = (session.scalar(select(func.max(InputRow.id))) or 0) + 1
@@ -138,7 +145,7 @@ def ensure_batches(session: Session, batches: Sequence[Batch], dataset_digest: s
         if row is None:
             size = len(batch.ids)
             row = BatchRow(id=next_batch, task_digest=batch.task_digest, clean_digest=batch.clean_digest,
-                           dataset_digest=dataset_digest, position=batch.index, size=size, epsilon=batch.epsilon)
+                           dataset_digest=dataset_digest, size=size, epsilon=batch.epsilon)
             session.add(row)
             session.flush()
             everything = pack_bits(np.ones(size, bool))
@@ -172,9 +179,9 @@ def _canonical(conditions: Mapping[str, object]) -> str:
 
 
 def ensure_round(session: Session, name: str, tournament: str, dataset_digest: str, rules: str,
-                 conditions: tuple[int, int], batches: Iterable[BatchRow],
+                 conditions: tuple[int, int], batches: Sequence[BatchRow],
                  submissions: Iterable[SubmissionRow], *, frozen: bool) -> RoundRow:
-    """The round of this name with its members.
+    """The round of this name with its members, and its batches in this order.
 
     A round that a person named keeps the members and rules it was made with (``frozen``); the default one follows the
     tournament file.
@@ -189,18 +196,19 @@ def ensure_round(session: Session, name: str, tournament: str, dataset_digest: s
         session.flush()
     row.dataset_digest, row.rules = dataset_digest, rules
     row.conditions_id, row.served_conditions_id = conditions
-    _set_members(session, row.id, {b.id for b in batches}, {s.id for s in submissions})
+    if [held.id for held in round_batches(session, row.id)] != [batch.id for batch in batches]:
+        session.execute(delete(RoundBatchRow).where(RoundBatchRow.round_id == row.id))
+        session.add_all(RoundBatchRow(row.id, batch.id, position) for position, batch in enumerate(batches))
+    _set_members(session, row.id, {submission.id for submission in submissions})
+    session.flush()
     return row
 
 
-def _set_members(session: Session, round_id: int, batches: set[int], submissions: set[int]) -> None:
-    for table, column, wanted in ((RoundBatchRow, "batch_id", batches), (RoundSubmissionRow, "submission_id", submissions)):
-        attribute = getattr(table, column)
-        present = set(session.scalars(select(attribute).where(table.round_id == round_id)))
-        for member in present - wanted:
-            session.delete(session.get_one(table, {"round_id": round_id, column: member}))
-        session.add_all(table(**{"round_id": round_id, column: member}) for member in sorted(wanted - present))
-    session.flush()
+def _set_members(session: Session, round_id: int, wanted: set[int]) -> None:
+    present = {row.id for row in round_submissions(session, round_id)}
+    session.execute(delete(RoundSubmissionRow).where(RoundSubmissionRow.round_id == round_id,
+                                                     RoundSubmissionRow.submission_id.in_(present - wanted)))
+    session.add_all(RoundSubmissionRow(round_id, submission) for submission in sorted(wanted - present))
 
 
 def round_named(session: Session, name: str) -> RoundRow | None:
@@ -230,7 +238,7 @@ def round_submissions(session: Session, round_id: int) -> list[SubmissionRow]:
 
 
 def round_batches(session: Session, round_id: int) -> list[BatchRow]:
-    """The batches of a round, by position."""
+    """The batches of a round in its own order: where one stands is its number in this round."""
     return list(session.scalars(
         select(BatchRow).join(RoundBatchRow, RoundBatchRow.batch_id == BatchRow.id)
-        .where(RoundBatchRow.round_id == round_id).order_by(BatchRow.position)))
+        .where(RoundBatchRow.round_id == round_id).order_by(RoundBatchRow.position)))

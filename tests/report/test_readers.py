@@ -56,8 +56,8 @@ def tournament(tmp_path: Path) -> Iterator[Tournament]:
         with opened.session() as session, session.begin():
             session.add_all([ConditionsRow(text="{}"), submission("a", "attack", 1, "superseded"), submission("a", "attack", 2),
                              submission("t", "targeted_attack"), submission("d", "defense")])
-            session.add_all(BatchRow(id=b, task_digest=f"t{b}", clean_digest=f"c{b}", dataset_digest="x", position=b - 1, size=4,
-                                     epsilon=16) for b in (1, 2))
+            session.add_all(BatchRow(id=b, task_digest=f"t{b}", clean_digest=f"c{b}", dataset_digest="x", size=4, epsilon=16)
+                            for b in (1, 2))
             session.flush()
             session.add_all(InputRow(id=base + b, batch_id=b, kind=kind, digest=f"{kind}{b}", produced=b"\xf0")
                             for b in (1, 2) for base, kind in ((TASK, "task"), (CLEAN, "clean"), (ADVERSARIAL, "adversarial")))
@@ -68,7 +68,7 @@ def tournament(tmp_path: Path) -> Iterator[Tournament]:
             session.add(round_row)
             session.flush()
             session.add_all(RoundSubmissionRow(round_id=round_row.id, submission_id=s) for s in (ATTACK, TARGETED, DEFENSE))
-            session.add_all(RoundBatchRow(round_id=round_row.id, batch_id=b) for b in (1, 2))
+            session.add_all(RoundBatchRow(round_id=round_row.id, batch_id=b, position=b - 1) for b in (1, 2))
             session.add_all([
                 run(1, OLD, 11, output_id=50), run(2, ATTACK, 11, output_id=31), run(3, ATTACK, 12, output_id=32),
                 run(4, TARGETED, 11, output_id=40), run(5, TARGETED, 12, state=RUNNING, outcome=None),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.sandbox.base import RunReport, RunRequest, Session
+from harness.sandbox.docker import freezer
 from harness.sandbox.docker.freezer import Freezer
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.serving import ServedProgram
@@ -147,6 +148,93 @@ def test_a_fault_ends_it(desk, fault) -> None:
     (desk.root / "in" / "late").mkdir()
     late = RunRequest(desk.bench.program(""), "attack", desk.root / "in" / "late", desk.session.output, 8, LIMITS)
     assert desk.session.serve(late, threading.Event()).ending is Ending.HOST_ERROR
+
+
+PARTINGS = {
+    "at once": "os._exit(0)",
+    "with a code": "os._exit(3)",
+    "by a signal": "os.kill(os.getpid(), signal.SIGKILL)",
+    # It stands in the middle of its end, and goes on with it when the next batch lets it go on.
+    "a little later": "time.sleep(0.02); os._exit(0)",
+}
+FLOOD = "os.write(1, b'\\n' * (4 << 20))\n"
+
+
+@pytest.mark.parametrize("flood", ["", FLOOD], ids=["", "behind a flood"])
+@pytest.mark.parametrize("parting", PARTINGS)
+def test_one_that_leaves_after_its_answer_has_answered(desk, parting, flood) -> None:
+    text = serving(COPY + flood + "say(batch=asked['batch'], done=True)\n" + PARTINGS[parting])
+    for number in (1, 2, 3):
+        if desk.session is None or not desk.session.alive:
+            if desk.session is not None:
+                desk.session.close()
+            assert desk.open(text) is None
+        report, outputs = desk.serve()
+        assert (report.ending, report.exit_code) == (Ending.FINISHED, 0), report
+        assert outputs == {"x.png": f"batch{number}".encode()}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("by_engine", [False, True], ids=["by its group", "by the engine"])
+def test_a_container_that_left_is_known_to_have_left(docker_sandbox, bench, tmp_path, monkeypatch, by_engine) -> None:
+    if by_engine:
+        monkeypatch.setattr(freezer, "group_file", lambda *_: None)
+    desk = Desk(docker_sandbox, bench, tmp_path / "workspace")
+    # Behind the flood the harness reads the answer long after it was given.
+    assert desk.open(serving(COPY + FLOOD + "say(batch=asked['batch'], done=True)\nos._exit(0)")) is None
+    report, outputs = desk.serve()
+    assert (report.ending, report.exit_code, list(outputs)) == (Ending.FINISHED, 0, ["x.png"]), report
+    assert not desk.session.alive
+    desk.session.close()
+
+
+def test_one_that_was_gone_before_the_batch_is_started_anew(desk) -> None:
+    assert desk.open(serving(COPY)) is None
+    assert desk.serve()[0].detail == ""
+    end_it(desk)
+    report, outputs = desk.serve()
+    assert (report.ending, report.exit_code) == (Ending.FINISHED, 0), report
+    assert outputs == {"x.png": b"batch2"}
+    assert "started anew" in report.detail
+    assert report.start_s > 0
+    assert desk.session.alive
+    assert desk.serve()[0].detail == ""
+
+
+def end_it(desk: Desk) -> None:
+    """The program ends while it is frozen and nobody looks."""
+    assert desk.session._running.thaw() is None
+    assert desk.session._running.kill() is None
+
+
+def test_one_that_does_not_come_up_again(desk) -> None:
+    assert desk.open(serving(COPY)) is None
+    assert desk.serve()[0].ending is Ending.FINISHED
+    end_it(desk)
+    desk.session._start = lambda _: RunReport(Ending.START_FAILED, detail="not again")
+    report, _ = desk.serve()
+    assert (report.ending, report.detail) == (Ending.START_FAILED, "not again")
+    assert not desk.session.alive
+
+
+@pytest.mark.parametrize("work", [
+    "time.sleep(1.2 * ('2' in asked['output']))\nif '2' in asked['output']: sys.exit(0)",
+    "if 'more' in globals(): time.sleep(60)\nmore = 1",
+], ids=["ends", "past its limit"])
+def test_a_later_batch_is_charged_with_its_own_end(desk, work) -> None:
+    assert desk.open(serving(work), dataclasses.replace(LIMITS, time_limit_s=2.5)) is None
+    assert desk.serve()[0].exit_code == 0
+    report, _ = desk.serve()
+    assert report.exit_code is None
+    assert report.ending in {Ending.FINISHED, Ending.TIME_LIMIT}
+    assert not desk.session.alive
+
+
+def test_one_that_leaves_when_it_is_ready_never_answered(desk) -> None:
+    assert desk.open(HEAD + "say(ready=True)\nos._exit(0)") is None
+    report, _ = desk.serve()
+    assert (report.ending, report.exit_code, report.detail) == (Ending.FINISHED, None, "The program ended before it answered.")
+    assert not desk.session.alive
 
 
 def test_an_answer_too_many_is_found_at_the_next_batch(desk) -> None:

@@ -23,7 +23,7 @@ def test_it_is_made_durable_with_foreign_keys_and_its_version(tmp_path) -> None:
 def test_foreign_keys_bite(tmp_path) -> None:
     db = open_database(tmp_path / "tournament.db")
     with pytest.raises(IntegrityError), db.begin() as connection:
-        connection.execute(text("INSERT INTO round_batch VALUES (1, 1)"))
+        connection.execute(text("INSERT INTO round_batch VALUES (1, 1, 0)"))
     db.dispose()
 
 

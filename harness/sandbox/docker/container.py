@@ -32,12 +32,18 @@ _T = TypeVar("_T")
 _FREEZE_TRIES = 3
 #: How long a killed container may take to be gone: the kernel frees a large one's memory first.
 _GONE_S = 10.0
+#: How long the engine may take to notice that a program has ended: it is told so by a program of its own.
+_NOTICED_S = 1.0
 #: How often the engine itself is asked whether a silent container still runs.
 _ASK_EVERY_S = 2.0
 
 
 class Container:
-    """A started container. Use ``started`` to make one."""
+    """A started container. Use ``started`` to make one.
+
+    Attributes:
+        left: Whether it was found ended when it should stand or go on.
+    """
 
     def __init__(self, api: APIClient, ident: str, stdout: LogTail, stderr: LogTail, orphans: list[str]) -> None:
         self._api = api
@@ -49,6 +55,7 @@ class Container:
         self._asked = time.monotonic()
         self.sampler, self.freezer = CgroupSampler(""), Freezer("")
         self.upper_directory: str | None = None
+        self.left = False
 
     @classmethod
     def started(cls, api: APIClient, start: Start, orphans: list[str], reader: LineReader | None = None) -> Self:
@@ -149,21 +156,27 @@ class Container:
         return self.stream is not None and self.stream.send(data, timeout_s)
 
     def freeze(self) -> Verdict | None:
-        """Stop every process of it where it stands."""
+        """Stop every process of it where it stands; one that has ended stands as well."""
         if self.freezer.freeze():
-            return None
+            if not self.freezer.emptied():
+                return None
+            self.freezer.thaw()
+            if self._has_ended(_GONE_S):
+                return None
+            return Verdict(Ending.HOST_ERROR, "The container's control group is empty, and the engine says that it runs.")
         verdict = None
         for _ in range(_FREEZE_TRIES):
             verdict = self._asked_for(lambda: self._api.pause(self.ident))
-            if verdict is None:
-                break
+            if verdict is None or self._has_ended(_NOTICED_S):
+                return None
         return verdict
 
     def thaw(self) -> Verdict | None:
-        """Let it go on."""
+        """Let it go on; one that has ended is none to refuse."""
         if self.freezer.frozen and self.freezer.thaw():
             return None
-        return self._asked_for(lambda: self._api.unpause(self.ident))
+        verdict = self._asked_for(lambda: self._api.unpause(self.ident))
+        return None if verdict is not None and self._has_ended(_NOTICED_S) else verdict
 
     def held_bytes(self) -> int:
         """Memory that stays taken while it is frozen."""
@@ -190,6 +203,17 @@ class Container:
     def _described(self) -> dict[str, Any]:
         described: dict[str, Any] = self._api.inspect_container(self.ident)
         return described
+
+    def _has_ended(self, patience_s: float) -> bool:
+        """Whether the engine says that it has ended, where it shall stand or go on and does not."""
+        until = time.monotonic() + patience_s
+        with contextlib.suppress(*ENGINE_FAILURES):
+            while self._drained(self._described)["State"]["Running"]:
+                if self.freezer.emptied() is False or time.monotonic() > until:
+                    return False
+                time.sleep(0.005)
+            self.left = True
+        return self.left
 
     def _asked_for(self, call: Callable[[], Any]) -> Verdict | None:
         try:

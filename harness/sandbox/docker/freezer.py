@@ -8,6 +8,7 @@ tournament of short runs. Where the group is not ours to write (no root, an engi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
@@ -32,6 +33,7 @@ class Freezer:
         if self._state is None:
             self._state, self._stop, self._go = group_file(ident, ("{}/cgroup.freeze",)), "1", "0"
             self._told, self._stopped = group_file(ident, ("{}/cgroup.events",)), "frozen 1"
+        self._members = self._state.with_name("cgroup.procs") if self._state is not None else None
         if self._state is not None and not os.access(self._state, os.W_OK):
             self._state = None
 
@@ -59,6 +61,14 @@ class Freezer:
         except OSError:
             return False
         return True
+
+    def emptied(self) -> bool | None:
+        """Whether no process is left in it; None where that cannot be read. An emptied group can be stopped like any other."""
+        try:
+            return None if self._members is None else not self._members.read_bytes()
+        except OSError as error:
+            # The group goes a moment after its last process; a reader of that moment is told that there is no such device.
+            return True if error.errno in (errno.ENOENT, errno.ENODEV) else None
 
     def _stands(self, until: float) -> bool:
         while self._told is not None and self._stopped not in self._told.read_text().splitlines():

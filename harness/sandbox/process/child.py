@@ -156,6 +156,11 @@ class Child:
         self._signal(signal.SIGCONT)
         return None
 
+    @property
+    def left(self) -> bool:
+        """Whether it is known to have ended, with all that it started."""
+        return self.ended()
+
     def held_bytes(self) -> int:
         """Resident memory of all its processes; pages that they share count for each."""
         return self._measure(self._processes())
