@@ -106,3 +106,13 @@ def make_slots(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | Sequence[s
         chosen.append(known[name])
     return tuple(Slot(f"gpu{gpu.index}" + (f".{share}" if per_gpu > 1 else ""), gpu.uuid)
                  for gpu in chosen for share in range(per_gpu))
+
+
+def first_gpu(wanted: Literal["auto", "none"] | Sequence[str]) -> str | None:
+    """The GPU that a single run would get, by UUID; None where none is used.
+
+    Raises:
+        EngineError: A GPU that the person named is not there.
+    """
+    found = detect() if wanted != "none" else ()
+    return make_slots(found, wanted, cpu_slots=1, per_gpu=1)[0].gpu

@@ -53,28 +53,30 @@ def program_of(submission: Submission, *, gpu: bool = False) -> Program:
                    entry_point=submission.entry_point, profile=submission.profile, serves=submission.serves)
 
 
-def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits) -> Trial:
-    """Run a submission on a batch, one-shot and (where it says it can) served."""
+def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
+            gpu: str | None = None) -> Trial:
+    """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named."""
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
         work = Path(directory)
         work.chmod(0o711)
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
         executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
         try:
-            trial = Trial(_run(executor, submission, batch, limits, served=False))
+            trial = Trial(_run(executor, submission, batch, limits, gpu, served=False))
             _judge(trial, submission, batch, limits)
             if submission.serves:
-                _judge_served(trial, _run(executor, submission, batch, limits, served=True))
+                _judge_served(trial, _run(executor, submission, batch, limits, gpu, served=True))
         finally:
             executor.close()
     return trial
 
 
-def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, *, served: bool) -> RunResult:
-    job = Job(run_id=int(served), attempt=1, name=submission.name, role=submission.type, program=program_of(submission),
-              batch=batch, input_digest=batch.clean_digest, produced=np.ones(len(batch.ids), bool), limits=limits, clean=True,
-              served=served, labels={"tournament": "validate"})
-    return executor.collect(executor.perform(executor.prepare(job), None, threading.Event()))
+def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, gpu: str | None, *, served: bool) -> RunResult:
+    job = Job(run_id=int(served), attempt=1, name=submission.name, role=submission.type,
+              program=program_of(submission, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
+              produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
+              labels={"tournament": "validate"})
+    return executor.collect(executor.perform(executor.prepare(job), gpu, threading.Event()))
 
 
 def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -> None:

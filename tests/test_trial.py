@@ -14,7 +14,7 @@ from harness.dataset_write import Plan, write_dataset
 from harness.sandbox.base import Limits
 from harness.sandbox.process import ProcessSandbox
 from harness.submission import load
-from harness.trial import Trial, try_out
+from harness.trial import Trial, program_of, try_out
 
 ATTACK = "#!/usr/bin/env python3\nfrom harness.sdk import run_attack\n\n{body}\n\nrun_attack(attack)\n"
 DEFENSE = "#!/usr/bin/env python3\nimport numpy as np\nfrom harness.sdk import run_defense\n\n{body}\n\nrun_defense(classify)\n"
@@ -59,6 +59,21 @@ def test_a_crash_shows_the_end_of_stderr(dataset: Dataset, tmp_path: Path) -> No
     assert run.field_or_file == "run: exited_nonzero"
     assert "must return a uint8 array" in run.next_step
     assert any(problem.field_or_file.startswith("serving") for problem in trial.problems)
+
+
+def test_on_a_gpu_it_runs_as_it_will_in_the_contest(dataset: Dataset, tmp_path: Path) -> None:
+    body = ("import os\ndef attack(images, epsilon):\n    assert os.environ['CUDA_VISIBLE_DEVICES'] == 'GPU-a'\n"
+            "    return images + 1")
+    entry = tmp_path / "entry"
+    entry.mkdir()
+    (entry / "main.py").write_text(ATTACK.format(body=body))
+    (entry / "main.py").chmod(0o755)
+    (entry / "metadata.json").write_text(json.dumps(
+        {"type": "attack", "container": "none", "container_gpu": "with-cuda", "entry_point": "main.py"}))
+    submission, batch = load(entry), dataset.batches(100, (16,))[0]
+    assert try_out(submission, dataset, batch, ProcessSandbox(), Limits(time_limit_s=60.0), "GPU-a").problems == []
+    assert try_out(submission, dataset, batch, ProcessSandbox(), Limits(time_limit_s=60.0)).problems
+    assert (program_of(submission, gpu=True).image, program_of(submission).image) == ("with-cuda", "none")
 
 
 def test_labels_off_by_one(dataset: Dataset, tmp_path: Path) -> None:
