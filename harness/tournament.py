@@ -203,8 +203,8 @@ class Tournament:
         """Refuse to record runs of today's sandbox under conditions that say another."""
         made = json.loads(session.get_one(ConditionsRow, row.conditions_id).text)
         now = self._conditions(rules, sandbox, "run")
-        differ = [f"{_PLACES.get(key, f'sandbox.{key}')} {_in_yaml(made[key])}, not {_in_yaml(value)}"
-                  for key, value in now.items() if made[key] != value]
+        differ = [f"{_PLACES.get(key, f'sandbox.{key}')} {_in_yaml(made.get(key))}, not {_in_yaml(now.get(key))}"
+                  for key in now | made if made.get(key) != now.get(key)]
         if differ:
             raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
                               "Put that back, or start another round.")

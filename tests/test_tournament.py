@@ -194,8 +194,9 @@ def test_a_batch_that_the_round_does_not_have_is_refused(root, tournament) -> No
         finish(tournament, root, fresh=["attack-copy"], fresh_batch=3)
 
 
-def test_batches_that_are_the_same_are_refused(root, tournament) -> None:
+def test_batches_that_are_the_same_are_refused(tournament) -> None:
     tournament.submit_configured()
+    changed(tournament, "rules", batch_size=7)
     dataset = tournament.dataset()
     twice = replace(dataset, _image_digests=(dataset._image_digests[0],) * 30, targets=np.ones(30, np.int32))
     with pytest.raises(DatasetError, match="Batches 0 and 3 have the same images"):
@@ -216,7 +217,7 @@ def test_what_is_made_fresh_is_the_rounds_own_version(root, tournament) -> None:
 @pytest.mark.parametrize(("fields", "sandbox", "words"), [
     ({}, "docker", r"round final was made with sandbox\.backend process, not docker\."),
     ({"cpus": 2.0, "runtime": "runsc"}, "process",
-     r"round final was made with sandbox\.cpus 1\.0, not 2\.0, and sandbox\.runtime null, not runsc\."),
+     r"round final was made with sandbox\.runtime null, not runsc, and sandbox\.cpus 1\.0, not 2\.0\."),
     ({"memory": 1 << 20}, "process", "sandbox.memory 268435456, not 1048576")])
 def test_a_named_round_is_not_run_under_other_conditions(root, tournament, fields, sandbox, words) -> None:
     tournament.submit_configured()

@@ -19,7 +19,7 @@ PARENTS = """
 INSERT INTO submission (id, name, version, type, team, baseline, digest, kind, container, container_gpu, entry_point, profile,
                         serves, source, submitted_at, state)
 VALUES (1, 'a', 1, 'attack', '', 0, 'd1', 'directory', '', '', 'run', 'legacy', 0, '', 0, 'active');
-INSERT INTO batch VALUES (1, 't', 'c', 'd', 0, 3, 16);
+INSERT INTO batch VALUES (1, 't', 'c', 'd', 3, 16);
 INSERT INTO input (id, batch_id, kind, digest, produced, stored_bytes) VALUES (1, 1, 'task', 't', x'E0', 0);
 INSERT INTO conditions VALUES (1, '{}');
 """
