@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.sandbox.tail import LogTail
+from harness.sandbox.tail import LogTail, clean_text
 
 #: An honest answer has some fifty bytes, an error message perhaps a thousand.
 MAX_LINE_BYTES = 1 << 16
@@ -77,16 +77,23 @@ def parse(line: bytes) -> Answer | None:
     """An answer, or None where the line is just something printed."""
     try:
         said: Any = json.loads(line) if line.startswith(b"{") else None
+        error = _one_line(said["error"]) if isinstance(said, dict) and said.get("error") is not None else None
     except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None
     if said.get("ready") is True:
         return Answer(None, arrays=said.get("arrays") is True)
-    batch, error = said.get("batch"), said.get("error")
+    batch = said.get("batch")
     if not isinstance(batch, str) or (error is None and said.get("done") is not True):
         return None
-    return Answer(batch, error=None if error is None else str(error)[:_ERROR_CHARACTERS])
+    return Answer(batch, error=error)
+
+
+def _one_line(error: object) -> str:
+    """What goes to people's terminals and into the database: nothing that controls the one or that the other cannot hold."""
+    # JSON can say half of a surrogate pair, which no encoding writes.
+    return " ".join(clean_text(str(error).encode("utf-8", "replace")).split())[:_ERROR_CHARACTERS]
 
 
 def request_line(token: str, input_dir: str, output: str, epsilon: int | None, array: str | None,

@@ -128,7 +128,8 @@ class ServedProgram:
         self._hold(opened)
         done = self._serve(request, cancel)
         assert done is not None  # noqa: S101 - only a program that has answered can have ended before
-        return replace(done, start_s=start_s, detail=done.detail or "The program had ended after the batch before; it was started anew.")
+        anew = "The program had ended after the batch before; it was started anew."
+        return replace(done, start_s=start_s, detail=done.detail or anew)
 
     def close(self) -> None:
         """See ``Session.close``."""
@@ -247,8 +248,10 @@ def await_answer(opened: Opened, watch: Watch) -> Answer | State | Verdict:
         verdict = watch.look()
         if verdict is not None:
             return verdict
-        if running.ended():
-            return reader.answers.popleft() if reader.answers else running.settle(watch)
+        if running.ended() and not reader.answers:
+            how = running.settle(watch)
+            # Its answer may have been among its last words.
+            return reader.answers.popleft() if reader.answers and isinstance(how, State) else how
 
 
 def _ended(running: Running, how: State | Verdict, watch: Watch) -> RunReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,12 @@ LINES = {
     "error": (b'{"batch": "a", "error": "why"}', Answer("a", error="why")),
     "error and done": (b'{"batch": "a", "done": true, "error": ""}', Answer("a", error="")),
     "error of another type": (b'{"batch": "a", "error": {"x": 1}}', Answer("a", error="{'x': 1}")),
+    "error with escapes": (b'{"batch": "a", "error": "\\u001b]0;owned\\u0007\\u001b[2Jno\\u202e luck\\u0000"}',
+                           Answer("a", error="no luck")),
+    "error in lines": (b'{"batch": "a", "error": "one\\r\\n\\ttwo  three"}', Answer("a", error="one two three")),
+    "error with half a character": (b'{"batch": "a", "error": "x\\ud800y"}', Answer("a", error="x?y")),
+    "error that is too long": (b'{"batch": "a", "error": "' + b"\\u001b[1m" * 100 + b"x" * 900 + b'"}',
+                               Answer("a", error="x" * 500)),
     "carriage return": (b'{"batch": "a", "done": true}\r', Answer("a")),
     "batch is a number": (b'{"batch": 1, "done": true}', None),
     "neither done nor error": (b'{"batch": "a"}', None),
@@ -40,6 +47,13 @@ def test_parse(line) -> None:
     st.sampled_from(["ready", "batch", "done", "error", "x"]), inner)).map(lambda value: json.dumps(value).encode()))
 def test_never_raises(data) -> None:
     assert parse(data) is None or isinstance(parse(data), Answer)
+
+
+@given(st.text(st.characters()))
+def test_an_error_can_be_shown_and_stored(text) -> None:
+    answer = parse(json.dumps({"batch": "a", "error": text}).encode())
+    assert not {unicodedata.category(character) for character in answer.error} & {"Cc", "Cs", "Zl", "Zp"}
+    answer.error.encode()
 
 
 @given(st.randoms())

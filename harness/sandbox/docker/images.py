@@ -1,6 +1,7 @@
 """Images: found or pulled, pinned, and what of their configuration matters here.
 
-Names that start with ``localhost/`` are made on the host and never asked for elsewhere.
+Names that start with ``localhost/`` are made on the host and never asked for elsewhere. What a registry answers about an image
+is final; a registry that is busy or silent, and an engine that goes away, say nothing of it, and the run is tried again.
 """
 
 from __future__ import annotations
@@ -11,11 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from docker import APIClient
-from docker.errors import ImageNotFound, NotFound, NullResource
+from docker.errors import ImageNotFound, InvalidRepository, NotFound, NullResource
 
-from harness.errors import EngineError, ImageUnavailableError
+from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain, status_of
 
+#: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
+_NOT_THERE = re.compile(
+    r"not found|does not exist|no such (image|host)|denied|unauthorized|authentication required|no basic auth credentials"
+    r"|(manifest|name|blob|repository name).{0,12} (unknown|invalid)|unknown (manifest|blob)|no matching manifest"
+    r"|invalid (reference|repository)", re.IGNORECASE)
+#: Sentences of a registry or a host out of order, whatever else they say.
+_OUT_OF_ORDER = re.compile(
+    r"toomanyrequests|too many requests|rate limit|time[d ]*out|deadline|unexpected http status: 5|no space left", re.IGNORECASE)
+#: HTTP: a bad name, no right to it, nothing of that name.
+_FINAL = frozenset({400, 401, 403, 404})
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
 
 
@@ -53,8 +64,8 @@ def require(api: APIClient, reference: str) -> ImageFacts:
     """The image's facts, pulled where it is absent.
 
     Raises:
-        ImageUnavailableError: It is neither here nor can be pulled.
-        EngineError: The engine does not answer.
+        ImageUnavailableError: It is neither here nor in its registry.
+        EngineError: The engine or the registry does not answer.
     """
     facts = find(api, reference)
     if facts is None and _pullable(reference):
@@ -67,7 +78,7 @@ def require(api: APIClient, reference: str) -> ImageFacts:
 
 
 def _pullable(reference: str) -> bool:
-    return not (reference.startswith("localhost/") or _BARE_ID.fullmatch(reference))
+    return bool(reference) and not (reference.startswith("localhost/") or _BARE_ID.fullmatch(reference))
 
 
 def _pull(api: APIClient, reference: str) -> None:
@@ -76,11 +87,20 @@ def _pull(api: APIClient, reference: str) -> None:
     try:
         for event in api.pull(name, stream=True, decode=True):
             if "error" in event:
-                problem = f"The Docker image {reference!r} cannot be pulled ({event['error']})."
-                raise ImageUnavailableError(problem, "Check the name, or build or load the image on this host.")
+                raise _unpulled(reference, str(event["error"]), None)
     except ENGINE_FAILURES as error:
-        problem = f"The Docker image {reference!r} is not on this host and cannot be pulled ({explain(error)})."
-        raise ImageUnavailableError(problem, "Check the name, or build or load the image on this host.") from error
+        status = 400 if isinstance(error, InvalidRepository) else status_of(error)
+        if status is None:
+            problem = f"The Docker engine went away while it pulled {reference!r} ({explain(error)})."
+            raise EngineError(problem, "Run `harness doctor`.") from error
+        raise _unpulled(reference, explain(error), status) from error
+
+
+def _unpulled(reference: str, said: str, status: int | None) -> HarnessError:
+    problem = f"The Docker image {reference!r} is not on this host and cannot be pulled ({said})."
+    if not _OUT_OF_ORDER.search(said) and (status in _FINAL or _NOT_THERE.search(said)):
+        return ImageUnavailableError(problem, "Check the name, or build or load the image on this host.")
+    return EngineError(problem, "Look whether its registry can be reached, or build or load the image on this host.")
 
 
 def _facts(described: Mapping[str, Any]) -> ImageFacts:

@@ -23,6 +23,7 @@ ROWS = (
     _serves("serves-nested-lines", "prints deeply nested and broken lines before its answer", _OK),
     _serves("serves-and-reports-an-error", "reports an error of 30,000 characters", _NONZERO, usable="none"),
     _serves("serves-and-dies", "exits with 0 instead of an answer", _NONZERO, usable="none"),
+    _serves("serves-and-leaves-after-its-answer", "answers behind a flood and is gone before its answer is read", _OK),
     _serves("serves-and-writes-on", "spoils its labels after it has answered", _OK, track="defense", check="all_right"),
     _serves("serves-a-link-for-its-output", "puts a link to its input in the place of its output", Outcome.NO_OUTPUT,
             usable="none"),

@@ -1,0 +1,85 @@
+"""Images that cannot be pulled: a registry's answer is the submission's fault, a registry or an engine out of order the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from docker.errors import APIError, ImageNotFound
+from requests import Response
+from requests.exceptions import ConnectionError as NoConnectionError
+from requests.exceptions import ReadTimeout
+from urllib3.exceptions import ProtocolError
+
+from harness.errors import EngineError, ImageUnavailableError
+from harness.sandbox.docker import images
+
+
+class FakeEngine:
+    """Has no image; what happens when one is pulled is given."""
+
+    def __init__(self, said: Exception | str, *, late: bool) -> None:
+        self._said, self._late = said, late
+
+    def inspect_image(self, reference: str) -> dict[str, object]:
+        raise ImageNotFound(reference)
+
+    def pull(self, name: str, **_: object) -> Iterator[dict[str, str]]:
+        assert name == "example/x:1"
+        if isinstance(self._said, Exception) and not self._late:
+            raise self._said
+        return self._events()
+
+    def _events(self) -> Iterator[dict[str, str]]:
+        yield {"status": "Pulling"}
+        if isinstance(self._said, Exception):
+            raise self._said
+        yield {"error": self._said}
+
+
+def refused(status: int, sentence: str) -> APIError:
+    response = Response()
+    response.status_code = status
+    return APIError("refused", response, sentence)
+
+
+UNAVAILABLE = {
+    "no such repository": refused(404, "pull access denied for example/x, repository does not exist or may require 'docker login': "
+                                  "denied: requested access to the resource is denied"),
+    "no such tag": refused(404, "manifest for example/x:1 not found: manifest unknown: manifest unknown"),
+    "no such tag, by an old registry": refused(500, "manifest unknown"),
+    "no such name": refused(400, "invalid reference format"),
+    "a password is asked for": refused(500, "Get https://example/v2/x/manifests/1: unauthorized: authentication required"),
+    "no password is known": refused(500, "Get https://example/v2/x/manifests/1: no basic auth credentials"),
+    "forbidden": refused(403, "no"),
+    "no such registry": refused(500, "Get https://example/v2/: dial tcp: lookup example on 10.0.0.1:53: no such host"),
+    "another machine": "no matching manifest for linux/amd64 in the manifest list entries",
+    "not found, late": "manifest for example/x:1 not found",
+    "a layer is gone": "unknown blob",
+}
+OUT_OF_ORDER = {
+    "too many requests": refused(429, "toomanyrequests: You have reached your pull rate limit."),
+    "too many requests, as the engine passes it on": refused(500, "toomanyrequests: You have reached your pull rate limit. You may "
+                                                             "increase the limit by authenticating"),
+    "too many, though it says denied": "toomanyrequests: access denied until tomorrow",
+    "timed out": refused(500, "Get https://registry-1.docker.io/v2/: net/http: request canceled while waiting for connection "
+                         "(Client.Timeout exceeded while awaiting headers)"),
+    "refused": refused(500, "Get https://example/v2/: dial tcp 10.0.0.1:443: connect: connection refused"),
+    "the registry is out of order": refused(500, "received unexpected HTTP status: 503 Service Unavailable"),
+    "nothing known": refused(500, "something else"),
+    "the disk is full": "failed to register layer: write /x: no space left on device",
+    "cut off": "unexpected EOF",
+    "the engine is gone": NoConnectionError("refused"),
+    "the engine hangs": ReadTimeout("read timed out"),
+    "the engine goes": ProtocolError("connection broken"),
+}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "in the middle"])
+@pytest.mark.parametrize("row", [*UNAVAILABLE, *OUT_OF_ORDER])
+def test_whose_fault_it_is(row, late) -> None:
+    said = (UNAVAILABLE | OUT_OF_ORDER)[row]
+    kind = ImageUnavailableError if row in UNAVAILABLE else EngineError
+    with pytest.raises(kind, match="'example/x:1'") as caught:
+        images.require(FakeEngine(said, late=late), "example/x:1")
+    assert type(caught.value) is kind
