@@ -58,11 +58,12 @@ def plan_audit(tournament: Tournament, round_: Round, repeat: int) -> Round | No
         round_: The served round, complete.
         repeat: 1 for the first fresh run of each sampled one, 2 for the second of those that disagreed.
     """
-    share = tournament.config.rules.audit
-    if not share:
-        return None
     with tournament.session() as session, session.begin():
         row = registry.find_round(session, round_.name)
+        # A named round keeps the rules that it was made with.
+        share = Rules.model_validate_json(row.rules).audit
+        if not share:
+            return None
         conditions = _fresh_conditions(session, row)[repeat]
         wanted = _sampled(round_, share, _secret(session)) if repeat == 1 else _disagreeing(session, row, round_)
         field = replace(round_.field, attacks=_fresh(round_.field.attacks, conditions),

@@ -158,8 +158,7 @@ class _Machine:
 
     def audit(self, round_: Round, repeat: int) -> Round | None:
         """The runs that an audit of served runs needs next."""
-        config = self._tournament.config
-        if config.sandbox.isolation != "submission" or not config.rules.audit:
+        if self._tournament.config.sandbox.isolation != "submission":
             return None
         if self._parts is not None:
             self._parts[1].flush()
