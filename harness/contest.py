@@ -136,6 +136,7 @@ class _Machine:
         self._tracing = tracing
         self._stack = ExitStack()
         self._parts: tuple[LocalEngine, Recorder] | None = None
+        self._sessions: SessionPool | None = None
 
     def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
         """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
@@ -162,12 +163,16 @@ class _Machine:
             return None
         if self._parts is not None:
             self._parts[1].flush()
-        return plan_audit(self._tournament, round_, repeat)
+        planned = plan_audit(self._tournament, round_, repeat)
+        if planned is not None and self._sessions is not None:
+            # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
+            self._sessions.close()
+        return planned
 
     def _start(self) -> tuple[LocalEngine, Recorder]:
         if self._parts is None:
             config = self._tournament.config
-            sessions = _sessions(self._tournament, self._sandbox, config.state / "work")
+            sessions = self._sessions = _sessions(self._tournament, self._sandbox, config.state / "work")
             executor = Executor(self._dataset, self._sandbox, self._tournament.artifacts, config.state / "work", sessions)
             self._stack.callback(executor.close)
             logs = LogStore(config.state / "logs")
@@ -180,7 +185,7 @@ class _Machine:
             shared = config.workers.slots_per_gpu > 1
             engine = LocalEngine(executor, self._slots, open_programs=sessions.open_programs if sessions else dict,
                                  tracer=self.tracer if self._tracing else None,
-                                 settle=gpus.Settling(found).wait if found and not shared else None)
+                                 settle=_settling(found, sessions).wait if found and not shared else None)
             self._stack.callback(engine.stop)
             self._parts = engine, recorder
         return self._parts
@@ -222,7 +227,11 @@ def _sessions(tournament: Tournament, sandbox: Sandbox, work: Path) -> SessionPo
     budget = tournament.config.workers.session_memory
     if budget == "auto":
         budget = int(psutil.virtual_memory().available * SESSION_MEMORY_SHARE)
-    return SessionPool(sandbox, work, budget)
+    return SessionPool(sandbox, work, budget, tournament.config.workers.slots_per_gpu)
+
+
+def _settling(found: Sequence[gpus.Gpu], sessions: SessionPool | None) -> gpus.Settling:
+    return gpus.Settling(found) if sessions is None else gpus.Settling(found, open_on=sessions.open_on)
 
 
 def choose_slots(tournament: Tournament, options: Options) -> tuple[Slot, ...]:

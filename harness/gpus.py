@@ -60,18 +60,24 @@ class Settling:
         before: The GPUs as they were before the first run.
         look: How to look again.
         patience_s: How long to wait; what is still held then is reported and the next run starts anyway.
+        open_on: How many programs are kept open on a GPU. What they hold is theirs and no driver tells whose is whose, so a GPU
+            with open programs is not waited for.
     """
 
     #: Memory above the first reading that counts as left behind, MiB: contexts of the driver come and go below that.
     SLACK_MIB = 64
 
-    def __init__(self, before: Sequence[Gpu], look: Callable[[], Sequence[Gpu]] = detect, patience_s: float = 30.0) -> None:
+    def __init__(self, before: Sequence[Gpu], look: Callable[[], Sequence[Gpu]] = detect, patience_s: float = 30.0,
+                 open_on: Callable[[str], int] = lambda _: 0) -> None:
         self._before = {gpu.uuid: gpu.memory_used_mib for gpu in before}
         self._look = look
         self._patience_s = patience_s
+        self._open_on = open_on
 
     def wait(self, uuid: str, pause: Callable[[float], object] = time.sleep) -> str:
         """Wait for one GPU; a sentence when memory was held or still is, else empty."""
+        if self._open_on(uuid):
+            return ""
         began = time.monotonic()
         waited = False
         while (left := self._left(uuid)) > self.SLACK_MIB:

@@ -3,6 +3,9 @@
 How many fit is measured: each open program reports what it held when it was frozen last, and before another is opened the least
 recently used idle ones are closed until the newcomer's last known size (its limit, when unknown: at most a quarter of the
 budget) fits. A program is lent to one run at a time and is frozen in between.
+
+A frozen program keeps its GPU memory too, which nobody can measure for each: on a GPU as many are open as it has slots, so that
+each has the share that a fresh program would have.
 """
 
 from __future__ import annotations
@@ -47,15 +50,24 @@ class _Open:
 
 
 class SessionPool:
-    """Opens, lends, keeps and closes serving programs."""
+    """Opens, lends, keeps and closes serving programs.
 
-    def __init__(self, sandbox: Sandbox, work: Path, budget_bytes: int) -> None:
+    Args:
+        sandbox: Where they run.
+        work: Where their workspaces lie.
+        budget_bytes: Host memory that they may hold together.
+        per_gpu: How many may be open on one GPU: its slots.
+    """
+
+    def __init__(self, sandbox: Sandbox, work: Path, budget_bytes: int, per_gpu: int = 1) -> None:
         self._sandbox = sandbox
         self._work = work
         self._budget = budget_bytes
+        self._per_gpu = per_gpu
         self._lock = threading.Lock()
         self._idle: OrderedDict[int, _Open] = OrderedDict()
         self._lent: dict[int, _Open] = {}
+        self._coming: Counter[str] = Counter()
         self._sizes: dict[str, int] = {}
         self._arrays: dict[str, bool] = {}
         self._numbers = itertools.count()
@@ -70,59 +82,90 @@ class SessionPool:
         with self._lock:
             return Counter(opened.key[0] for opened in (*self._idle.values(), *self._lent.values()))
 
+    def open_on(self, gpu: str) -> int:
+        """How many programs are open on a GPU, those that are just coming up or going down included."""
+        with self._lock:
+            return self._count(gpu)
+
     @contextmanager
     def lend(self, program: Program, kind: Literal["attack", "defense"], limits: Limits, gpu: str | None,
              labels: Mapping[str, str], cancel: threading.Event) -> Iterator[Loan]:
         """Lend an open program, opening one where none is idle (given up when ``cancel`` is set)."""
-        opened = self._take((program.digest, gpu))
-        start_s = 0.0
-        if opened is None:
-            self._make_room(program, limits)
-            workspace = self._work / f"session-{next(self._numbers)}"
-            began = time.monotonic()
-            session = self._sandbox.open(program, kind, workspace, limits, gpu, labels, cancel)
-            if isinstance(session, RunReport):
-                shutil.rmtree(workspace, ignore_errors=True)
-                yield Loan(None, session, workspace)
-                return
-            start_s = time.monotonic() - began
-            self.opened += 1
-            self._arrays[program.digest] = session.accepts_arrays
-            opened = _Open((program.digest, gpu), session, workspace)
         number = next(self._numbers)
-        with self._lock:
-            self._lent[number] = opened
+        loan = self._take(number, (program.digest, gpu))
+        if loan is None:
+            loan = self._open(number, program, kind, limits, gpu, labels, cancel)
+        if loan.session is None:
+            yield loan
+            return
         try:
-            yield Loan(opened.session, None, opened.workspace, start_s)
+            yield loan
         finally:
-            self._give_back(number, opened)
+            self._give_back(number)
 
-    def _take(self, key: Key) -> _Open | None:
+    def _take(self, number: int, key: Key) -> Loan | None:
+        """Lend an idle program; where none is, its place on the GPU is taken for the one to come."""
         with self._lock:
-            for number, opened in reversed(self._idle.items()):
+            for at, opened in reversed(self._idle.items()):
                 if opened.key == key:
-                    return self._idle.pop(number)
+                    self._lent[number] = self._idle.pop(at)
+                    return Loan(opened.session, None, opened.workspace)
+            if key[1] is not None:
+                self._coming[key[1]] += 1
         return None
 
-    def _give_back(self, number: int, opened: _Open) -> None:
+    def _open(self, number: int, program: Program, kind: Literal["attack", "defense"], limits: Limits, gpu: str | None,
+              labels: Mapping[str, str], cancel: threading.Event) -> Loan:
+        workspace = self._work / f"session-{number}"
+        session: Session | RunReport | None = None
+        try:
+            self._make_room(program, limits, gpu)
+            began = time.monotonic()
+            session = self._sandbox.open(program, kind, workspace, limits, gpu, labels, cancel)
+            start_s = time.monotonic() - began
+        finally:
+            with self._lock:
+                if gpu is not None:
+                    self._coming[gpu] -= 1
+                if session is not None and not isinstance(session, RunReport):
+                    self._lent[number] = _Open((program.digest, gpu), session, workspace)
+        if isinstance(session, RunReport):
+            shutil.rmtree(workspace, ignore_errors=True)
+            return Loan(None, session, workspace)
+        self.opened += 1
+        self._arrays[program.digest] = session.accepts_arrays
+        return Loan(session, None, workspace, start_s)
+
+    def _give_back(self, number: int) -> None:
+        opened = self._lent[number]
+        if not opened.session.alive:
+            # Counted until it is gone: what it holds is free only then.
+            self._end(opened)
         with self._lock:
             del self._lent[number]
             self._sizes[opened.key[0]] = max(self._sizes.get(opened.key[0], 0), opened.session.memory_bytes)
             if opened.session.alive:
                 self._idle[number] = opened
-                return
-        self._end(opened)
 
-    def _make_room(self, program: Program, limits: Limits) -> None:
+    def _make_room(self, program: Program, limits: Limits, gpu: str | None) -> None:
         need = self._sizes.get(program.digest, min(limits.memory_bytes, self._budget // 4))
-        while True:
-            with self._lock:
-                held = sum(o.session.memory_bytes for o in (*self._idle.values(), *self._lent.values()))
-                if held + need <= self._budget or not self._idle:
-                    return
-                _, oldest = self._idle.popitem(last=False)
+        while (crowding := self._crowding(need, gpu)) is not None:
             self.evicted += 1
-            self._end(oldest)
+            self._end(crowding)
+
+    def _crowding(self, need: int, gpu: str | None) -> _Open | None:
+        """The next idle program to be closed for one that is coming, taken out; None where it has room."""
+        with self._lock:
+            beside = [number for number, opened in self._idle.items() if gpu is not None and opened.key[1] == gpu]
+            if beside and gpu is not None and self._count(gpu) > self._per_gpu:
+                return self._idle.pop(beside[0])
+            held = sum(o.session.memory_bytes for o in (*self._idle.values(), *self._lent.values()))
+            if held + need <= self._budget or not self._idle:
+                return None
+            return self._idle.popitem(last=False)[1]
+
+    def _count(self, gpu: str) -> int:
+        return sum(o.key[1] == gpu for o in (*self._idle.values(), *self._lent.values())) + self._coming[gpu]
 
     @staticmethod
     def _end(opened: _Open) -> None:

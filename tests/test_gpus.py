@@ -60,5 +60,12 @@ def test_memory_that_stays_is_reported_and_nobody_waits_for_ever() -> None:
     assert settling.wait("GPU-aaaa", pause=lambda _: None) == "3000 MiB of GPU memory stayed in use after the run was killed."
 
 
+def test_memory_of_programs_that_are_open_is_not_waited_for() -> None:
+    full = (replace(GPUS[0], memory_used_mib=3012), replace(GPUS[1], memory_used_mib=3012))
+    settling = Settling(GPUS, lambda: full, patience_s=0.0, open_on={"GPU-aaaa": 1, "GPU-bbbb": 0}.__getitem__)
+    assert settling.wait("GPU-aaaa") == ""
+    assert "stayed in use" in settling.wait("GPU-bbbb")
+
+
 def test_a_quiet_gpu_costs_nothing() -> None:
     assert Settling(GPUS, lambda: GPUS).wait("GPU-bbbb") == ""

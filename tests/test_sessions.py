@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class FakeSession:
     accepts_arrays: bool = False
     alive: bool = True
     closed: bool = False
+    gpu: str | None = None
 
     def close(self) -> None:
         assert not self.closed
@@ -37,14 +39,18 @@ class FakeSandbox:
     arrays: bool = False
     refuses: bool = False
     opened: list[FakeSession] = field(default_factory=list)
+    crowd: int = 0
 
     def open(self, program: Program, kind: str, workspace: Path, limits: Limits, gpu: str | None, labels: dict,
              cancel: threading.Event | None = None) -> FakeSession | RunReport:
         workspace.mkdir()
         if self.refuses:
             return RunReport(Ending.START_FAILED, detail="refused")
-        self.opened.append(FakeSession(program.digest, self.size, self.arrays))
-        return self.opened[-1]
+        session = FakeSession(program.digest, self.size, self.arrays, gpu=gpu)
+        self.opened.append(session)
+        self.crowd = max(self.crowd, sum(not session.closed and session.gpu == gpu for session in list(self.opened)))
+        time.sleep(0.0005)
+        return session
 
     def living(self) -> list[str]:
         return [session.name for session in self.opened if not session.closed]
@@ -93,6 +99,56 @@ def test_another_gpu_is_another_program(pool) -> None:
     use(pool, "a", gpu="0")
     use(pool, "a", gpu="1")
     assert pool.opened == 2
+
+
+def test_a_gpu_holds_one_program_for_each_slot(pool, sandbox) -> None:
+    use(pool, "a", gpu="0")
+    use(pool, "b", gpu="1")
+    use(pool, "c")
+    use(pool, "d", gpu="0")  # host memory is free for all of them; the memory of GPU 0 is a's until it is closed
+    assert sandbox.living() == ["b", "c", "d"]
+    assert pool.evicted == 1
+    use(pool, "d", gpu="0")
+    assert pool.opened == 4
+
+
+def test_a_gpu_that_two_slots_share_holds_two(sandbox, tmp_path) -> None:
+    pool = SessionPool(sandbox, tmp_path, 1000 * MIB, per_gpu=2)
+    use(pool, "a", "b", gpu="0")
+    assert sandbox.living() == ["a", "b"]
+    with lent(pool, "a", "0"):
+        use(pool, "c", gpu="0")
+        assert sandbox.living() == ["a", "c"]
+
+
+def test_slots_that_open_at_the_same_time_do_not_crowd_a_gpu(sandbox, tmp_path) -> None:
+    pool = SessionPool(sandbox, tmp_path, 1000 * MIB, per_gpu=3)
+
+    def work(names: str) -> None:
+        for name in names:
+            with lent(pool, name, "0") as loan:
+                loan.session.alive = name != "d"
+
+    threads = [threading.Thread(target=work, args=[order * 10]) for order in ("abcde", "edcba", "cadbe")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sandbox.crowd == 3
+    assert pool.open_on("0") == len(sandbox.living()) <= 3
+
+
+def test_how_many_are_open_on_a_gpu(pool, sandbox) -> None:
+    assert pool.open_on("0") == 0
+    with lent(pool, "a", "0") as loan:
+        assert (pool.open_on("0"), pool.open_on("1")) == (1, 0)
+    assert pool.open_on("0") == 1
+    with lent(pool, "a", "0") as loan:
+        loan.session.alive = False
+    assert pool.open_on("0") == 0
+    sandbox.refuses = True
+    with lent(pool, "a", "0"):
+        assert pool.open_on("0") == 0
 
 
 def test_a_dead_program_is_not_lent_again_and_its_files_go(pool, sandbox) -> None:
