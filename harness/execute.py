@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -232,7 +233,8 @@ class Executor:
         area = OutputArea(prepared.directory / "out", job.limits.output_bytes, job.limits.output_files)
         area.__enter__()
         prepared.output = area
-        prepared.report = self._sandbox.run(self._request(prepared, prepared.directory / "in", area, gpu), cancel)
+        with nullcontext() if gpu is None or self._sessions is None else self._sessions.beside(gpu):
+            prepared.report = self._sandbox.run(self._request(prepared, prepared.directory / "in", area, gpu), cancel)
 
     def _request(self, prepared: Prepared, input_dir: Path, area: OutputArea, gpu: str | None) -> RunRequest:
         job = prepared.job

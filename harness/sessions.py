@@ -103,6 +103,20 @@ class SessionPool:
         finally:
             self._give_back(number)
 
+    @contextmanager
+    def beside(self, gpu: str) -> Iterator[None]:
+        """Close what is idle on a GPU for a fresh program there, and keep its place until that has ended."""
+        with self._lock:
+            self._coming[gpu] += 1
+        try:
+            while (crowding := self._crowding(0, gpu)) is not None:
+                self.evicted += 1
+                self._end(crowding)
+            yield
+        finally:
+            with self._lock:
+                self._coming[gpu] -= 1
+
     def _take(self, number: int, key: Key) -> Loan | None:
         """Lend an idle program; where none is, its place on the GPU is taken for the one to come."""
         with self._lock:

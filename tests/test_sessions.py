@@ -112,6 +112,17 @@ def test_a_gpu_holds_one_program_for_each_slot(pool, sandbox) -> None:
     assert pool.opened == 4
 
 
+def test_a_fresh_program_finds_its_gpu_free_of_idle_ones(pool, sandbox) -> None:
+    use(pool, "a", gpu="0")
+    use(pool, "b", gpu="1")
+    with pool.beside("0"):
+        assert [session.closed for session in sandbox.opened] == [True, False]
+        assert pool.open_on("0") == 1
+    assert pool.open_on("0") == 0
+    with lent(pool, "b", "1"), pool.beside("1"):
+        assert not sandbox.opened[1].closed  # at work: it cannot be closed
+
+
 def test_a_gpu_that_two_slots_share_holds_two(sandbox, tmp_path) -> None:
     pool = SessionPool(sandbox, tmp_path, 1000 * MIB, per_gpu=2)
     use(pool, "a", "b", gpu="0")

@@ -38,7 +38,8 @@ def moves(container: Container, wait_s: float) -> bool:
     return counted(container) > before
 
 
-def test_every_process_stands_and_goes_on(busy) -> None:
+def test_every_process_stands_and_goes_on(busy, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 60.0)
     freezer = Freezer(busy.id)
     for _ in range(20):
         assert freezer.freeze()
@@ -51,7 +52,8 @@ def test_every_process_stands_and_goes_on(busy) -> None:
     assert moves(busy, 0.5)
 
 
-def test_the_engine_can_end_what_was_frozen(busy) -> None:
+def test_the_engine_can_end_what_was_frozen(busy, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_S", 60.0)
     assert Freezer(busy.id).freeze()
     # What a later harness does that finds a killed one's container.
     busy.remove(force=True, v=True)

@@ -14,9 +14,10 @@ import time
 
 from harness.sandbox.docker.usage import group_file
 
-#: The kernel stops the processes one after the other, and now and then misses one that is being born: written again, it takes it.
-_AGAIN_S = 0.05
-_PATIENCE_S = 1.0
+#: The kernel stops the processes one after the other, and now and then misses one that is being born: let go and begun again, it
+#: takes it. On a busy host a process has to have its turn before it stands.
+_AGAIN_S = 0.1
+_PATIENCE_S = 5.0
 
 
 class Freezer:
@@ -48,6 +49,7 @@ class Freezer:
                 if self._stands(min(until, time.monotonic() + _AGAIN_S)):
                     self.frozen = True
                     return True
+                self._state.write_text(self._go)
         self.thaw()
         return False
 
