@@ -148,11 +148,11 @@ def by_harness(workload: Workload, root: Path, sandbox: str, isolation: str, slo
                 f"{runs} runs, clean images included", busy)
 
 
-_STORED = """SELECT attack.name, defense.name, batch.position, answer.labels
+_STORED = """SELECT attack.name, defense.name, round_batch.position, answer.labels
 FROM run AS made JOIN submission AS attack ON attack.id = made.submission_id
-JOIN input ON input.id = made.output_id JOIN batch ON batch.id = input.batch_id
+JOIN input ON input.id = made.output_id JOIN round_batch ON round_batch.batch_id = input.batch_id
 JOIN run AS answer ON answer.input_id = input.id JOIN submission AS defense ON defense.id = answer.submission_id
-WHERE answer.labels IS NOT NULL ORDER BY batch.position"""
+WHERE answer.labels IS NOT NULL ORDER BY round_batch.position"""
 
 
 def stored_labels(database: Path, images: int) -> Labels:

@@ -20,14 +20,15 @@ TIME_LIMIT_S = 4
 def outcomes(place: Place, name: str, kind: str) -> list[tuple[str, int]]:
     """Outcome and accepted outputs of a submission's runs on inputs of a kind, by batch."""
     return place.rows("SELECT outcome, usable FROM run JOIN submission s ON s.id = submission_id JOIN input i ON i.id = input_id "
-                      "JOIN batch b ON b.id = i.batch_id WHERE run.state = 2 AND s.name = ? AND i.kind = ? ORDER BY b.position",
-                      name, kind)
+                      "JOIN round_batch b ON b.batch_id = i.batch_id WHERE run.state = 2 AND s.name = ? AND i.kind = ? "
+                      "ORDER BY b.position", name, kind)
 
 
 def labels(place: Place, name: str) -> dict[int, list[int]]:
     """What a defense answered on the clean images, by batch."""
     found = place.rows("SELECT b.position, labels FROM run JOIN submission s ON s.id = submission_id JOIN input i "
-                       "ON i.id = input_id JOIN batch b ON b.id = i.batch_id WHERE s.name = ? AND i.kind = 'clean'", name)
+                       "ON i.id = input_id JOIN round_batch b ON b.batch_id = i.batch_id "
+                       "WHERE s.name = ? AND i.kind = 'clean'", name)
     return {position: np.frombuffer(given, "<i2").tolist() for position, given in found}
 
 
