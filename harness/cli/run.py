@@ -110,7 +110,7 @@ def _tell(summary: Summary) -> int:
 
 
 class _Signals:
-    """Ctrl-C and SIGTERM ask to stop; a second one is ignored while runs are being stopped."""
+    """Ctrl-C and SIGTERM ask to stop; further ones are ignored until the command has ended."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -130,4 +130,5 @@ class _Signals:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            # Of an impatient person's many, one can come while the interpreter ends, and would kill it with another exit code.
+            signal.signal(number, signal.SIG_IGN if self.stopped else handler)  # type: ignore[arg-type]
