@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, select, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -57,10 +57,16 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
 
 def _check_version(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
-        found = connection.execute(text("PRAGMA user_version")).scalar_one()
-        tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
+        found = _version(connection)
         if found == SCHEMA_VERSION:
             return
+        # The driver begins no transaction before DDL: without this one, a harness killed here would leave some of the tables
+        # and no version, and two that come first at once would each make them.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        found = _version(connection)
+        if found == SCHEMA_VERSION:
+            return
+        tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
         if found == 0 and tables == 0:
             Base.metadata.create_all(connection)
             connection.execute(CounterRow.__table__.insert(), [{"name": "results", "value": 0}])  # type: ignore[attr-defined]
@@ -71,6 +77,10 @@ def _check_version(engine: Engine, path: Path) -> None:
                          f"{SCHEMA_VERSION}).", "Use the newer harness, or another `state:` directory.")
     raise StoreError(f"{path} is not a database of this harness (version {found}).",
                      "Use another `state:` directory in tournament.yaml.")
+
+
+def _version(connection: Connection) -> int:
+    return int(connection.execute(text("PRAGMA user_version")).scalar_one())
 
 
 @contextmanager

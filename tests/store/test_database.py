@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from harness.errors import StoreError
 from harness.store.database import explained, open_database
-from harness.store.models import SCHEMA_VERSION
+from harness.store.models import SCHEMA_VERSION, Base
 
 
 def test_it_is_made_durable_with_foreign_keys_and_its_version(tmp_path) -> None:
@@ -30,6 +33,54 @@ def test_foreign_keys_bite(tmp_path) -> None:
 def test_it_is_opened_again(tmp_path) -> None:
     for _ in range(2):
         open_database(tmp_path / "tournament.db").dispose()
+
+
+#: Ends the process without a word before its n-th statement, for each n in turn; prints how many statements there were.
+_KILLED_WHILE_MAKING = """
+import itertools, os, sys
+from pathlib import Path
+from sqlalchemy import Engine, event
+from harness.store.database import open_database
+
+def end_before(number):
+    statements = itertools.count(1)
+    @event.listens_for(Engine, "before_cursor_execute")
+    def end(*_):
+        if next(statements) == number:
+            os._exit(9)
+
+for number in itertools.count(1):
+    path = Path(sys.argv[1], str(number), "tournament.db")
+    child = os.fork()
+    if child == 0:
+        end_before(number)
+        open_database(path)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        print(number - 1)
+        break
+"""
+
+
+def test_killed_at_any_statement_while_it_is_made_it_is_made_by_the_next(tmp_path) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED_WHILE_MAKING, str(tmp_path)], check=True, capture_output=True, text=True)
+    statements = int(done.stdout)
+    assert statements > 2 * len(Base.metadata.tables)
+    for number in range(1, statements + 1):
+        db = open_database(tmp_path / str(number) / "tournament.db")
+        with db.connect() as connection:
+            assert connection.execute(text("PRAGMA user_version")).scalar() == SCHEMA_VERSION
+            assert connection.execute(text("SELECT value FROM counter")).scalars().all() == [0]
+        assert set(inspect(db).get_table_names()) == set(Base.metadata.tables)
+        db.dispose()
+
+
+def test_two_that_come_first_at_once_make_it_once(tmp_path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for db in pool.map(open_database, [tmp_path / "state" / "tournament.db"] * 4):
+            with db.connect() as connection:
+                assert connection.execute(text("SELECT count(*) FROM counter")).scalar() == 1
+            db.dispose()
 
 
 def test_looking_at_what_is_not_there_makes_nothing(tmp_path) -> None:
