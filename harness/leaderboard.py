@@ -73,7 +73,7 @@ class Row:
 
     def to_json(self, track: Track) -> dict[str, Any]:
         """The row as other programs read it."""
-        data = asdict(self)
+        data = {**vars(self), "outcomes": dict(self.outcomes)}
         if track != "defense":
             del data["clean_accuracy"]
         if not self.mark:

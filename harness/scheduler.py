@@ -26,6 +26,7 @@ from harness.execute import Job, RunResult
 from harness.mixing import mixed_inputs
 from harness.plan import NO_INPUT, Board, Kind, PlannedInput, Task
 from harness.sandbox.outcomes import POLICY, Outcome
+from harness.score_records import make_record
 from harness.store.models import DONE, OPEN
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
 from harness.store.registry import pack_bits
@@ -190,7 +191,7 @@ class Scheduler:
             self._alone.add(task)
             self.progress.repeated_alone += 1
         made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
-        self._record(finished, DONE if final else OPEN, made, new_input)
+        self._record(task, finished, DONE if final else OPEN, made, new_input)
         if final:
             self._bad_in_a_row[finished.slot] = 0
             self.board.finish(task, made)
@@ -250,16 +251,23 @@ class Scheduler:
             self._sink.put(record)
             self.board.add_input(replace(planned, stored_id=record.id), direct=True)
 
-    def _record(self, finished: Finished, state: int, made: int, new_input: NewInput | None) -> None:
+    def _record(self, task: Task, finished: Finished, state: int, made: int, new_input: NewInput | None) -> None:
         job, result, report = finished.job, finished.result, finished.result.report
         items: list[Item] = [new_input] if new_input is not None else []
+        output_id = self.board.inputs[made].stored_id if made != NO_INPUT else None
+        record = None
+        if state == DONE:
+            contestant, input_id, *_ = self._describe(task)
+            record = make_record(
+                run_id=job.run_id, submission_id=contestant.stored_id, conditions_id=contestant.conditions_id, input_id=input_id,
+                output_id=output_id, usable=result.usable, outcome=result.outcome, wall_s=report.wall_s, labels=result.labels,
+                truth=job.batch.labels, target=job.batch.targets)
         items.append(RunFinish(
-            job.run_id, job.attempt, state, result.outcome.value,
-            self.board.inputs[made].stored_id if made != NO_INPUT else None,
+            job.run_id, job.attempt, state, result.outcome.value, output_id,
             result.labels.tobytes() if result.labels is not None else None, result.usable, report.wall_s, report.start_s,
             report.cpu_s, report.peak_memory_bytes, finished.slot.name, round(1000 * result.prepare_s),
             round(1000 * finished.waited_s), round(1000 * result.collect_s), finished.busy - 1,
-            round(100 * finished.load_per_core)))
+            round(100 * finished.load_per_core), record))
         evidence = _evidence(finished)
         if evidence is not None:
             items.append(Evidence(job.run_id, job.attempt, result.outcome.value, finished.began_at, finished.slot.name,

@@ -1,7 +1,4 @@
-"""From rows to ``Results``: what scoring is given, read from the store in one pass.
-
-Labels become one-byte verdicts as they are read, so that the labels of a 2017-size final (180 MB) never lie in memory at once.
-"""
+"""From score records to ``Results``: what scoring is given, read from the store in one pass, verdicts packed from end to end."""
 
 from __future__ import annotations
 
@@ -19,7 +16,8 @@ from harness.config import Rules
 from harness.dataset import Batch, Dataset
 from harness.errors import DatasetError
 from harness.mixing import mix
-from harness.scoring import Entry, Results, RunCounts, codes_from_labels
+from harness.score_records import OUTCOMES, comparison, record_type, row_bytes, verdict_planes
+from harness.scoring import Entry, Layout, Results, RunCounts, Verdicts
 from harness.scoring.results import Track
 from harness.store import registry, round_state
 from harness.store.models import RoundRow, SubmissionRow
@@ -28,50 +26,44 @@ from harness.tournament import Tournament
 S = TypeVar("S", bound=np.generic)
 
 _NONE = -1
-_NO_ROWS: tuple[NDArray[Any], ...] = (*(np.zeros(0, np.int64) for _ in range(4)), np.zeros(0), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
 class _Ended:
-    """The ended runs of one submission: parallel arrays; ``at`` is where its verdicts are among all."""
+    """The ended runs of one submission: parallel arrays, of which ``planes`` holds the verdicts, uint8[runs, 3, row bytes]."""
 
     input_ids: NDArray[np.int64]
     output_ids: NDArray[np.int64]
-    at: NDArray[np.int64]
+    planes: NDArray[np.uint8]
     median_s: float | None
     outcomes: dict[str, int]
     failed: int
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The ended runs of all members on this round's inputs, sorted by submission; outcomes as indices into ``names``.
+class _Records:
+    """The score records of all members on this round's inputs."""
 
-    The verdicts, a hundred times as many, are not sorted with them: those of row i are ``verdicts[at[i]]``.
-    """
+    def __init__(self, records: NDArray[Any]) -> None:
+        self._records = records
+        # Of two bytes where they fit, which are sorted several times as quickly.
+        ids = records["submission_id"]
+        ids = ids.astype(np.uint16) if len(ids) and ids.max() <= np.iinfo(np.uint16).max else ids
+        self._order = np.argsort(ids, kind="stable")
+        self._ends = np.append(0, np.cumsum(np.bincount(ids)))
 
-    submission_ids: NDArray[np.int64]
-    input_ids: NDArray[np.int64]
-    output_ids: NDArray[np.int64]
-    usable: NDArray[np.int64]
-    wall_s: NDArray[np.float64]
-    outcomes: NDArray[np.int64]
-    at: NDArray[np.int64]
-    verdicts: NDArray[np.uint8]
-    names: tuple[str, ...]
-
-    def of(self, submission_id: int, on: NDArray[np.int64] | None) -> _Ended:
-        """One submission's runs, those on the inputs with the ids ``on`` only (all by default)."""
-        mine = np.arange(*np.searchsorted(self.submission_ids, [submission_id, submission_id + 1]))
+    def of(self, submission_id: int, on: NDArray[np.bool_] | None = None) -> _Ended:
+        """One submission's runs, those on the inputs whose ids ``on`` marks only (all by default)."""
+        first, last = self._ends[np.minimum([submission_id, submission_id + 1], len(self._ends) - 1)]
+        mine = self._records[self._order[first:last]]
         if on is not None:
-            mine = mine[np.isin(self.input_ids[mine], on)]
-        times = self.wall_s[mine]
-        times = times[~np.isnan(times)]
-        counts = np.bincount(self.outcomes[mine], minlength=len(self.names))
+            wanted = on[mine["input_id"]]
+            mine = mine if wanted.all() else mine[wanted]
+        counts = np.bincount(mine["outcome"], minlength=len(OUTCOMES))
         return _Ended(
-            self.input_ids[mine], self.output_ids[mine], self.at[mine], float(np.median(times)) if len(times) else None,
-            {name: int(count) for name, count in zip(self.names, counts, strict=True) if count},
-            int(np.count_nonzero(self.usable[mine] == 0)))
+            mine["input_id"].astype(np.int64), mine["output_id"].astype(np.int64), mine["planes"],
+            float(np.median(mine["wall_s"])) if len(mine) else None,
+            {name.value: int(count) for name, count in zip(OUTCOMES, counts, strict=True) if count},
+            int(np.count_nonzero(mine["usable"] == 0)))
 
 
 def load_results(tournament: Tournament, dataset: Dataset, round_name: str | None = None) -> Results:
@@ -106,44 +98,45 @@ class _Reader:
         self._dataset = dataset
         self._batches = dataset.batches(rules.batch_size, rules.max_epsilon)
         self._width = max(len(batch.ids) for batch in self._batches)
+        self._layout = Layout.of_batches([len(batch.ids) for batch in self._batches], row_bytes(self._width))
         rows = registry.round_batches(session, row.id)
         self._position = {stored.id: position for position, stored in enumerate(rows)}
         self._inputs = round_state.inputs_of(session, rows)
         self._ids = np.array(sorted(self._inputs), np.int64)
         self._batch_of = np.array([self._position[self._inputs[int(i)].batch_id] for i in self._ids], np.int64)
-        # Of the type that labels are stored in, so that comparing converts nothing.
-        self._truth = self._padded([batch.labels.astype(np.int16) for batch in self._batches])
-        self._target = self._padded([batch.targets.astype(np.int16) for batch in self._batches])
+        self._compared_with = np.array([comparison(batch.labels, batch.targets) for batch in self._batches], np.uint64)
 
     def read(self) -> Results:
         members = registry.round_submissions(self._session, self._row.id)
         attacks = [m for m in members if m.type != "defense"]
         defenses = [m for m in members if m.type == "defense"]
-        rows = self._rows(members)
+        records = self._records(members)
         batches, images = len(self._batches), len(self._dataset.ids)
         made = np.full((len(attacks), batches), _NONE, np.int64)
         attack_done = np.zeros((len(attacks), batches), bool)
-        ended = {m.id: rows.of(m.id, None) for m in attacks}
+        ended = {m.id: records.of(m.id) for m in attacks}
         for entry, member in enumerate(attacks):
             runs = ended[member.id]
             where = self._batch_of[self._index(runs.input_ids)]
             attack_done[entry, where] = True
             made[entry, where] = np.where(runs.output_ids > 0, self._index(runs.output_ids), _NONE)
         produced = self._images(np.where((made >= 0)[..., None], self._produced()[made], False))  # noqa: FBT003
-        codes = np.zeros((len(attacks), len(defenses), images), np.uint8)
+        planes = np.zeros((3, len(attacks), len(defenses), self._layout.width), np.uint8)
         run_done = np.zeros((len(attacks), len(defenses), batches), bool)
         clean = self._clean_inputs()
         in_play = self._in_play(made, attack_done)
-        ended |= {m.id: rows.of(m.id, self._ids[in_play]) for m in defenses}
+        wanted = self._by_id(self._ids[in_play])
+        ended |= {m.id: records.of(m.id, wanted) for m in defenses}
         clean_codes = np.zeros((len(defenses), images), np.uint8)
         clean_done = np.zeros((len(defenses), batches), bool)
         for entry, member in enumerate(defenses):
-            verdicts, done = self._verdicts(ended[member.id], rows.verdicts)
+            verdicts, done = self._verdicts(ended[member.id])
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)
-            codes[:, entry] = self._images(np.where((made >= 0)[..., None], verdicts[made], 0).astype(np.uint8))
+            # A row more than there are inputs: what was not made has no verdicts.
+            planes[:, :, entry] = self._in_rows(verdicts[made])
             run_done[:, entry] = attack_done & ((made < 0) | done[made])
-            clean_codes[entry] = self._images(verdicts[clean][None])[0]
+            clean_codes[entry] = Verdicts(self._layout, self._in_rows(verdicts[clean][None])[:, :, None]).codes(0)
             clean_done[entry] = done[clean]
         audited = audit.findings(self._session, self._row)
         marks = {name: audit.MARK for name, finding in audited.items() if finding.differs}
@@ -152,8 +145,8 @@ class _Reader:
             attacks=tuple(entries[m.id] for m in attacks), defenses=tuple(entries[m.id] for m in defenses),
             truth=self._dataset.labels, target=self._dataset.targets,
             batch=np.repeat(np.arange(batches), [len(b.ids) for b in self._batches]).astype(np.int32), produced=produced,
-            codes=codes, attack_done=attack_done, run_done=run_done, clean_codes=clean_codes, clean_done=clean_done,
-            tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
+            verdicts=Verdicts(self._layout, planes), attack_done=attack_done, run_done=run_done, clean_codes=clean_codes,
+            clean_done=clean_done, tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
             runs=self._counts(ended, attack_done, len(in_play), [m.id for m in defenses]))
 
     def _in_play(self, made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -175,17 +168,18 @@ class _Reader:
     def _dealt_back(self, verdicts: NDArray[np.uint8], done: NDArray[np.bool_],
                     in_play: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Verdicts on mixed inputs, given back to the inputs that the images came from."""
-        by_source, source_done = np.zeros_like(verdicts), np.zeros_like(done)
+        bits = np.unpackbits(verdicts, axis=-1, bitorder="little")
+        by_source, source_done = np.zeros_like(bits), np.zeros_like(done)
         missing = np.zeros_like(done)
         for index in in_play.tolist():
             parts = np.frombuffer(self._inputs[int(self._ids[index])].parts or b"", np.int32)
             at = np.flatnonzero(parts)
             sources = self._index(parts[at].astype(np.int64))
-            by_source[sources, at] = verdicts[index, at]
+            by_source[sources, :, at] = bits[index][:, at].T
             source_done[sources] = True
             if not done[index]:
                 missing[sources] = True
-        return by_source, source_done & ~missing
+        return np.packbits(by_source, axis=-1, bitorder="little"), source_done & ~missing
 
     def _counts(self, ended: dict[int, _Ended], attack_done: NDArray[np.bool_], in_play: int,
                 defenses: Sequence[int]) -> RunCounts:
@@ -197,44 +191,46 @@ class _Reader:
         done = int(attack_done.sum()) + sum(len(ended[defense].input_ids) for defense in defenses)
         return RunCounts(done=done, total=total, failed=sum(e.failed for e in ended.values()))
 
-    def _rows(self, members: Sequence[SubmissionRow]) -> _Rows:
+    def _records(self, members: Sequence[SubmissionRow]) -> _Records:
         conditions = {m.id: round_state.conditions_of(self._row, m, isolation=self._isolation) for m in members}
-        counts_for = np.full(max(conditions, default=0) + 1, _NONE, np.int64)
+        counts_for = np.full(max(conditions, default=0) + 2, _NONE, np.int64)
         counts_for[list(conditions)] = list(conditions.values())
-        connection = self._session.connection()
-        # Room for every run there is; what is not filled never becomes memory.
-        verdicts = np.zeros((round_state.next_ids(connection)[0], self._width), np.uint8)
-        names: dict[str, int] = {}
-        parts, filled = [_NO_ROWS], 0
-        for chunk in round_state.result_chunks(connection, set(conditions.values())):
-            # Only rows that belong to the round.
-            known = np.append(counts_for, _NONE)[np.minimum(chunk.submission_ids, len(counts_for))]
-            keep = np.flatnonzero((known == chunk.conditions_ids) & np.isin(chunk.input_ids, self._ids))
-            for outcome in dict.fromkeys(chunk.outcomes):
-                names.setdefault(outcome, len(names))
-            outcomes = np.fromiter(map(names.__getitem__, chunk.outcomes), np.int64, len(chunk.outcomes))
-            self._fill(verdicts[filled: filled + len(keep)], chunk, keep)
-            filled += len(keep)
-            parts.append((chunk.submission_ids[keep], chunk.input_ids[keep], chunk.output_ids[keep], chunk.usable[keep],
-                          chunk.wall_s[keep], outcomes[keep]))
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        order = np.argsort(columns[0], kind="stable")
-        submission_ids, input_ids, output_ids, usable, wall_s, found = (column[order] for column in columns)
-        return _Rows(submission_ids, input_ids, output_ids, usable, wall_s, found, order, verdicts, tuple(names))
+        mine = self._by_id(self._ids)
+        connection, widest = self._session.connection(), record_type(self._width)
+        parts = [np.zeros(0, widest)]
+        for kind in {record_type(len(batch.ids)) for batch in self._batches}:
+            for data in round_state.score_records(connection, kind.itemsize):
+                found = np.frombuffer(data, kind)
+                # Only records that belong to the round.
+                known = counts_for[np.minimum(found["submission_id"], len(counts_for) - 1)]
+                keep = (known == found["conditions_id"]) & mine[np.minimum(found["input_id"], len(mine) - 1)]
+                found = found if keep.all() else found[keep]
+                parts.append(found if found.dtype == widest else _widened(found, widest))
+        records = np.concatenate(parts)
+        self._compare_again(records)
+        return _Records(records)
 
-    def _fill(self, verdicts: NDArray[np.uint8], chunk: round_state.ResultChunk, keep: NDArray[np.int64]) -> None:
-        """Turn the labels of the rows ``keep`` into ``verdicts``, uint8 [rows, widest batch]."""
-        starts, counts = (np.cumsum(chunk.counts) - chunk.counts)[keep], chunk.counts[keep]
-        batches = self._batch_of[self._index(chunk.input_ids[keep])]
-        for count in np.unique(counts[counts > 0]).tolist():
-            at = np.flatnonzero(counts == count)
-            given = np.lib.stride_tricks.sliding_window_view(chunk.labels, count)[starts[at]]
-            truth, target = (side[:, :count][batches[at]] for side in (self._truth, self._target))
-            verdicts[at, :count] = codes_from_labels(given, truth, target)
+    def _compare_again(self, records: NDArray[Any]) -> None:
+        """Make the verdicts of labels that were compared with other true labels or target classes anew."""
+        batches = self._batch_of[self._index(records["input_id"])]
+        stale = np.flatnonzero(records["compared_with"] != self._compared_with[batches])
+        labels = round_state.labels_of(self._session.connection(), records["run_id"][stale].tolist())
+        for at in stale.tolist():
+            given = labels.get(int(records["run_id"][at]))
+            if given is not None:
+                batch = self._batches[int(batches[at])]
+                planes = verdict_planes(given, batch.labels, batch.targets)
+                records["planes"][at][:, :planes.shape[-1]] = planes
 
     def _index(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of input ids among all inputs of the round (0 for an id of 0, which callers mask)."""
         return np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+
+    def _by_id(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which input ids are among these: bool [largest id of the round + 2], so that the last stands for all that are larger."""
+        among = np.zeros(int(self._ids[-1]) + 2, bool)
+        among[ids] = True
+        return among
 
     def _produced(self) -> NDArray[np.bool_]:
         """bool [inputs, widest batch]."""  # noqa: D403 - a dtype
@@ -246,14 +242,21 @@ class _Reader:
         by_batch = {self._position[i.batch_id]: i.id for i in self._inputs.values() if i.kind == "clean"}
         return self._index(np.array([by_batch[b] for b in range(len(self._batches))], np.int64))
 
-    def _verdicts(self, runs: _Ended, all_verdicts: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Of one defense: uint8 [inputs, widest batch] verdicts, and which inputs it has a result for."""
-        verdicts = np.zeros((len(self._ids), self._width), np.uint8)
-        done = np.zeros(len(self._ids), bool)
+    def _verdicts(self, runs: _Ended) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Of one defense: uint8 [inputs + 1, 3, row bytes] verdicts, the last of nothing, and which inputs it has a result for."""
+        verdicts = np.zeros((len(self._ids) + 1, *runs.planes.shape[1:]), np.uint8)
+        done = np.zeros(len(self._ids) + 1, bool)
         where = self._index(runs.input_ids)
         done[where] = True
-        verdicts[where] = all_verdicts[runs.at]
+        verdicts[where] = runs.planes
         return verdicts, done
+
+    def _in_rows(self, verdicts: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 [entries, batches, 3, row bytes] as rows of the layout, uint8 [3, entries, width]."""
+        rows = np.zeros((3, len(verdicts), self._layout.width), np.uint8)
+        used = verdicts.shape[1] * verdicts.shape[-1]
+        rows[..., :used] = np.moveaxis(verdicts, 2, 0).reshape(3, len(verdicts), used)
+        return rows
 
     def _padded(self, rows: Sequence[NDArray[S]], fill: int = 0) -> NDArray[S]:
         """Rows of up to the widest batch as one array."""
@@ -268,6 +271,16 @@ class _Reader:
         """[entries, batches, widest batch] as [entries, images]: the padding of a short batch is cut out."""
         keep = np.concatenate([np.arange(self._width) < len(b.ids) for b in self._batches])
         return by_batch.reshape(len(by_batch), -1)[:, keep]
+
+
+def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
+    """Records of a smaller batch as those of a larger one."""
+    wide = np.zeros(len(records), into)
+    for name in into.names or ():
+        if name != "planes":
+            wide[name] = records[name]
+    wide["planes"][..., :records["planes"].shape[-1]] = records["planes"]
+    return wide
 
 
 def _entry(member: SubmissionRow, runs: _Ended, mark: str) -> Entry:

@@ -27,7 +27,7 @@ ROOMS = [
     "store",
     "sandbox",
     "outputs",
-    "plan mixing",
+    "plan mixing score_records",
     "materials sessions",
     "execute",
     "trace",

@@ -16,6 +16,7 @@ from harness.scoring import (
     Entry,
     Results,
     TrackScores,
+    Verdicts,
     View,
     codes_from_labels,
     complete,
@@ -169,7 +170,7 @@ def tournaments(draw: st.DrawFn) -> Results:
         truth=np.zeros(images, np.int32), target=np.ones(images, np.int32),
         batch=draw(hnp.arrays(np.int32, images, elements=st.integers(0, batches - 1))),
         produced=draw(hnp.arrays(np.bool_, (attacks, images), elements=mostly)),
-        codes=codes,
+        verdicts=Verdicts.of(codes),
         attack_done=attack_done,
         run_done=draw(hnp.arrays(np.bool_, (attacks, defenses, batches), elements=mostly)) & attack_done[:, None],
         clean_codes=np.zeros((defenses, images), np.uint8), clean_done=np.ones((defenses, batches), np.bool_),
@@ -225,7 +226,7 @@ def test_the_order_of_images_does_not_matter(results: Results, random) -> None:
     random.shuffle(order)
     shuffled = Results(
         results.attacks, results.defenses, results.truth[order], results.target[order], results.batch[order],
-        results.produced[:, order], results.codes[:, :, order], results.attack_done, results.run_done,
+        results.produced[:, order], Verdicts.of(results.codes[:, :, order]), results.attack_done, results.run_done,
         results.clean_codes[:, order], results.clean_done,
     )
     for view in View:
@@ -241,7 +242,7 @@ def test_images_of_runs_that_have_not_ended_count_for_nobody() -> None:
     codes, produced = np.tile(r.codes, 2), np.tile(r.produced, 2)
     partial = Results(
         r.attacks, r.defenses, np.tile(r.truth, 2), np.tile(r.target, 2), np.repeat(np.arange(2, dtype=np.int32), 4),
-        produced, codes, np.array([[True, False]] * 3), np.array([[[True, False]] * 2] * 3),
+        produced, Verdicts.of(codes), np.array([[True, False]] * 3), np.array([[[True, False]] * 2] * 3),
         np.tile(r.clean_codes, 2), np.array([[True, False]] * 2),
     )
     for view in View:
@@ -352,6 +353,6 @@ def test_codes_from_labels() -> None:
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
     r = vector()
-    with pytest.raises(ValueError, match=r"codes has shape \(3, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"verdicts has shape \(3, 2, 3\)"):
         complete(r.attacks, r.defenses, truth=r.truth, target=r.target, produced=r.produced,
                  codes=r.codes[:, :, :3], clean_codes=r.clean_codes)

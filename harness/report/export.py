@@ -8,6 +8,7 @@ that programs made for them go on working; the rankings hold the raw scores of t
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -72,12 +73,13 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
         if parquet:
             paths.append(directory / f"{name}.parquet")
             write_parquet(paths[-1], [columns])
-    if results.codes.size <= MOST_VERDICTS_AS_CSV:
+    size = math.prod(results.verdicts.shape)
+    if size <= MOST_VERDICTS_AS_CSV:
         paths.append(directory / "verdicts.csv")
         _write_verdicts_csv(paths[-1], results)
     else:
-        notes.append(f"verdicts.csv is left out: it would have {results.codes.size:,} rows.")
-    if parquet and results.codes.size:
+        notes.append(f"verdicts.csv is left out: it would have {size:,} rows.")
+    if parquet and size:
         paths.append(directory / "verdicts.parquet")
         write_parquet(paths[-1], verdicts(results))
     if not parquet:
@@ -112,7 +114,7 @@ def verdicts(results: Results) -> Iterator[dict[str, NDArray[np.generic] | list[
     for at, attack in enumerate(results.attacks):
         known = results.run_done[at][:, results.batch] & results.produced[at]
         defense, image = np.nonzero(known)
-        code = results.codes[at][defense, image]
+        code = results.verdicts.codes(at)[defense, image]
         yield {
             "attack": [attack.name] * len(code), "defense": defenses[defense] if len(defenses) else [],
             "image": names[image] if len(names) else [], "labelled": (code & LABELLED).astype(np.bool_),

@@ -3,9 +3,6 @@
 from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
 from harness.scoring.ranking import display_order
 from harness.scoring.results import (
-    CORRECT,
-    LABELLED,
-    TARGET,
     TRACKS,
     Entry,
     Results,
@@ -16,6 +13,7 @@ from harness.scoring.results import (
 )
 from harness.scoring.tally import Cells, Tally, tally
 from harness.scoring.tracks import TrackScores, score_track, score_tracks, score_views, track_members
+from harness.scoring.verdicts import CORRECT, LABELLED, TARGET, Layout, Verdicts
 from harness.scoring.views import View
 
 __all__ = [
@@ -28,11 +26,13 @@ __all__ = [
     "Cells",
     "Entry",
     "Intervals",
+    "Layout",
     "Results",
     "RunCounts",
     "Tally",
     "Track",
     "TrackScores",
+    "Verdicts",
     "View",
     "codes_from_labels",
     "complete",

@@ -16,9 +16,16 @@ def ranks(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     Args:
         scores: float64[..., K]; NaN (nothing to score yet) ranks behind every number.
     """
-    known = np.where(np.isnan(scores), -np.inf, scores)
-    better: NDArray[np.int64] = (known[..., None, :] > known[..., :, None]).sum(-1, dtype=np.int64)
-    return better + 1
+    behind = np.where(np.isnan(scores), np.inf, -scores)
+    order = np.argsort(behind, axis=-1)
+    sorted_ = np.take_along_axis(behind, order, -1)
+    place = np.broadcast_to(np.arange(1, scores.shape[-1] + 1), scores.shape)
+    # Equals share the place of the first of them.
+    first = np.where(sorted_[..., 1:] > sorted_[..., :-1], place[..., 1:], 1)
+    shared = np.maximum.accumulate(np.concatenate([place[..., :1], first], axis=-1), axis=-1)
+    found = np.empty(scores.shape, np.int64)
+    np.put_along_axis(found, order, shared, -1)
+    return found
 
 
 def display_order(scores: NDArray[np.float64], entries: Sequence[Entry]) -> list[int]:

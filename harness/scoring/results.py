@@ -1,7 +1,7 @@
 """What scoring is given: every verdict of a tournament as arrays, and the entries that they belong to.
 
-One byte per (attack, defense, image) says all that any score view asks, so that a 2017-size final (162 x 110 x 5,000)
-is 89 MB and scoring knows no labels, no files and no database. A tournament that is still running is an ordinary value:
+Three bits per (attack, defense, image) say all that any score view asks, so that a 2017-size final (162 x 110 x 5,000)
+is 35 MB and scoring knows no labels, no files and no database. A tournament that is still running is an ordinary value:
 ``attack_done`` and ``run_done`` say which runs have ended, and images of the others count for nobody.
 """
 
@@ -14,12 +14,11 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.scoring.verdicts import CORRECT, LABELLED, TARGET, Verdicts
+
 Track = Literal["attack", "targeted_attack", "defense"]
 Whole = TypeVar("Whole", np.int16, np.int32)
 TRACKS: tuple[Track, ...] = ("attack", "targeted_attack", "defense")
-
-#: Bits of one verdict. CORRECT and TARGET are only set together with LABELLED, and never both.
-LABELLED, CORRECT, TARGET = np.uint8(1), np.uint8(2), np.uint8(4)
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,11 @@ class Results:
         target: int32[N], target classes.
         batch: int32[N], the batch of each image, 0..B-1.
         produced: bool[A, N], whether the attack left an image.
-        codes: uint8[A, D, N], ``LABELLED | CORRECT | TARGET``. What lies at images that were not produced, or whose run
-            has not ended, is ignored.
+        verdicts: Of A x D x N. What lies at images that were not produced, or whose run has not ended, is ignored.
         attack_done: bool[A, B], whether the attack's run has ended.
         run_done: bool[A, D, B], whether the verdict is final: the attack's run has ended, and the defense's run on what
             it left has ended too, or is not needed because nothing was left.
-        clean_codes: uint8[D, N], the same bits for the clean images.
+        clean_codes: uint8[D, N], ``LABELLED | CORRECT | TARGET`` of the clean images.
         clean_done: bool[D, B].
         image_ids: N names for exports, or none.
     """
@@ -80,7 +78,7 @@ class Results:
     target: NDArray[np.int32]
     batch: NDArray[np.int32]
     produced: NDArray[np.bool_]
-    codes: NDArray[np.uint8]
+    verdicts: Verdicts
     attack_done: NDArray[np.bool_]
     run_done: NDArray[np.bool_]
     clean_codes: NDArray[np.uint8]
@@ -96,7 +94,7 @@ class Results:
         batches = self.attack_done.shape[1]
         expected: dict[str, tuple[int, ...]] = {
             "target": (images,), "batch": (images,), "produced": (attacks, images),
-            "codes": (attacks, defenses, images),
+            "verdicts": (attacks, defenses, images),
             "attack_done": (attacks, batches), "run_done": (attacks, defenses, batches),
             "clean_codes": (defenses, images), "clean_done": (defenses, batches),
         }
@@ -104,7 +102,7 @@ class Results:
             if getattr(self, name).shape != shape:
                 message = f"{name} has shape {getattr(self, name).shape}, expected {shape}"
                 raise ValueError(message)
-        for name, dtype in (("produced", np.bool_), ("codes", np.uint8), ("attack_done", np.bool_),
+        for name, dtype in (("produced", np.bool_), ("attack_done", np.bool_),
                             ("run_done", np.bool_), ("clean_codes", np.uint8), ("clean_done", np.bool_)):
             if getattr(self, name).dtype != dtype:
                 message = f"{name} is {getattr(self, name).dtype}, expected {np.dtype(dtype)}"
@@ -114,6 +112,14 @@ class Results:
     def images(self) -> int:
         """Clean images in the tournament's data set."""
         return len(self.truth)
+
+    @property
+    def codes(self) -> NDArray[np.uint8]:
+        """The verdicts unpacked, uint8[A, D, N] of ``LABELLED | CORRECT | TARGET``; 89 MB for a 2017-size final."""
+        found = np.zeros(self.verdicts.shape, np.uint8)
+        for attack in range(len(self.attacks)):
+            found[attack] = self.verdicts.codes(attack)
+        return found
 
 
 def codes_from_labels(
@@ -149,7 +155,7 @@ def complete(
     where = np.zeros(len(truth), np.int32) if batch is None else batch
     batches = int(where.max()) + 1 if len(where) else 1
     return Results(
-        attacks, defenses, truth, target, where, produced, codes,
+        attacks, defenses, truth, target, where, produced, Verdicts.of(codes),
         np.ones((len(attacks), batches), np.bool_), np.ones((len(attacks), len(defenses), batches), np.bool_),
         clean_codes, np.ones((len(defenses), batches), np.bool_),
     )

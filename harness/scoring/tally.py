@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.results import CORRECT, LABELLED, TARGET, Results
+from harness.scoring.results import Results
+from harness.scoring.verdicts import CORRECT, LABELLED, Layout, Planes, add_planes, count_bits
 
 Counts = NDArray[np.int64]
 
@@ -72,32 +73,30 @@ class Tally:
     clean_correct: Counts
 
 
-def _verdicts(results: Results, attack: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
-    """Which of one attack's verdicts are final, bool[D, N], and those verdicts, uint8[D, N] (0 elsewhere)."""
-    done = results.run_done[attack]
-    codes = results.codes[attack] * results.produced[attack]
-    if done.all():
-        return np.broadcast_to(np.True_, codes.shape), codes
-    final = done[:, results.batch]
-    return final, codes * final
+def _settled(results: Results) -> Callable[[int], Planes]:
+    """Verdicts of one attack that count, as a function of its number: uint8[3, D, width], labelled, correct, target."""
+    layout, planes = results.verdicts.layout, results.verdicts.planes
+    produced = layout.pack(results.produced)
 
-
-def _bits(codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Labelled, correct and target hit as 0/1 arrays of the codes' shape."""
-    one, two = np.uint8(1), np.uint8(2)
-    return codes & LABELLED, (codes & CORRECT) >> one, (codes & TARGET) >> two
+    def of(attack: int) -> Planes:
+        done = results.run_done[attack]
+        mask = produced[attack] if done.all() else produced[attack] & layout.pack(done[:, results.batch])
+        settled: Planes = planes[:, attack] & mask
+        return settled
+    return of
 
 
 def tally(results: Results) -> Tally:
     """Count every pair's verdicts."""
     attacks, defenses = len(results.attacks), len(results.defenses)
     counts = np.zeros((5, attacks, defenses), np.int64)
+    batches = results.attack_done.shape[1]
+    settled = _settled(results)
+    counts[0] = results.run_done @ np.bincount(results.batch, minlength=batches)
     for attack in range(attacks):
-        final, codes = _verdicts(results, attack)
-        counts[0, attack] = final.sum(1)
-        counts[1, attack] = final @ results.produced[attack].astype(np.int64)
-        for row, bits in enumerate(_bits(codes), start=2):
-            counts[row, attack] = bits.sum(1, dtype=np.uint32)
+        left = np.bincount(results.batch[results.produced[attack]], minlength=batches)
+        counts[1, attack] = results.run_done[attack] @ left
+        counts[2:, attack] = count_bits(settled(attack))
     ended = results.attack_done[:, results.batch]
     clean_ended = results.clean_done[:, results.batch]
     clean = results.clean_codes * clean_ended
@@ -120,15 +119,50 @@ def image_cells(
         For the attacks, each int64[A, N] over the counted defenses; for the defenses, each int64[D, N] over the counted
         attacks.
     """
-    attacks, defenses, images = results.codes.shape
-    by_attack = np.zeros((5, attacks, images), np.int64)
-    # Sums over at most 65,535 opponents; an eighth of the memory traffic of int64.
-    by_defense = np.zeros((5, defenses, images), np.uint16)
+    attacks, defenses, _ = results.verdicts.shape
+    layout, settled = results.verdicts.layout, _settled(results)
+    by_attack, by_defense = _Digits(attacks, layout), _Digits(defenses, layout)
+    met = np.zeros((3, defenses, int(counted_attacks.sum()), layout.width), np.uint8)
+    row = 0
     for attack in range(attacks):
-        final, codes = _verdicts(results, attack)
-        layers = (final.view(np.uint8), final & results.produced[attack], *_bits(codes))
-        for row, layer in enumerate(layers):
-            by_attack[row, attack] = layer[counted_defenses].sum(0, dtype=np.uint16)
-            if counted_attacks[attack]:
-                by_defense[row] += layer
-    return Cells(*by_attack), Cells(*by_defense.astype(np.int64))
+        planes = settled(attack)
+        by_attack.put(attack, planes[:, counted_defenses])
+        if counted_attacks[attack]:
+            met[:, :, row] = planes
+            row += 1
+    for defense in range(defenses):
+        by_defense.put(defense, met[:, defense])
+    # Runs end batch by batch, so what was asked and produced needs no bits.
+    done = results.run_done[:, counted_defenses].sum(1, dtype=np.int64)[:, results.batch]
+    asked = results.run_done[counted_attacks].sum(0, dtype=np.int64)[:, results.batch]
+    produced = np.zeros_like(asked)
+    # Whole numbers far below 2^24 as float32, whose matrix products are quicker than integers' and as exact.
+    done_by, left = results.run_done[counted_attacks].T.astype(np.float32), results.produced[counted_attacks].astype(np.float32)
+    for batch in range(results.attack_done.shape[1]):
+        images = results.batch == batch
+        produced[:, images] = done_by[batch] @ left[:, images]
+    return Cells(done, done * results.produced, *by_attack.counts()), Cells(asked, produced, *by_defense.counts())
+
+
+class _Digits:
+    """Labelled, correct and target counts per image of each of K entries, held as binary digits until all are there."""
+
+    def __init__(self, entries: int, layout: Layout) -> None:
+        self._layout = layout
+        self._shape = (3, entries, layout.width)
+        self._digits: list[Planes] = []
+
+    def put(self, entry: int, planes: Planes) -> None:
+        """What counts of one entry, uint8[3, opponents, width]."""
+        for place, digit in enumerate(add_planes(planes)):
+            if place == len(self._digits):
+                self._digits.append(np.zeros(self._shape, np.uint8))
+            self._digits[place][:, entry] = digit
+
+    def counts(self) -> Counts:
+        """int64[3, K, N]."""
+        # At most 65,535 opponents; a quarter of the memory traffic of int64.
+        found = np.zeros((*self._shape[:2], self._layout.images), np.uint16)
+        for place, digit in enumerate(self._digits):
+            found |= self._layout.unpack(digit).astype(np.uint16) << np.uint16(place)
+        return found.astype(np.int64)

@@ -202,9 +202,9 @@ def differences(alone: Results, beside: Results) -> list[str]:
         mine, theirs = _at(alone.attacks, entry.name), _at(beside.attacks, entry.name)
         if not np.array_equal(alone.produced[mine], beside.produced[theirs]):
             found.append(f"{entry.name} produced other images")
+        codes, others = alone.verdicts.codes(mine), beside.verdicts.codes(theirs)
         for defense in alone.defenses:
-            first = alone.codes[mine, _at(alone.defenses, defense.name)]
-            second = beside.codes[theirs, _at(beside.defenses, defense.name)]
+            first, second = codes[_at(alone.defenses, defense.name)], others[_at(beside.defenses, defense.name)]
             if not np.array_equal(first, second):
                 found.append(f"{defense.name} on {entry.name}: {int(np.count_nonzero(first != second))} verdicts differ")
     for defense in alone.defenses:

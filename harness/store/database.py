@@ -75,8 +75,10 @@ def _check_version(engine: Engine, path: Path) -> None:
     if found > SCHEMA_VERSION:
         raise StoreError(f"{path} was written by a newer harness (database version {found}, this one knows "
                          f"{SCHEMA_VERSION}).", "Use the newer harness, or another `state:` directory.")
-    raise StoreError(f"{path} is not a database of this harness (version {found}).",
-                     "Use another `state:` directory in tournament.yaml.")
+    if found:
+        raise StoreError(f"{path} was written by an older harness (database version {found}, this one knows "
+                         f"{SCHEMA_VERSION}).", "Use the older harness, or another `state:` directory.")
+    raise StoreError(f"{path} is not a database of this harness.", "Use another `state:` directory in tournament.yaml.")
 
 
 def _version(connection: Connection) -> int:

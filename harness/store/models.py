@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table changes; kept in the file's ``user_version``.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: States of a run. Waiting is the absence of a row.
 RUNNING, DONE, OPEN = 1, 2, 3
@@ -121,6 +121,15 @@ class RunRow(Base):
     #: Runs that executed beside this one when it began, and the host's mean runnable threads per core meanwhile, in percent.
     beside: Mapped[int | None] = mapped_column(default=None)
     load_percent: Mapped[int | None] = mapped_column(default=None)
+
+
+class ScoreRow(Base):
+    """What scoring reads of a run that has a result (see ``harness.score_records``); there exactly while it has one."""
+
+    __tablename__ = "score"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+    record: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class AttemptRow(Base):

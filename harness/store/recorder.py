@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, insert, update
+from sqlalchemy import Connection, Engine, bindparam, delete, insert, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from harness import faults
 from harness.errors import StoreError
 from harness.store.database import explained
 from harness.store.logs import LogStore
-from harness.store.models import RUNNING, AttemptRow, CounterRow, InputRow, RunRow, SlotRow
+from harness.store.models import RUNNING, AttemptRow, CounterRow, InputRow, RunRow, ScoreRow, SlotRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,10 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class RunFinish:
-    """An attempt ended. ``state`` is DONE where it counts, OPEN where the run is to be tried again."""
+    """An attempt ended. ``state`` is DONE where it counts, OPEN where the run is to be tried again.
+
+    ``record`` is what scoring reads of a run that is DONE.
+    """
 
     id: int
     attempt: int
@@ -71,6 +74,7 @@ class RunFinish:
     collect_ms: int | None = None
     beside: int | None = None
     load_percent: int | None = None
+    record: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,9 @@ _RESTART = (
     .where(RunRow.id == bindparam("run"))
     .values(state=RUNNING, attempt=bindparam("as_attempt"), started_at=bindparam("began"), outcome=None)
 )
+#: Of results that were accepted only: one that came late has no run that is done by its attempt.
+_SCORE = """INSERT OR IGNORE INTO score (run_id, record)
+SELECT :run, :record WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = 2)"""
 
 
 class Recorder:
@@ -217,8 +224,10 @@ class Recorder:
         steps = [i for i in items if isinstance(i, RunFinish) or (isinstance(i, RunStart) and not i.new)]
         if all(isinstance(step, RunFinish) for step in steps):
             if steps:
-                rows = [_finish_values(step) for step in steps if isinstance(step, RunFinish)]
-                self.refused_late += len(rows) - max(connection.execute(_FINISH, rows).rowcount, 0)
+                ends = [step for step in steps if isinstance(step, RunFinish)]
+                accepted = connection.execute(_FINISH, [_finish_values(end) for end in ends]).rowcount
+                self.refused_late += len(ends) - max(accepted, 0)
+                _score(connection, ends)
         else:
             for step in steps:
                 self._step(connection, step)
@@ -234,8 +243,16 @@ class Recorder:
     def _step(self, connection: Connection, step: Item) -> None:
         if isinstance(step, RunFinish):
             self.refused_late += 1 - connection.execute(_FINISH, _finish_values(step)).rowcount
+            _score(connection, [step])
         elif isinstance(step, RunStart):
+            connection.execute(delete(ScoreRow).where(ScoreRow.run_id == step.id))
             connection.execute(_RESTART, {"run": step.id, "as_attempt": step.attempt, "began": step.started_at})
+
+
+def _score(connection: Connection, ends: Sequence[RunFinish]) -> None:
+    records = [{"run": end.id, "attempt": end.attempt, "record": end.record} for end in ends if end.record is not None]
+    if records:
+        connection.exec_driver_sql(_SCORE, records)
 
 
 def _finish_values(item: RunFinish) -> dict[str, Any]:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from harness.store.models import DONE, BatchRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
+from harness.store.models import DONE, BatchRow, CounterRow, InputRow, RoundRow, RunRow, ScoreRow, SubmissionRow
 
 Rows = NDArray[np.int64]
-S = TypeVar("S", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -89,55 +87,31 @@ def _integers(connection: Connection, submissions: Sequence[tuple[int, int]], co
     return np.concatenate([np.zeros(0, np.int64), *parts]).reshape(-1, width)
 
 
-class ResultChunk(NamedTuple):
-    """Columns of some runs that have a result; ``output_ids`` 0 where there is none.
-
-    Integer arrays are int64 [runs], ``wall_s`` float64 to 15 digits with NaN where unknown. ``labels`` is those of all runs one
-    after the other, int16 [sum of counts], of which the first ``counts[0]`` are the first run's.
-    """
-
-    submission_ids: Rows
-    conditions_ids: Rows
-    input_ids: Rows
-    output_ids: Rows
-    usable: Rows
-    wall_s: NDArray[np.float64]
-    outcomes: tuple[str, ...]
-    counts: Rows
-    labels: NDArray[np.int16]
+#: One row for a whole range of runs: a Python object for each of 904,600 rows takes longer than all that follows. The text that
+#: SQLite makes of a blob is its bytes, which the outer CAST gives back.
+_RECORDS = """SELECT count(*), CAST(group_concat(record, '') AS BLOB) FROM score
+WHERE run_id BETWEEN :first AND :last AND length(record) = :size"""
 
 
-#: One row for a whole range of runs: a Python object for each value of 904,600 rows takes longer than all that follows. The text
-#: that SQLite makes of a blob is its bytes, which the outer CAST gives back.
-_RESULTS = """SELECT group_concat(submission_id), group_concat(conditions_id), group_concat(input_id),
-group_concat(coalesce(output_id, 0)), group_concat(usable), group_concat(coalesce(wall_s, 'nan')), group_concat(outcome),
-group_concat(coalesce(length(labels), 0)), CAST(group_concat(labels, '') AS BLOB)
-FROM run WHERE id BETWEEN :first AND :last AND state = 2 AND conditions_id IN ({conditions})"""
-
-
-def result_chunks(connection: Connection, conditions: Collection[int], size: int = 20_000) -> Iterator[ResultChunk]:
-    """Every run with a result under one of these conditions, in the order of the file.
-
-    One pass over the table: read submission by submission through the index, a finished final would be read from one end to
-    the other 272 times, because the runs of one submission lie all over the file.
-    """
-    query = _RESULTS.format(conditions=",".join(str(int(c)) for c in sorted(conditions)) or "NULL")
-    last = connection.scalar(select(func.max(RunRow.id))) or 0
-    for first in range(0, last + 1, size):
-        row = connection.exec_driver_sql(query, {"first": first, "last": first + size - 1}).one()
-        if row[0] is None:
-            continue
-        submissions, held, inputs, outputs, usable, lengths = (_numbers(row[at], np.int64) for at in (0, 1, 2, 3, 4, 7))
-        labels = np.frombuffer(row[8] or b"", np.int16)
-        if len(labels) * labels.itemsize != lengths.sum():
-            msg = f"SQLite {sqlite3.sqlite_version} joined blobs of {lengths.sum()} bytes to {len(labels) * labels.itemsize}"
+def score_records(connection: Connection, size: int, step: int = 50_000) -> Iterator[bytes]:
+    """The score records of ``size`` bytes of all runs of all rounds, one after the other, in the order of their runs."""
+    last = connection.scalar(select(func.max(ScoreRow.run_id))) or 0
+    for first in range(0, last + 1, step):
+        count, records = connection.exec_driver_sql(_RECORDS, {"first": first, "last": first + step - 1, "size": size}).one()
+        if count * size != len(records or b""):
+            msg = f"SQLite {sqlite3.sqlite_version} joined {count} blobs of {size} bytes to {len(records or b'')}"
             raise RuntimeError(msg)
-        yield ResultChunk(submissions, held, inputs, outputs, usable, _numbers(row[5], np.float64), tuple(row[6].split(",")),
-                          lengths // labels.itemsize, labels)
+        if records:
+            yield records
 
 
-def _numbers(text: str, dtype: type[S]) -> NDArray[S]:
-    return np.fromstring(text, dtype, sep=",")
+def labels_of(connection: Connection, run_ids: Sequence[int]) -> dict[int, NDArray[np.int16]]:
+    """Labels by run id, int16 [n] each, of those of the runs that have any."""
+    found: dict[int, NDArray[np.int16]] = {}
+    for start in range(0, len(run_ids), 500):
+        some = select(RunRow.id, RunRow.labels).where(RunRow.id.in_(run_ids[start: start + 500]), RunRow.labels.is_not(None))
+        found |= {run: np.frombuffer(labels or b"", np.int16) for run, labels in connection.execute(some)}
+    return found
 
 
 def unfinished_runs(connection: Connection) -> dict[tuple[int, int, int], tuple[int, int]]:

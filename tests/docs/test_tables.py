@@ -13,7 +13,7 @@ import sqlalchemy
 
 from harness.dataset_files import Description
 from harness.leaderboard import build_leaderboard, build_matrix
-from harness.scoring import Entry, Results, Track
+from harness.scoring import Entry, Results, Track, Verdicts
 from harness.store.models import Base
 from harness.submission_metadata import Metadata
 from tests.docs.guide import ROOT
@@ -56,8 +56,8 @@ def test_json_faces_are_as_described() -> None:
     pairs, images = np.ones((1, 1), bool), np.zeros(2, np.int32)
     results = Results(
         attacks=(entry("attack"),), defenses=(entry("defense"),), truth=images, target=images + 1, batch=images,
-        produced=np.ones((1, 2), bool), codes=np.full((1, 1, 2), 3, np.uint8), attack_done=pairs, run_done=pairs[None],
-        clean_codes=np.full((1, 2), 3, np.uint8), clean_done=pairs)
+        produced=np.ones((1, 2), bool), verdicts=Verdicts.of(np.full((1, 1, 2), 3, np.uint8)), attack_done=pairs,
+        run_done=pairs[None], clean_codes=np.full((1, 2), 3, np.uint8), clean_done=pairs)
     board, shown = build_leaderboard(results).to_json(), example("leaderboard")
     assert list(board) == list(shown)
     assert list(board["runs"]) == list(shown["runs"])

@@ -60,8 +60,9 @@ def start(run: int = 1, attempt: int = 1, input_id: int = 1) -> RunStart:
     return RunStart(run, 1, input_id, 1, attempt, 5.0, new=attempt == 1)
 
 
-def finish(run: int = 1, attempt: int = 1, state: int = DONE, outcome: str = "ok", output: int | None = None) -> RunFinish:
-    return RunFinish(run, attempt, state, outcome, output, None, 3, 1.0, 0.1, None, None)
+def finish(run: int = 1, attempt: int = 1, state: int = DONE, outcome: str = "ok", output: int | None = None,
+           record: bytes | None = None) -> RunFinish:
+    return RunFinish(run, attempt, state, outcome, output, None, 3, 1.0, 0.1, None, None, record=record)
 
 
 def test_a_run_from_start_to_end(desk) -> None:
@@ -98,6 +99,26 @@ def test_a_second_result_of_the_same_attempt_is_refused(desk) -> None:
     desk.recorder.flush()
     assert desk.runs() == [(1, DONE, 1, "ok")]
     assert desk.recorder.refused_late == 1
+
+
+def test_what_is_scored_is_what_was_accepted(desk) -> None:
+    def scored() -> object:
+        desk.recorder.flush()
+        return desk.one("SELECT group_concat(run_id || record) FROM score")
+
+    desk.recorder.put(NewInput(2, 1, "adversarial", "d", b"\xe0", 10))
+    desk.recorder.put(start(), start(2, input_id=2), finish(record=b"first"), finish(2, state=OPEN, outcome="host_error"))
+    assert scored() == "1first"
+    desk.recorder.put(finish(record=b"second"), finish(2, record=b"late"))
+    assert scored() == "1first"
+    desk.recorder.put(start(2, 2, 2), finish(2, attempt=1, record=b"late"), finish(2, attempt=2, record=b"again"))
+    assert scored() == "1first,2again"
+    # What a run made was lost: it has no result until it has made it again.
+    desk.recorder.put(start(attempt=2))
+    assert scored() == "2again"
+    with desk.db.begin() as connection:
+        connection.execute(text("DELETE FROM run WHERE id = 2"))
+    assert scored() is None
 
 
 def test_an_attempt_that_fails_and_starts_again_within_one_commit(desk) -> None:

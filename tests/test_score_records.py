@@ -1,0 +1,99 @@
+"""Score records hold what the labels say, and a corrected label changes the scores without a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from harness.config import load
+from harness.contest import Options, Watcher, run_round
+from harness.dataset import Dataset
+from harness.sandbox.outcomes import Outcome
+from harness.sandbox.process import ProcessSandbox
+from harness.score_records import OUTCOMES, comparison, make_record, record_type, verdict_planes
+from harness.scoring import Results, codes_from_labels
+from harness.standings import load_results
+from harness.store import registry
+from harness.store.models import InputRow, RunRow, ScoreRow, SubmissionRow
+from harness.tournament import Tournament
+from tests.e2e import make
+
+labels = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=70)
+
+
+@given(labels)
+def test_bits_are_the_verdicts(rows) -> None:
+    given_labels, truth, target = (np.array(column, np.int32) for column in zip(*rows, strict=True))
+    bits = np.unpackbits(verdict_planes(given_labels.astype(np.int16), truth, target), axis=-1, bitorder="little")[:, :len(rows)]
+    assert (bits[0] + 2 * bits[1] + 4 * bits[2]).tolist() == codes_from_labels(given_labels, truth, target).tolist()
+
+
+def test_a_record_is_read_as_it_was_made() -> None:
+    truth, target = np.arange(11, dtype=np.int32), np.arange(1, 12, dtype=np.int32)
+    made = make_record(run_id=2**32 - 1, submission_id=70_000, conditions_id=3, input_id=900_000, output_id=None, usable=1000,
+                       outcome=Outcome.TIME_LIMIT, wall_s=1 / 3, labels=None, truth=truth, target=target)
+    (record,) = np.frombuffer(made, record_type(11))
+    assert record.item()[:8] == (2**32 - 1, 70_000, 3, 900_000, 0, 1000, OUTCOMES.index(Outcome.TIME_LIMIT), 1 / 3)
+    assert record["compared_with"] == comparison(truth, target)
+    assert not record["planes"].any()
+    assert len({comparison(truth, target), comparison(target, truth), comparison(truth + 1, target)}) == 3
+
+
+@pytest.fixture(params=[{"batch_size": 20}, {"batch_size": 7, "mixed_batches": True}], ids=["plain", "mixed"])
+def played(request, tmp_path: Path):
+    """A finished tournament whose last batch is shorter than the others."""
+    config = make.tournament(tmp_path, ("attack-darken", "attack-half", "targeted-step", "defense-mean", "defense-crash"),
+                             rules=request.param)
+    with Tournament(load(config)) as tournament:
+        tournament.submit_configured()
+        run_round(tournament, tournament.dataset(), ProcessSandbox(tmp_path / "scratch"), Options(), Watcher(), lambda: False)
+        yield tournament
+
+
+def from_labels(tournament: Tournament, results: Results, dataset: Dataset) -> np.ndarray:
+    """The verdicts of all pairs, each label of each run compared by itself: uint8[A, D, N]."""
+    codes = np.zeros(results.verdicts.shape, np.uint8)
+    with tournament.session() as session:
+        batches = {row.id: at for at, row in enumerate(registry.round_batches(session, registry.find_round(session, None).id))}
+        names = {row.id: row.name for row in session.scalars(select(SubmissionRow))}
+        inputs = {row.id: row for row in session.scalars(select(InputRow))}
+        runs = session.scalars(select(RunRow)).all()
+    made = {run.output_id: names[run.submission_id] for run in runs if run.output_id}
+    attacks, defenses = ([entry.name for entry in side] for side in (results.attacks, results.defenses))
+    for run in runs:
+        if run.labels is None or inputs[run.input_id].kind == "clean":
+            continue
+        held = inputs[run.input_id]
+        places = np.flatnonzero(results.batch == batches[held.batch_id])
+        parts = np.frombuffer(held.parts, np.int32) if held.parts else np.full(len(places), held.id)
+        for place, source, label in zip(places, parts.tolist(), np.frombuffer(run.labels, np.int16).tolist(), strict=True):
+            if label >= 0 and source in made:
+                codes[attacks.index(made[source]), defenses.index(names[run.submission_id]), place] = (
+                    1 + 2 * (label == dataset.labels[place]) + 4 * (label == dataset.targets[place]))
+    return codes
+
+
+def test_the_verdicts_are_those_of_the_labels(played: Tournament) -> None:
+    dataset = played.dataset()
+    found = load_results(played, dataset)
+    assert len(set(np.bincount(found.batch).tolist())) == 2
+    assert found.codes.any()
+    assert np.array_equal(found.codes, from_labels(played, found, dataset))
+
+
+def test_a_corrected_label_is_a_matter_of_scoring(played: Tournament) -> None:
+    dataset = played.dataset()
+    before = load_results(played, dataset)
+    corrected = replace(dataset, labels=(dataset.labels + (np.arange(len(dataset.ids)) % 9 == 0)) % 10)
+    found = load_results(played, corrected)
+    assert not np.array_equal(found.codes, before.codes)
+    assert np.array_equal(found.codes, from_labels(played, found, corrected))
+    assert found.runs == before.runs
+    with played.session() as session:
+        assert len(session.scalars(select(ScoreRow)).all()) == found.runs.done
