@@ -112,7 +112,7 @@ def _stamp(root: Path, image_ids: Sequence[str]) -> str:
     names = [DESCRIPTION, METADATA, *(f"{IMAGES}/{image_id}.png" for image_id in image_ids)]
     for name in names:
         try:
-            found = (root / name).stat()
+            found = os.stat(f"{root}/{name}")  # noqa: PTH116 - 50,000 paths take a second as objects
         except OSError:
             continue
         digest.update(f"{name},{found.st_size},{found.st_mtime_ns},{found.st_ctime_ns},{found.st_ino}\n".encode())

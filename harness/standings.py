@@ -30,14 +30,19 @@ _NONE = -1
 
 @dataclass(frozen=True)
 class _Ended:
-    """The ended runs of one submission: parallel arrays, of which ``planes`` holds the verdicts, uint8[runs, 3, row bytes]."""
+    """What the ended runs of one submission have in common."""
 
-    input_ids: NDArray[np.int64]
-    output_ids: NDArray[np.int64]
-    planes: NDArray[np.uint8]
+    runs: int
+    failed: int
     median_s: float | None
     outcomes: dict[str, int]
-    failed: int
+
+    @classmethod
+    def of(cls, records: NDArray[Any]) -> _Ended:
+        counts = np.bincount(records["outcome"], minlength=len(OUTCOMES))
+        return cls(len(records), int(np.count_nonzero(records["usable"] == 0)),
+                   float(np.median(records["wall_s"])) if len(records) else None,
+                   {name.value: int(count) for name, count in zip(OUTCOMES, counts, strict=True) if count})
 
 
 class _Records:
@@ -51,19 +56,11 @@ class _Records:
         self._order = np.argsort(ids, kind="stable")
         self._ends = np.append(0, np.cumsum(np.bincount(ids)))
 
-    def of(self, submission_id: int, on: NDArray[np.bool_] | None = None) -> _Ended:
-        """One submission's runs, those on the inputs whose ids ``on`` marks only (all by default)."""
+    def of(self, submission_id: int) -> NDArray[Any]:
+        """One submission's, a copy."""
         first, last = self._ends[np.minimum([submission_id, submission_id + 1], len(self._ends) - 1)]
-        mine = self._records[self._order[first:last]]
-        if on is not None:
-            wanted = on[mine["input_id"]]
-            mine = mine if wanted.all() else mine[wanted]
-        counts = np.bincount(mine["outcome"], minlength=len(OUTCOMES))
-        return _Ended(
-            mine["input_id"].astype(np.int64), mine["output_id"].astype(np.int64), mine["planes"],
-            float(np.median(mine["wall_s"])) if len(mine) else None,
-            {name.value: int(count) for name, count in zip(OUTCOMES, counts, strict=True) if count},
-            int(np.count_nonzero(mine["usable"] == 0)))
+        mine: NDArray[Any] = self._records[self._order[first:last]]
+        return mine
 
 
 def load_results(tournament: Tournament, dataset: Dataset, round_name: str | None = None) -> Results:
@@ -103,6 +100,8 @@ class _Reader:
         self._position = {stored.id: position for position, stored in enumerate(rows)}
         self._inputs = round_state.inputs_of(session, rows)
         self._ids = np.array(sorted(self._inputs), np.int64)
+        self._place = np.zeros(int(self._ids[-1]) + 2, np.int64)
+        self._place[self._ids] = np.arange(len(self._ids))
         self._batch_of = np.array([self._position[self._inputs[int(i)].batch_id] for i in self._ids], np.int64)
         self._compared_with = np.array([comparison(batch.labels, batch.targets) for batch in self._batches], np.uint64)
 
@@ -114,23 +113,28 @@ class _Reader:
         batches, images = len(self._batches), len(self._dataset.ids)
         made = np.full((len(attacks), batches), _NONE, np.int64)
         attack_done = np.zeros((len(attacks), batches), bool)
-        ended = {m.id: records.of(m.id) for m in attacks}
+        ended = {}
         for entry, member in enumerate(attacks):
-            runs = ended[member.id]
-            where = self._batch_of[self._index(runs.input_ids)]
+            runs = records.of(member.id)
+            ended[member.id] = _Ended.of(runs)
+            where = self._batch_of[self._index(runs["input_id"])]
             attack_done[entry, where] = True
-            made[entry, where] = np.where(runs.output_ids > 0, self._index(runs.output_ids), _NONE)
+            made[entry, where] = np.where(runs["output_id"] > 0, self._index(runs["output_id"]), _NONE)
         produced = self._images(np.where((made >= 0)[..., None], self._produced()[made], False))  # noqa: FBT003
         planes = np.zeros((3, len(attacks), len(defenses), self._layout.width), np.uint8)
         run_done = np.zeros((len(attacks), len(defenses), batches), bool)
         clean = self._clean_inputs()
         in_play = self._in_play(made, attack_done)
-        wanted = self._by_id(self._ids[in_play])
-        ended |= {m.id: records.of(m.id, wanted) for m in defenses}
+        wanted = np.zeros(len(self._ids), bool)
+        wanted[in_play] = True
         clean_codes = np.zeros((len(defenses), images), np.uint8)
         clean_done = np.zeros((len(defenses), batches), bool)
         for entry, member in enumerate(defenses):
-            verdicts, done = self._verdicts(ended[member.id])
+            runs = records.of(member.id)
+            asked = wanted[self._index(runs["input_id"])]
+            runs = runs if asked.all() else runs[asked]
+            ended[member.id] = _Ended.of(runs)
+            verdicts, done = self._verdicts(runs)
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)
             # A row more than there are inputs: what was not made has no verdicts.
@@ -188,49 +192,36 @@ class _Reader:
         if self._mixed:
             unknown = int((~attack_done).any(axis=0).sum()) * (attacks + 1)
         total = attacks * batches + len(defenses) * (in_play + unknown)
-        done = int(attack_done.sum()) + sum(len(ended[defense].input_ids) for defense in defenses)
+        done = int(attack_done.sum()) + sum(ended[defense].runs for defense in defenses)
         return RunCounts(done=done, total=total, failed=sum(e.failed for e in ended.values()))
 
     def _records(self, members: Sequence[SubmissionRow]) -> _Records:
         conditions = {m.id: round_state.conditions_of(self._row, m, isolation=self._isolation) for m in members}
         counts_for = np.full(max(conditions, default=0) + 2, _NONE, np.int64)
         counts_for[list(conditions)] = list(conditions.values())
-        mine = self._by_id(self._ids)
         connection, widest = self._session.connection(), record_type(self._width)
-        parts = [np.zeros(0, widest)]
+        # Room for every run there is; what is not filled never becomes memory.
+        records, filled = np.empty(round_state.next_ids(connection)[0], widest), 0
         for kind in {record_type(len(batch.ids)) for batch in self._batches}:
             for data in round_state.score_records(connection, kind.itemsize):
                 found = np.frombuffer(data, kind)
                 # Only records that belong to the round.
                 known = counts_for[np.minimum(found["submission_id"], len(counts_for) - 1)]
-                keep = (known == found["conditions_id"]) & mine[np.minimum(found["input_id"], len(mine) - 1)]
+                keep = (known == found["conditions_id"]) & self._known(found["input_id"])
                 found = found if keep.all() else found[keep]
-                parts.append(found if found.dtype == widest else _widened(found, widest))
-        records = np.concatenate(parts)
-        self._compare_again(records)
-        return _Records(records)
+                records[filled: filled + len(found)] = found if kind == widest else _widened(found, widest)
+                filled += len(found)
+        return _Records(records[:filled])
 
-    def _compare_again(self, records: NDArray[Any]) -> None:
-        """Make the verdicts of labels that were compared with other true labels or target classes anew."""
-        batches = self._batch_of[self._index(records["input_id"])]
-        stale = np.flatnonzero(records["compared_with"] != self._compared_with[batches])
-        labels = round_state.labels_of(self._session.connection(), records["run_id"][stale].tolist())
-        for at in stale.tolist():
-            given = labels.get(int(records["run_id"][at]))
-            if given is not None:
-                batch = self._batches[int(batches[at])]
-                planes = verdict_planes(given, batch.labels, batch.targets)
-                records["planes"][at][:, :planes.shape[-1]] = planes
+    def _index(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Positions of input ids among all inputs of the round (0 for an id of 0 and of another round, which callers mask)."""
+        place: NDArray[np.int64] = self._place[np.minimum(ids, len(self._place) - 1)]
+        return place
 
-    def _index(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Positions of input ids among all inputs of the round (0 for an id of 0, which callers mask)."""
-        return np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-
-    def _by_id(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which input ids are among these: bool [largest id of the round + 2], so that the last stands for all that are larger."""
-        among = np.zeros(int(self._ids[-1]) + 2, bool)
-        among[ids] = True
-        return among
+    def _known(self, ids: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which input ids are of this round."""
+        known: NDArray[np.bool_] = self._ids[self._index(ids)] == ids
+        return known
 
     def _produced(self) -> NDArray[np.bool_]:
         """bool [inputs, widest batch]."""  # noqa: D403 - a dtype
@@ -242,14 +233,26 @@ class _Reader:
         by_batch = {self._position[i.batch_id]: i.id for i in self._inputs.values() if i.kind == "clean"}
         return self._index(np.array([by_batch[b] for b in range(len(self._batches))], np.int64))
 
-    def _verdicts(self, runs: _Ended) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _verdicts(self, runs: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Of one defense: uint8 [inputs + 1, 3, row bytes] verdicts, the last of nothing, and which inputs it has a result for."""
-        verdicts = np.zeros((len(self._ids) + 1, *runs.planes.shape[1:]), np.uint8)
+        verdicts = np.zeros((len(self._ids) + 1, 3, row_bytes(self._width)), np.uint8)
         done = np.zeros(len(self._ids) + 1, bool)
-        where = self._index(runs.input_ids)
+        where = self._index(runs["input_id"])
+        self._compare_again(runs, self._batch_of[where])
         done[where] = True
-        verdicts[where] = runs.planes
+        verdicts[where] = runs["planes"]
         return verdicts, done
+
+    def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
+        """Make the verdicts of labels that were compared with other true labels or target classes anew."""
+        stale = np.flatnonzero(runs["compared_with"] != self._compared_with[batches])
+        labels = round_state.labels_of(self._session.connection(), runs["run_id"][stale].tolist())
+        for at in stale.tolist():
+            given = labels.get(int(runs["run_id"][at]))
+            if given is not None:
+                batch = self._batches[int(batches[at])]
+                planes = verdict_planes(given, batch.labels, batch.targets)
+                runs["planes"][at][:, :planes.shape[-1]] = planes
 
     def _in_rows(self, verdicts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 [entries, batches, 3, row bytes] as rows of the layout, uint8 [3, entries, width]."""

@@ -69,15 +69,16 @@ def resampled_sums(
     Returns:
         One float64[R, K] for each of ``terms``.
     """
+    images = max((part.shape[1] for part in terms), default=0)
+    largest = max((int(part.max()) for part in terms if part.size), default=0)
+    dtype = np.dtype(np.float32 if largest * images < _EXACT_IN_FLOAT32 else np.float64)
     # Tracks and views share many rows: what was possible is often the same for all entries.
     unique: dict[bytes, int] = {}
-    columns = [np.array([unique.setdefault(row.tobytes(), len(unique)) for row in part], np.int64) for part in terms]
-    images = max((part.shape[1] for part in terms), default=0)
+    columns = [np.array([unique.setdefault(row.tobytes(), len(unique)) for row in part.astype(dtype)], np.int64)
+               for part in terms]
     sums = np.zeros((resamples, len(unique)))
     if images and unique:
-        rows = np.frombuffer(b"".join(unique), np.int64).reshape(len(unique), images)
-        dtype = np.dtype(np.float32 if int(rows.max()) * images < _EXACT_IN_FLOAT32 else np.float64)
-        factors: NDArray[Any] = np.ascontiguousarray(rows.T, dtype)
+        factors: NDArray[Any] = np.frombuffer(b"".join(unique), dtype).reshape(len(unique), images).T
         generator = np.random.default_rng(seed)
         for start in range(0, resamples, _CHUNK):
             count = min(_CHUNK, resamples - start)

@@ -73,17 +73,25 @@ class Tally:
     clean_correct: Counts
 
 
-def _settled(results: Results) -> Callable[[int], Planes]:
-    """Verdicts of one attack that count, as a function of its number: uint8[3, D, width], labelled, correct, target."""
-    layout, planes = results.verdicts.layout, results.verdicts.planes
-    produced = layout.pack(results.produced)
+class _Settled:
+    """Verdicts that count, as planes: labelled, correct, target."""
 
-    def of(attack: int) -> Planes:
-        done = results.run_done[attack]
-        mask = produced[attack] if done.all() else produced[attack] & layout.pack(done[:, results.batch])
-        settled: Planes = planes[:, attack] & mask
+    def __init__(self, results: Results) -> None:
+        self._planes, self._layout, self._batch = results.verdicts.planes, results.verdicts.layout, results.batch
+        self._produced = self._layout.pack(results.produced)
+        self._done = results.run_done
+
+    def of_attack(self, attack: int) -> Planes:
+        """Of one attack, uint8[3, D, width]."""
+        return self._masked(self._planes[:, attack], self._produced[attack], self._done[attack])
+
+    def of_defense(self, defense: int) -> Planes:
+        """Of one defense, uint8[3, A, width]."""
+        return self._masked(self._planes[:, :, defense], self._produced, self._done[:, defense])
+
+    def _masked(self, planes: Planes, produced: Planes, done: NDArray[np.bool_]) -> Planes:
+        settled: Planes = planes & (produced if done.all() else produced & self._layout.pack(done[:, self._batch]))
         return settled
-    return of
 
 
 def tally(results: Results) -> Tally:
@@ -91,12 +99,12 @@ def tally(results: Results) -> Tally:
     attacks, defenses = len(results.attacks), len(results.defenses)
     counts = np.zeros((5, attacks, defenses), np.int64)
     batches = results.attack_done.shape[1]
-    settled = _settled(results)
+    settled = _Settled(results)
     counts[0] = results.run_done @ np.bincount(results.batch, minlength=batches)
     for attack in range(attacks):
         left = np.bincount(results.batch[results.produced[attack]], minlength=batches)
         counts[1, attack] = results.run_done[attack] @ left
-        counts[2:, attack] = count_bits(settled(attack))
+        counts[2:, attack] = count_bits(settled.of_attack(attack))
     ended = results.attack_done[:, results.batch]
     clean_ended = results.clean_done[:, results.batch]
     clean = results.clean_codes * clean_ended
@@ -120,18 +128,12 @@ def image_cells(
         attacks.
     """
     attacks, defenses, _ = results.verdicts.shape
-    layout, settled = results.verdicts.layout, _settled(results)
+    layout, settled = results.verdicts.layout, _Settled(results)
     by_attack, by_defense = _Digits(attacks, layout), _Digits(defenses, layout)
-    met = np.zeros((3, defenses, int(counted_attacks.sum()), layout.width), np.uint8)
-    row = 0
     for attack in range(attacks):
-        planes = settled(attack)
-        by_attack.put(attack, planes[:, counted_defenses])
-        if counted_attacks[attack]:
-            met[:, :, row] = planes
-            row += 1
+        by_attack.put(attack, _only(settled.of_attack(attack), counted_defenses))
     for defense in range(defenses):
-        by_defense.put(defense, met[:, defense])
+        by_defense.put(defense, _only(settled.of_defense(defense), counted_attacks))
     # Runs end batch by batch, so what was asked and produced needs no bits.
     done = results.run_done[:, counted_defenses].sum(1, dtype=np.int64)[:, results.batch]
     asked = results.run_done[counted_attacks].sum(0, dtype=np.int64)[:, results.batch]
@@ -142,6 +144,11 @@ def image_cells(
         images = results.batch == batch
         produced[:, images] = done_by[batch] @ left[:, images]
     return Cells(done, done * results.produced, *by_attack.counts()), Cells(asked, produced, *by_defense.counts())
+
+
+def _only(planes: Planes, opponents: NDArray[np.bool_]) -> Planes:
+    """uint8[3, K, width] of the opponents that count."""
+    return planes if opponents.all() else planes[:, opponents]
 
 
 class _Digits:
