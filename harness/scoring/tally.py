@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 from harness.scoring.results import Results
 from harness.scoring.verdicts import CORRECT, LABELLED, Layout, Planes, add_planes, count_bits
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Counts of images at one grain; all arrays int64 of one shape.
+    """Counts of images at one grain; all arrays of one shape; int64, and int32 where they are per image.
 
     Attributes:
         images: Images whose run has ended (N once the tournament is complete).
@@ -124,7 +125,7 @@ def image_cells(
     """Counts per image, summed over the opponents that count.
 
     Returns:
-        For the attacks, each int64[A, N] over the counted defenses; for the defenses, each int64[D, N] over the counted
+        For the attacks, each int32[A, N] over the counted defenses; for the defenses, each int32[D, N] over the counted
         attacks.
     """
     attacks, defenses, _ = results.verdicts.shape
@@ -135,8 +136,8 @@ def image_cells(
     for defense in range(defenses):
         by_defense.put(defense, _only(settled.of_defense(defense), counted_attacks))
     # Runs end batch by batch, so what was asked and produced needs no bits.
-    done = results.run_done[:, counted_defenses].sum(1, dtype=np.int64)[:, results.batch]
-    asked = results.run_done[counted_attacks].sum(0, dtype=np.int64)[:, results.batch]
+    done = results.run_done[:, counted_defenses].sum(1, dtype=np.int32)[:, results.batch]
+    asked = results.run_done[counted_attacks].sum(0, dtype=np.int32)[:, results.batch]
     produced = np.zeros_like(asked)
     # Whole numbers far below 2^24 as float32, whose matrix products are quicker than integers' and as exact.
     done_by, left = results.run_done[counted_attacks].T.astype(np.float32), results.produced[counted_attacks].astype(np.float32)
@@ -167,9 +168,9 @@ class _Digits:
             self._digits[place][:, entry] = digit
 
     def counts(self) -> Counts:
-        """int64[3, K, N]."""
-        # At most 65,535 opponents; a quarter of the memory traffic of int64.
-        found = np.zeros((*self._shape[:2], self._layout.images), np.uint16)
+        """int32[3, K, N]."""
+        # At most 65,535 opponents; half the memory traffic of int32.
+        found = np.zeros((*self._shape[:2], 8 * self._layout.width), np.uint16)
         for place, digit in enumerate(self._digits):
-            found |= self._layout.unpack(digit).astype(np.uint16) << np.uint16(place)
-        return found.astype(np.int64)
+            found |= np.unpackbits(digit, axis=-1, bitorder="little").astype(np.uint16) << np.uint16(place)
+        return found[..., self._layout.columns].astype(np.int32)

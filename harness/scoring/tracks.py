@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,6 +83,16 @@ def score_views(
     scores = {view: {track: score_track(counts, members[track], track, view) for track in TRACKS} for view in views}
     if not resamples:
         return scores
+    sums = iter(resampled_sums(_terms(results, counts, views, members), resamples))
+    for view in views:
+        for track in FORMULAS[view]:
+            found = scores[view][track]
+            scores[view][track] = replace(found, intervals=intervals(ratio(next(sums), next(sums)), found.score))
+    return scores
+
+
+def _terms(results: Results, counts: Tally, views: Sequence[View], members: Mapping[Track, NDArray[np.int64]]) -> list[Counts]:
+    """What was earned and what was possible per image, int32[K, N] each, of every track of every view."""
     cells: dict[bytes, tuple[Cells, Cells]] = {}
     terms: list[Counts] = []
     for view in views:
@@ -95,12 +105,7 @@ def score_views(
         for track, formula in FORMULAS[view].items():
             side = by_defense if track == "defense" else by_attack
             terms += [formula.earned(side)[members[track]], formula.possible(side)[members[track]]]
-    sums = iter(resampled_sums(terms, resamples))
-    for view in views:
-        for track in FORMULAS[view]:
-            found = scores[view][track]
-            scores[view][track] = replace(found, intervals=intervals(ratio(next(sums), next(sums)), found.score))
-    return scores
+    return terms
 
 
 def score_tracks(
