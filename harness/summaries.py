@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import zstandard
@@ -82,10 +82,10 @@ def load_leaderboards(tournament: Tournament, dataset: Callable[[], Dataset], vi
     found = {view: board for view, board in boards.items() if board is not None}
     if missing := [view for view in views if view not in found]:
         results = load_results(tournament, dataset(), round_name)
-        for view, board in build_leaderboards(results, missing).items():
-            found[view] = board
-            if results.runs.done == results.runs.total:
-                _keep(tournament, _name(row, view), version, basis, board)
+        made = build_leaderboards(results, missing)
+        found |= made
+        if results.runs.done == results.runs.total:
+            _keep(tournament, version, basis, {_name(row, view): board for view, board in made.items()})
     return {view: found[view] for view in views}
 
 
@@ -117,11 +117,16 @@ def _kept(session: Session, name: str, version: int, basis: str) -> Leaderboard 
         return None  # written by another form of this program: computed again
 
 
-def _keep(tournament: Tournament, name: str, version: int, basis: str, board: Leaderboard) -> None:
-    data = json.dumps({"basis": basis, "board": board.to_json()}).encode()
+def _keep(tournament: Tournament, version: int, basis: str, boards: Mapping[str, Leaderboard]) -> None:
+    """Keep leaderboards by name."""
+    compressor = zstandard.ZstdCompressor(level=3)
+    kept = [SummaryRow(name=name, version=version,
+                       data=compressor.compress(json.dumps({"basis": basis, "board": board.to_json()}).encode()))
+            for name, board in boards.items()]
     # A reader without the right to write, or one beside a writer, has its table all the same.
     with contextlib.suppress(SQLAlchemyError), tournament.session() as session, session.begin():
-        session.merge(SummaryRow(name=name, version=version, data=zstandard.ZstdCompressor(level=3).compress(data)))
+        for summary in kept:
+            session.merge(summary)
 
 
 def _from_json(data: dict[str, Any]) -> Leaderboard:
