@@ -97,7 +97,7 @@ def explain(path: Path) -> Iterator[None]:
 def explained(path: Path, error: BaseException) -> StoreError:
     """The sentence for one failure of SQLite."""
     reason = str(getattr(error, "orig", error))
-    if "full" in reason or "disk I/O" in reason:
+    if "full" in reason or "disk I/O" in reason or "No space" in reason:
         return StoreError(f"The disk that holds {path} is full ({reason}).",
                           "Free some space, then run the same command again; nothing recorded is lost.")
     if "locked" in reason or "busy" in reason:

@@ -14,21 +14,30 @@ from pathlib import Path
 
 import zstandard
 
+from harness.store.database import explained
+
 _CREATE = """CREATE TABLE IF NOT EXISTS log
 (run_id INTEGER, attempt INTEGER, data BLOB NOT NULL, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID"""
 
 
 class LogStore:
-    """stdout and stderr tails by (run, attempt)."""
+    """stdout and stderr tails by (run, attempt).
+
+    Raises:
+        StoreError: The database cannot be opened or made.
+    """
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "logs.db"
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.execute(_CREATE)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute(_CREATE)
+        except (OSError, sqlite3.Error) as error:
+            raise explained(self.path, error) from error
         self._compressor = zstandard.ZstdCompressor(level=3)
 
     def save(self, rows: list[tuple[int, int, str, str]]) -> None:
@@ -40,10 +49,17 @@ class LogStore:
                 self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", packed)
 
     def load(self, run_id: int) -> list[tuple[int, str, str]]:
-        """All kept logs of a run: (attempt, stdout, stderr), oldest attempt first."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT attempt, data FROM log WHERE run_id = ? ORDER BY attempt", (run_id,)).fetchall()
+        """All kept logs of a run: (attempt, stdout, stderr), oldest attempt first.
+
+        Raises:
+            StoreError: They cannot be read.
+        """
+        try:
+            with self._lock:
+                rows = self._connection.execute(
+                    "SELECT attempt, data FROM log WHERE run_id = ? ORDER BY attempt", (run_id,)).fetchall()
+        except sqlite3.Error as error:
+            raise explained(self.path, error) from error
         found = []
         for attempt, data in rows:
             out, err = json.loads(zstandard.ZstdDecompressor().decompress(data))

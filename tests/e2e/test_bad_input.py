@@ -314,7 +314,8 @@ def test_a_state_directory_that_cannot_be_made(make_place) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("room", ["64k", "300k"])
+# Each is met at another file: the database, the code, a commit, the logs as they are made, a result.
+@pytest.mark.parametrize("room", ["64k", "184k", "208k", "280k", "304k", "600k"])
 def test_a_disk_that_is_full_from_the_start(make_place, room) -> None:
     place = make_place(PROGRAMS)
     with mounted(place.state, f"size={room}"):

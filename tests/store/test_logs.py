@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.errors import StoreError
 from harness.store.logs import LogStore
 
 
@@ -47,3 +48,21 @@ def test_another_process_may_read_meanwhile(logs) -> None:
     other = LogStore(logs.path.parent)
     assert other.load(1) == [(1, "a", "")]
     other.close()
+
+
+def test_what_is_no_database_is_named(tmp_path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "logs.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match=r"logs\.db is damaged or not a database"):
+        LogStore(tmp_path / "logs")
+
+
+def test_damage_that_shows_in_reading_is_named(tmp_path) -> None:
+    store = LogStore(tmp_path / "logs")
+    store.save([(run, 1, f"{run}" * 3000, "") for run in range(400)])
+    store.close()
+    store.path.write_bytes(store.path.read_bytes()[:4096] + b"\xff" * 200_000)
+    again = LogStore(tmp_path / "logs")
+    with pytest.raises(StoreError, match=r"logs\.db is damaged"):
+        again.load(200)
+    again.close()
