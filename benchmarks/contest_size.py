@@ -171,7 +171,7 @@ def _plans(options: argparse.Namespace) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:  # noqa: ANN401
-        if re.search(r"\bFROM run\b", statement) and "EXPLAIN" not in statement:
+        if re.search(r"\bFROM (run|score)\b", statement) and "EXPLAIN" not in statement:
             seen.setdefault(" ".join(statement.split()), parameters)
 
     with Tournament(read_tournament(options.root), create=False) as tournament:

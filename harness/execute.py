@@ -262,7 +262,8 @@ class Executor:
             try:
                 report = loan.session.serve(request, cancel)
                 prepared.report = replace(report, start_s=report.start_s + loan.start_s)
-                prepared.result = self._read_back(prepared, request.output_dir, prepared.report, arrays=arrays)
+                result = self._read_back(prepared, request.output_dir, prepared.report, arrays=arrays)
+                prepared.result = replace(result, report=loan.session.with_log(result.report))
                 loan.session.output.clear()
             finally:
                 shutil.rmtree(input_dir, ignore_errors=True)

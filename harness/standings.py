@@ -247,12 +247,13 @@ class _Reader:
         """Make the verdicts of labels that were compared with other true labels or target classes anew."""
         stale = np.flatnonzero(runs["compared_with"] != self._compared_with[batches])
         labels = round_state.labels_of(self._session.connection(), runs["run_id"][stale].tolist())
-        for at in stale.tolist():
-            given = labels.get(int(runs["run_id"][at]))
-            if given is not None:
-                batch = self._batches[int(batches[at])]
-                planes = verdict_planes(given, batch.labels, batch.targets)
-                runs["planes"][at][:, :planes.shape[-1]] = planes
+        answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)
+        for number in np.unique(batches[answered]).tolist():
+            at = answered[batches[answered] == number]
+            batch = self._batches[number]
+            given = np.stack([labels[run] for run in runs["run_id"][at].tolist()])
+            planes = verdict_planes(given, batch.labels, batch.targets)
+            runs["planes"][at, :, :planes.shape[-1]] = planes
 
     def _in_rows(self, verdicts: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """uint8 [entries, batches, 3, row bytes] as rows of the layout, uint8 [3, entries, width]."""
@@ -261,11 +262,11 @@ class _Reader:
         rows[..., :used] = np.moveaxis(verdicts, 2, 0).reshape(3, len(verdicts), used)
         return rows
 
-    def _padded(self, rows: Sequence[NDArray[S]], fill: int = 0) -> NDArray[S]:
+    def _padded(self, rows: Sequence[NDArray[S]]) -> NDArray[S]:
         """Rows of up to the widest batch as one array."""
         if all(len(r) == self._width for r in rows):
             return np.stack(rows)
-        padded = np.full((len(rows), self._width), fill, rows[0].dtype)
+        padded = np.zeros((len(rows), self._width), rows[0].dtype)
         for target, source in zip(padded, rows, strict=True):
             target[: len(source)] = source
         return padded
@@ -273,7 +274,7 @@ class _Reader:
     def _images(self, by_batch: NDArray[S]) -> NDArray[S]:
         """[entries, batches, widest batch] as [entries, images]: the padding of a short batch is cut out."""
         keep = np.concatenate([np.arange(self._width) < len(b.ids) for b in self._batches])
-        return by_batch.reshape(len(by_batch), -1)[:, keep]
+        return by_batch.reshape(len(by_batch), len(keep))[:, keep]
 
 
 def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:

@@ -11,7 +11,8 @@ import pytest
 
 from harness.errors import UnknownNameError
 from harness.leaderboard import build_leaderboard, build_matrix, parse_track, parse_view
-from harness.scoring import Entry, Results, RunCounts, View, codes_from_labels, complete
+from harness.scoring import Entry, Results, RunCounts, View, complete
+from tests.verdicts import codes_from_labels
 
 ROW = ["rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
        "worst_opponent", "coverage", "median_time_s", "outcomes"]

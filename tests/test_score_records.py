@@ -17,12 +17,13 @@ from harness.dataset import Dataset
 from harness.sandbox.outcomes import Outcome
 from harness.sandbox.process import ProcessSandbox
 from harness.score_records import OUTCOMES, comparison, make_record, record_type, verdict_planes
-from harness.scoring import Results, codes_from_labels
+from harness.scoring import Results
 from harness.standings import load_results
 from harness.store import registry
 from harness.store.models import InputRow, RunRow, ScoreRow, SubmissionRow
 from harness.tournament import Tournament
 from tests.e2e import make
+from tests.verdicts import codes_from_labels, codes_of
 
 labels = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=70)
 
@@ -83,8 +84,8 @@ def test_the_verdicts_are_those_of_the_labels(played: Tournament) -> None:
     dataset = played.dataset()
     found = load_results(played, dataset)
     assert len(set(np.bincount(found.batch).tolist())) == 2
-    assert found.codes.any()
-    assert np.array_equal(found.codes, from_labels(played, found, dataset))
+    assert codes_of(found).any()
+    assert np.array_equal(codes_of(found), from_labels(played, found, dataset))
 
 
 def test_a_corrected_label_is_a_matter_of_scoring(played: Tournament) -> None:
@@ -92,8 +93,8 @@ def test_a_corrected_label_is_a_matter_of_scoring(played: Tournament) -> None:
     before = load_results(played, dataset)
     corrected = replace(dataset, labels=(dataset.labels + (np.arange(len(dataset.ids)) % 9 == 0)) % 10)
     found = load_results(played, corrected)
-    assert not np.array_equal(found.codes, before.codes)
-    assert np.array_equal(found.codes, from_labels(played, found, corrected))
+    assert not np.array_equal(codes_of(found), codes_of(before))
+    assert np.array_equal(codes_of(found), from_labels(played, found, corrected))
     assert found.runs == before.runs
     with played.session() as session:
         assert len(session.scalars(select(ScoreRow)).all()) == found.runs.done

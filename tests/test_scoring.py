@@ -14,11 +14,11 @@ from hypothesis.extra import numpy as hnp
 from harness.scoring import (
     TRACKS,
     Entry,
+    Layout,
     Results,
     TrackScores,
     Verdicts,
     View,
-    codes_from_labels,
     complete,
     display_order,
     score_tracks,
@@ -27,7 +27,9 @@ from harness.scoring import (
 from harness.scoring.bootstrap import intervals, resampled_scores
 from harness.scoring.ranking import ranks
 from harness.scoring.tally import image_cells
+from harness.scoring.verdicts import add_planes, count_bits
 from harness.scoring.views import counted
+from tests.verdicts import codes_from_labels, codes_of
 
 NONE = -1
 
@@ -107,7 +109,7 @@ def verdict(r: Results, a: int, d: int, i: int) -> tuple[bool, bool, bool, bool]
     """Produced, labelled, correct, hit of one image whose run has ended."""
     if not r.produced[a, i]:
         return False, False, False, False
-    code = int(r.codes[a, d, i])
+    code = int(codes_of(r)[a, d, i])
     return True, bool(code & 1), bool(code & 2), bool(code & 4)
 
 
@@ -226,7 +228,7 @@ def test_the_order_of_images_does_not_matter(results: Results, random) -> None:
     random.shuffle(order)
     shuffled = Results(
         results.attacks, results.defenses, results.truth[order], results.target[order], results.batch[order],
-        results.produced[:, order], Verdicts.of(results.codes[:, :, order]), results.attack_done, results.run_done,
+        results.produced[:, order], Verdicts.of(codes_of(results)[:, :, order]), results.attack_done, results.run_done,
         results.clean_codes[:, order], results.clean_done,
     )
     for view in View:
@@ -239,7 +241,7 @@ def test_the_order_of_images_does_not_matter(results: Results, random) -> None:
 
 def test_images_of_runs_that_have_not_ended_count_for_nobody() -> None:
     r = vector()
-    codes, produced = np.tile(r.codes, 2), np.tile(r.produced, 2)
+    codes, produced = np.tile(codes_of(r), 2), np.tile(r.produced, 2)
     partial = Results(
         r.attacks, r.defenses, np.tile(r.truth, 2), np.tile(r.target, 2), np.repeat(np.arange(2, dtype=np.int32), 4),
         produced, Verdicts.of(codes), np.array([[True, False]] * 3), np.array([[[True, False]] * 2] * 3),
@@ -287,7 +289,7 @@ def test_a_resample_is_the_score_of_the_resampled_tournament() -> None:
     for row, index in enumerate(drawn):
         again = complete(
             results.attacks, results.defenses, truth=results.truth[index], target=results.target[index],
-            produced=results.produced[:, index], codes=results.codes[:, :, index],
+            produced=results.produced[:, index], codes=codes_of(results)[:, :, index],
             clean_codes=results.clean_codes[:, index],
         )
         np.testing.assert_array_equal(fast[row, :2], score_tracks(again, tally(again), resamples=0)["attack"].score)
@@ -355,4 +357,58 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     r = vector()
     with pytest.raises(ValueError, match=r"verdicts has shape \(3, 2, 3\)"):
         complete(r.attacks, r.defenses, truth=r.truth, target=r.target, produced=r.produced,
-                 codes=r.codes[:, :, :3], clean_codes=r.clean_codes)
+                 codes=codes_of(r)[:, :, :3], clean_codes=r.clean_codes)
+
+
+# Bits ----------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 200), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_adding_planes_counts_bits(opponents: int, words: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    # Columns from all zeros to all ones: carries run through every digit.
+    bits = generator.random((2, opponents, 64 * words)) < generator.random(64 * words)
+    planes = np.packbits(bits, axis=-1, bitorder="little")
+    digits = add_planes(planes)
+    assert len(digits) <= opponents.bit_length()
+    counts = sum((np.unpackbits(digit, axis=-1, bitorder="little").astype(int) << place for place, digit in enumerate(digits)),
+                 np.zeros((2, 64 * words), int))
+    assert np.array_equal(counts, bits.sum(1))
+    assert np.array_equal(count_bits(planes), bits.sum(-1))
+
+
+@pytest.mark.parametrize(("sizes", "row_bytes"), [((12, 12, 5), 2), ((100, 100, 37), 13), ((8,), 1), ((3, 1), 1)])
+def test_counts_per_image_where_batches_are_padded(sizes, row_bytes) -> None:
+    generator, images = np.random.default_rng(7), sum(sizes)
+    layout = Layout.of_batches(sizes, row_bytes)
+    assert layout.images == images
+    bits = generator.random((3, 5, 40, images)) < 0.4
+    produced, batch = generator.random((5, images)) < 0.8, np.repeat(np.arange(len(sizes)), sizes)
+    run_done = generator.random((5, 40, len(sizes))) < 0.7
+    results = Results(
+        entries("attack", 5), entries("defense", 40, 5), truth=np.zeros(images, np.int32), target=np.ones(images, np.int32),
+        batch=batch.astype(np.int32), produced=produced, verdicts=Verdicts(layout, layout.pack(bits)),
+        attack_done=np.ones((5, len(sizes)), bool), run_done=run_done, clean_codes=np.zeros((40, images), np.uint8),
+        clean_done=np.ones((40, len(sizes)), bool))
+    done = run_done[:, :, batch]
+    counting = [done, done & produced[:, None], *(bits & done & produced[:, None])]
+    attacks, defenses = generator.random(5) < 0.6, generator.random(40) < 0.6
+    by_attack, by_defense = image_cells(results, attacks, defenses)
+    pairs = tally(results).pairs
+    for name, layer in zip(("images", "produced", "labelled", "correct", "target_hit"), counting, strict=True):
+        assert np.array_equal(getattr(by_attack, name), layer[:, defenses].sum(1)), name
+        assert np.array_equal(getattr(by_defense, name), layer[attacks].sum(0)), name
+        assert np.array_equal(getattr(pairs, name), layer.sum(-1)), name
+
+
+def slow_ranks(scores: np.ndarray) -> list[int]:
+    known = [-math.inf if math.isnan(score) else score for score in scores]
+    return [1 + sum(other > mine for other in known) for mine in known]
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(0, 12)),
+                  elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, math.nan, -0.0])))
+def test_ranks_of_many_rows_are_those_of_each(scores: np.ndarray) -> None:
+    assert ranks(scores).tolist() == [slow_ranks(row) for row in scores]

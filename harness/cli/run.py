@@ -78,8 +78,8 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
                     say(f"{row.name} takes part again as version {row.version}, with the results that it has.")
         with ProgressWatcher() as watcher:
             summary = run_round(tournament, dataset, chosen, options, watcher, lambda: signals.stopped)
-        if summary.progress.finished and not summary.stopped:
-            # Now, while nobody waits for it: at contest size the tables take seconds, and are then kept.
+        if not summary.stopped:
+            # Now, while nobody waits for it; kept tables are taken as they are.
             load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
         return summary
 

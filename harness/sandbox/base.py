@@ -159,6 +159,12 @@ class Session(Protocol):
         than 0 (1 for a reported failure, None for a broken protocol).
         """
 
+    def with_log(self, report: RunReport) -> RunReport:
+        """The report of the last batch with all that was printed for it. Call it once the outputs are read.
+
+        stderr may reach us after the answer on stdout: an engine hands over the two on their own.
+        """
+
     @property
     def alive(self) -> bool:
         """Whether the session can take another batch."""

@@ -89,6 +89,10 @@ class ServedProgram:
 
     def _serve(self, request: RunRequest, cancel: threading.Event) -> RunReport | None:
         """One batch; None where the program had ended after the batch before."""
+        if self._answered:
+            self._take_log()
+            self._running.stdout.clear()
+            self._running.stderr.clear()
         fault = self._ready_for(request)
         if fault is not None:
             return self._over(report(self._running, None, self._running.kill() or fault, 0.0))
@@ -108,8 +112,6 @@ class ServedProgram:
             return self._over(replace(failed, exit_code=1) if told.error is not None else failed)
         self._answered = True
         done = report(self._running, State(0), None, wall_s)
-        self._running.stdout.clear()
-        self._running.stderr.clear()
         if done.cpu_s is not None:
             done = replace(done, cpu_s=max(0.0, done.cpu_s - (before.cpu_s or 0.0)))
         if self._running.left:
@@ -130,6 +132,16 @@ class ServedProgram:
         assert done is not None  # noqa: S101 - only a program that has answered can have ended before
         anew = "The program had ended after the batch before; it was started anew."
         return replace(done, start_s=start_s, detail=done.detail or anew)
+
+    def with_log(self, report: RunReport) -> RunReport:
+        """See ``Session.with_log``."""
+        self._take_log()
+        return replace(report, stdout=self._running.stdout.text(), stderr=self._running.stderr.text())
+
+    def _take_log(self) -> None:
+        """Take what was printed and has not been read; nothing is written any more while the program is frozen."""
+        if not self._closed:
+            self._running.pump(0)
 
     def close(self) -> None:
         """See ``Session.close``."""

@@ -8,7 +8,6 @@ from harness.scoring.results import (
     Results,
     RunCounts,
     Track,
-    codes_from_labels,
     complete,
 )
 from harness.scoring.tally import Cells, Tally, tally
@@ -34,7 +33,6 @@ __all__ = [
     "TrackScores",
     "Verdicts",
     "View",
-    "codes_from_labels",
     "complete",
     "display_order",
     "score_track",

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.verdicts import CORRECT, LABELLED, TARGET, Verdicts
+from harness.scoring.verdicts import Verdicts
 
 Track = Literal["attack", "targeted_attack", "defense"]
-Whole = TypeVar("Whole", np.int16, np.int32)
 TRACKS: tuple[Track, ...] = ("attack", "targeted_attack", "defense")
 
 
@@ -112,37 +111,6 @@ class Results:
     def images(self) -> int:
         """Clean images in the tournament's data set."""
         return len(self.truth)
-
-    @property
-    def codes(self) -> NDArray[np.uint8]:
-        """The verdicts unpacked, uint8[A, D, N] of ``LABELLED | CORRECT | TARGET``; 89 MB for a 2017-size final."""
-        found = np.zeros(self.verdicts.shape, np.uint8)
-        for attack in range(len(self.attacks)):
-            found[attack] = self.verdicts.codes(attack)
-        return found
-
-
-def codes_from_labels(
-    labels: NDArray[Whole], truth: NDArray[Whole], target: NDArray[Whole], produced: NDArray[np.bool_] | None = None,
-) -> NDArray[np.uint8]:
-    """The verdict of each label; all arrays broadcast against each other. Quickest where the three integer types are one.
-
-    Args:
-        labels: int[..., N], -1 where none was given.
-        truth: int[N].
-        target: int[N].
-        produced: bool[..., N]; a label of an image that was never produced is no verdict.
-
-    Returns:
-        uint8[..., N], ``LABELLED | CORRECT | TARGET``.
-    """
-    labelled = labels >= 0
-    if produced is not None:
-        labelled = labelled & produced
-    codes = labelled * LABELLED
-    codes |= (labelled & (labels == truth)) * CORRECT
-    codes |= (labelled & (labels == target)) * TARGET
-    return codes
 
 
 def complete(

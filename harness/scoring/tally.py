@@ -21,7 +21,7 @@ Counts = NDArray[np.signedinteger[Any]]
 
 @dataclass(frozen=True)
 class Cells:
-    """Counts of images at one grain; all arrays of one shape; int64, and int32 where they are per image.
+    """Counts of images at one grain; all arrays of one shape and type (int32 per image, int64 else).
 
     Attributes:
         images: Images whose run has ended (N once the tournament is complete).

@@ -58,19 +58,18 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
 def _check_version(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
         found = _version(connection)
+        if found == 0:
+            # The driver begins no transaction before DDL: without this one, a harness killed here would leave some of the tables
+            # and no version, and two that come first at once would each make them.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            found = _version(connection)
+            tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
+            if found == 0 and tables == 0:
+                Base.metadata.create_all(connection)
+                connection.execute(CounterRow.__table__.insert(), [{"name": "results", "value": 0}])  # type: ignore[attr-defined]
+                connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+                found = SCHEMA_VERSION
         if found == SCHEMA_VERSION:
-            return
-        # The driver begins no transaction before DDL: without this one, a harness killed here would leave some of the tables
-        # and no version, and two that come first at once would each make them.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        found = _version(connection)
-        if found == SCHEMA_VERSION:
-            return
-        tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
-        if found == 0 and tables == 0:
-            Base.metadata.create_all(connection)
-            connection.execute(CounterRow.__table__.insert(), [{"name": "results", "value": 0}])  # type: ignore[attr-defined]
-            connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
             return
     if found > SCHEMA_VERSION:
         raise StoreError(f"{path} was written by a newer harness (database version {found}, this one knows "

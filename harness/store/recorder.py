@@ -21,7 +21,7 @@ from harness import faults
 from harness.errors import StoreError
 from harness.store.database import explained
 from harness.store.logs import LogStore
-from harness.store.models import RUNNING, AttemptRow, CounterRow, InputRow, RunRow, ScoreRow, SlotRow
+from harness.store.models import DONE, RUNNING, AttemptRow, CounterRow, InputRow, RunRow, ScoreRow, SlotRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ _RESTART = (
     .values(state=RUNNING, attempt=bindparam("as_attempt"), started_at=bindparam("began"), outcome=None)
 )
 #: Of results that were accepted only: one that came late has no run that is done by its attempt.
-_SCORE = """INSERT OR IGNORE INTO score (run_id, record)
-SELECT :run, :record WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = 2)"""
+_SCORE = f"""INSERT OR IGNORE INTO score (run_id, record)
+SELECT :run, :record WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = {DONE})"""  # noqa: S608
 
 
 class Recorder:

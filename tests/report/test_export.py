@@ -12,7 +12,8 @@ from harness.errors import StoreError
 from harness.report import export
 from harness.report.export import export_2017, export_all
 from harness.report.files import write_csv
-from harness.scoring import Entry, Results, codes_from_labels, complete
+from harness.scoring import Entry, Results, complete
+from tests.verdicts import codes_from_labels
 
 
 def vector() -> Results:

@@ -68,7 +68,8 @@ class Desk:
             self.bench.program(""), self.kind, source, self.session.output, 8 if self.kind == "attack" else None, self.limits,
             output_name=name, array=source / "images.npy" if array else None, names=["x.png"] if array else [])
         report = self.session.serve(request, cancel or threading.Event())
-        return report, {path.name: path.read_bytes() for path in request.output_dir.iterdir() if path.is_file()}
+        outputs = {path.name: path.read_bytes() for path in request.output_dir.iterdir() if path.is_file()}
+        return self.session.with_log(report), outputs
 
 
 @pytest.fixture
@@ -92,6 +93,25 @@ def test_serves_batch_after_batch(desk) -> None:
         assert len(list(desk.session.output.path.iterdir())) == 1
     assert desk.session.alive
     assert desk.session.memory_bytes > 1 << 20
+
+
+def test_what_is_handed_over_behind_the_answer_belongs_to_its_batch(desk, monkeypatch) -> None:
+    """An engine reads stdout and stderr on their own, so the answer may overtake what was printed before it."""
+    assert desk.open(serving(COPY)) is None
+    desk.serve()
+    running = desk.session._running
+    late = [b"late\n", b"later\n", b"of the next\n"]
+    pump = running.pump
+
+    def also_late(timeout_s: float) -> None:
+        pump(timeout_s)
+        if timeout_s == 0 and late:
+            running.stderr.feed(late.pop(0))
+
+    monkeypatch.setattr(running, "pump", also_late)
+    assert desk.session.with_log(RunReport(Ending.FINISHED)).stderr == "late\n"
+    assert desk.serve()[0].stderr == "of the next\n", "what came too late for its own batch is nobody's"
+    assert desk.serve()[0].stderr == ""
 
 
 def test_a_defense_gets_the_path_of_its_file(desk) -> None:
