@@ -42,7 +42,7 @@ DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
 CLEAN = "clean"
 #: Conditions that are no fields of ``sandbox:`` by that name, as a person knows them.
-_PLACES = {"contract": "contract version", "sandbox": "sandbox.backend"}
+_PLACES = {"contract": "contract version", "sandbox": "sandbox.backend", "gpu": "a GPU for each run:"}
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Tournament:
             UnknownNameError: A name in ``only`` takes no part, or ``fresh`` names what is not there.
         """
         with explain(self.config.database), self.session() as session, session.begin():
-            row, rules = self._round_row(session, dataset, sandbox, name)
+            row, rules = self._round_row(session, dataset, sandbox, name, gpu=gpu)
             members = registry.round_submissions(session, row.id)
             batches = dataset.batches(rules.batch_size, rules.max_epsilon)
             rows = registry.ensure_batches(session, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
@@ -180,7 +180,8 @@ class Tournament:
             loader = _RoundLoader(self, session, row, rules, gpu=gpu)
             return loader.load(members, batches, rows, frozenset(only))
 
-    def _round_row(self, session: Session, dataset: Dataset, sandbox: str, name: str | None) -> tuple[RoundRow, Rules]:
+    def _round_row(self, session: Session, dataset: Dataset, sandbox: str, name: str | None, *,
+                   gpu: bool) -> tuple[RoundRow, Rules]:
         rules = self.config.rules
         known = registry.round_named(session, name) if name is not None else None
         if known is not None:
@@ -188,32 +189,31 @@ class Tournament:
                 raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
                                    "Name that data set in the tournament file, or start another round.")
             kept = Rules.model_validate_json(known.rules)
-            self._check_conditions(session, known, kept, sandbox)
+            self._check_conditions(session, known, self._conditions(kept, sandbox, "run", gpu=gpu))
             return known, kept
         batches = registry.ensure_batches(session, dataset.batches(rules.batch_size, rules.max_epsilon), dataset.digest,
                                           lambda b: _clean_digest(dataset, b))
-        conditions = tuple(registry.ensure_conditions(session, self._conditions(rules, sandbox, isolation))
+        conditions = tuple(registry.ensure_conditions(session, self._conditions(rules, sandbox, isolation, gpu=gpu))
                            for isolation in ("run", "submission"))
         row = registry.ensure_round(
             session, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
             (conditions[0], conditions[1]), batches, registry.active(session), frozen=False)
         return row, rules
 
-    def _check_conditions(self, session: Session, row: RoundRow, rules: Rules, sandbox: str) -> None:
+    def _check_conditions(self, session: Session, row: RoundRow, now: Mapping[str, object]) -> None:
         """Refuse to record runs of today's sandbox under conditions that say another."""
         made = json.loads(session.get_one(ConditionsRow, row.conditions_id).text)
-        now = self._conditions(rules, sandbox, "run")
         differ = [f"{_PLACES.get(key, f'sandbox.{key}')} {_in_yaml(made.get(key))}, not {_in_yaml(now.get(key))}"
-                  for key in now | made if made.get(key) != now.get(key)]
+                  for key in {**now, **made} if made.get(key) != now.get(key)]
         if differ:
             raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
                               "Put that back, or start another round.")
 
-    def _conditions(self, rules: Rules, sandbox: str, isolation: str) -> dict[str, object]:
+    def _conditions(self, rules: Rules, sandbox: str, isolation: str, *, gpu: bool) -> dict[str, object]:
         """Everything beside submission and input that can change an outcome."""
         held = self.config.sandbox
         return {
-            "contract": CONTRACT_VERSION, "sandbox": sandbox, "isolation": isolation, "runtime": held.runtime,
+            "contract": CONTRACT_VERSION, "sandbox": sandbox, "isolation": isolation, "gpu": gpu, "runtime": held.runtime,
             "time_limit_s": rules.time_limit_s, "cpus": held.cpus, "memory": held.memory, "shm": held.shm,
             "tmp": held.tmp, "pids": held.pids, "output": held.output, "layer": held.layer}
 
@@ -385,7 +385,7 @@ def limits_of(config: TournamentConfig) -> Limits:
 
 
 def _in_yaml(value: object) -> str:
-    return "null" if value is None else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _forget(session: Session, row: RoundRow, members: Sequence[SubmissionRow], batches: Sequence[BatchRow], fresh: Fresh) -> None:

@@ -110,6 +110,17 @@ def test_where_there_are_gpus_entries_run_in_their_image_for_one(root, tournamen
     assert images[True] == images[False] | {"attack-gpu": "localhost/harness-cuda:1"}
 
 
+def test_what_was_run_without_a_gpu_is_run_again_with_one(root, tournament) -> None:
+    tournament.submit_configured()
+    finish(tournament, root)
+    assert tournament.open_round(tournament.dataset(), sandbox="process").board.complete
+    assert not tournament.open_round(tournament.dataset(), sandbox="process", gpu=True).board.counts()[DONE]
+    assert tournament.open_round(tournament.dataset(), sandbox="process").board.complete
+    tournament.open_round(tournament.dataset(), sandbox="process", name="final")
+    with pytest.raises(ConfigError, match=r"round final was made with a GPU for each run: false, not true\."):
+        tournament.open_round(tournament.dataset(), sandbox="process", name="final", gpu=True)
+
+
 class Witness(ProcessSandbox):
     """Notes what every run was given: its image and its GPU."""
 
