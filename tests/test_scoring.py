@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from harness.scoring import (
+    LABELLED,
     TRACKS,
     Entry,
     Layout,
@@ -69,7 +71,7 @@ def by_name(results: Results, view: View, resamples: int = 0) -> dict[str, tuple
 
 VECTOR = [
     (View.NIPS2017, {"D1": (4, 4 / 8), "D2": (3, 3 / 8), "A1": (2, 2 / 4), "A2": (1, 1 / 4), "T1": (1, 1 / 4)}),
-    (View.STANDARD, {"D1": (6, 6 / 11), "D2": (4, 4 / 11), "A1": (3, 3 / 7), "A2": (3, 3 / 8), "T1": (4, 4 / 8)}),
+    (View.STANDARD, {"D1": (6, 6 / 11), "D2": (4, 4 / 11), "A1": (4, 4 / 8), "A2": (3, 3 / 8), "T1": (4, 4 / 8)}),
     (View.TOOLKIT, {"D1": (6, 6 / 12), "D2": (4, 4 / 12), "A1": (4, 4 / 8), "A2": (5, 5 / 8), "T1": (4, 4 / 8)}),
 ]
 
@@ -135,8 +137,7 @@ def points(r: Results, view: View, kind: str, a: int, d: int) -> tuple[int, int]
         if view is View.STANDARD and kind == "defense":
             earned, possible = earned + correct, possible + produced
         elif view is View.STANDARD:
-            void = produced and not labelled
-            earned, possible = earned + (hit if kind == "targeted_attack" else wrong), possible + (not void)
+            earned, possible = earned + (hit if kind == "targeted_attack" else produced and not correct), possible + 1
         elif kind == "defense":
             earned, possible = earned + correct, possible + 1
         elif kind == "targeted_attack":
@@ -215,10 +216,52 @@ def test_counts_per_image_add_up_to_counts_per_pair(results: Results, view: View
     counts = tally(results)
     attacks, defenses = counted(view, counts)
     by_attack, by_defense = image_cells(results, attacks, defenses)
-    for name in ("images", "produced", "labelled", "correct", "target_hit", "wrong", "void"):
+    for name in ("images", "produced", "labelled", "correct", "target_hit", "wrong", "unlabelled", "not_correct"):
         pairs = getattr(counts.pairs, name)
         assert getattr(by_attack, name).sum(1).tolist() == pairs[:, defenses].sum(1).tolist()
         assert getattr(by_defense, name).sum(1).tolist() == pairs[attacks].sum(0).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(tournaments(), st.data())
+def test_abstaining_does_to_others_exactly_what_answering_wrong_does(results: Results, data: st.DataObject) -> None:
+    """Any wrong answers left out: every score, worst score and rank of everybody stays, in the standard view."""
+    codes = codes_of(results)
+    left_out = data.draw(hnp.arrays(np.bool_, codes.shape)) & (codes == LABELLED)
+    silent = replace(results, verdicts=Verdicts.of(np.where(left_out, np.uint8(0), codes)))
+    answered, abstained = (score_tracks(r, tally(r), resamples=20) for r in (results, silent))
+    for track in TRACKS:
+        for field in ("raw", "score", "worst", "rank"):
+            np.testing.assert_array_equal(getattr(answered[track], field), getattr(abstained[track], field))
+        np.testing.assert_array_equal(answered[track].intervals.score_low, abstained[track].intervals.score_low)
+        np.testing.assert_array_equal(answered[track].intervals.rank_high, abstained[track].intervals.rank_high)
+
+
+def test_a_defense_that_abstains_does_not_lower_a_rival() -> None:
+    """Two defenses of 100 images, ninety left unlabelled: until 0.1.0 the rival's attack fell from .500 to .091."""
+    codes = np.full((1, 2, 100), 3, np.uint8)
+    codes[0, 0] = LABELLED
+    errs, abstains = codes.copy(), codes.copy()
+    abstains[0, 0, 10:] = 0
+    scores = [score_tracks(r, tally(r), resamples=0) for r in (
+        complete(entries("attack", 1), entries("defense", 2, 1), truth=np.zeros(100, np.int32), target=np.ones(100, np.int32),
+                 produced=np.ones((1, 100), bool), codes=c, clean_codes=np.full((2, 100), 3, np.uint8)) for c in (errs, abstains))]
+    assert [s["attack"].score.tolist() for s in scores] == [[0.5], [0.5]]
+    assert [s["defense"].score.tolist() for s in scores] == [[0.0, 1.0], [0.0, 1.0]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(tournaments(), st.sampled_from(list(View)))
+def test_a_run_without_a_result_is_counted_neither_way(results: Results, view: View) -> None:
+    """Whatever lies at images of runs that have no result (yet, or through the host's fault) changes nothing."""
+    absent = ~results.run_done[:, :, results.batch]
+    codes = codes_of(results)
+    filled = [replace(results, verdicts=Verdicts.of(np.where(absent, np.uint8(code), codes))) for code in (0, 1, 3)]
+    first, *others = (score_tracks(r, tally(r), view, resamples=0) for r in filled)
+    for other in others:
+        for track in TRACKS:
+            np.testing.assert_array_equal(first[track].score, other[track].score)
+            np.testing.assert_array_equal(first[track].raw, other[track].raw)
 
 
 @settings(max_examples=100, deadline=None)
@@ -284,7 +327,7 @@ def test_a_resample_is_the_score_of_the_resampled_tournament() -> None:
     """The matrix product equals resampling the arrays themselves and scoring anew."""
     results, resamples, seed = random_results(1, images=30), 20, 5
     cells, _ = image_cells(results, np.ones(3, bool), np.ones(2, bool))
-    fast = resampled_scores(cells.wrong, cells.images - cells.void, resamples, seed)
+    fast = resampled_scores(cells.not_correct, cells.images, resamples, seed)
     drawn = np.random.default_rng(seed).integers(0, 30, size=(resamples, 30))
     for row, index in enumerate(drawn):
         again = complete(

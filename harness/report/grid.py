@@ -33,7 +33,7 @@ _CELL_WIDEST = 14
 
 EXPLAIN: dict[Track, str] = {
     "defense": "% of adversarial images that the defense labelled correctly",
-    "attack": "% of images that the defense labelled wrongly",
+    "attack": "% of images that the defense did not label correctly",
     "targeted_attack": "% of images that the defense labelled as the target class",
 }
 
@@ -53,7 +53,7 @@ def _shares(matrix: Matrix, track: Track) -> NDArray[np.float64]:
     if track == "defense":
         part, whole = cells.correct, cells.produced
     else:
-        part, whole = (cells.wrong if track == "attack" else cells.target_hit), cells.images - cells.void
+        part, whole = (cells.not_correct if track == "attack" else cells.target_hit), cells.images
     shares = np.full(part.shape, np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares

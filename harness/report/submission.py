@@ -109,8 +109,8 @@ def opponents(matrix: Matrix, entry: Entry) -> tuple[Opponent, ...]:
         a, d = (at, own) if defends else (own, at)
         labelled, correct, wrong = int(cells.labelled[a, d]), int(cells.correct[a, d]), int(cells.wrong[a, d])
         hit, produced = int(cells.target_hit[a, d]), int(cells.produced[a, d])
-        earned = correct if defends else (hit if entry.type == "targeted_attack" else wrong)
-        possible = produced if defends else int(cells.images[a, d] - cells.void[a, d])
+        earned = correct if defends else (hit if entry.type == "targeted_attack" else int(cells.not_correct[a, d]))
+        possible = produced if defends else int(cells.images[a, d])
         rows.append(Opponent(other.name, other.type, other.baseline, produced, labelled, correct, wrong, hit,
                              earned / possible if possible else None))
     if defends:
@@ -121,11 +121,17 @@ def opponents(matrix: Matrix, entry: Entry) -> tuple[Opponent, ...]:
     return tuple(sorted(rows, key=lambda row: (row.score is None, row.score or 0.0)))
 
 
+def unlabelled(entry: Entry, against: Sequence[Opponent]) -> int:
+    """Images of an attack's raw score in the standard view that a defense left without a label; 0 for another track."""
+    return sum(other.produced - other.labelled for other in against) if entry.type == "attack" else 0
+
+
 def submission_json(view: SubmissionView, against: Sequence[Opponent]) -> dict[str, Any]:
     """What ``harness show --format json`` prints."""
     data = asdict(view)
     data["row"] = None if view.row is None else view.row.to_json(view.entry.type)
     data["opponents"] = [asdict(opponent) for opponent in against]
+    data["unlabelled"] = unlabelled(view.entry, against)
     for failure in data["failures"]:
         failure["sentence"] = sentence(failure["outcome"])
     return data
@@ -145,7 +151,7 @@ def print_submission(view: SubmissionView, against: Sequence[Opponent], console:
     for name, value in view.details.items():
         console.print(Text.assemble((f"  {name:<12}", "quiet"), value))
     console.print()
-    _print_standing(view, console)
+    _print_standing(view, against, console)
     _print_timings(view.timings, console)
     for note in view.notes:
         console.print(Text(note))
@@ -160,7 +166,7 @@ def print_submission(view: SubmissionView, against: Sequence[Opponent], console:
         _print_failures(view.failures, entry.name, console)
 
 
-def _print_standing(view: SubmissionView, console: Console) -> None:
+def _print_standing(view: SubmissionView, against: Sequence[Opponent], console: Console) -> None:
     row = view.row
     parts = [f"{view.done:,} of {plural(view.total, 'run')} done"]
     if row is not None and row.score is not None:
@@ -170,6 +176,9 @@ def _print_standing(view: SubmissionView, console: Console) -> None:
         parts.append(f"rank {row.rank}{places}")
         parts.append(f"coverage {percent(row.coverage)}")
     console.print(Text(", ".join(parts) + "."))
+    if row is not None and (count := unlabelled(view.entry, against)):
+        console.print(Text(f"Of its raw score of {row.raw:,}, {plural(count, 'image')} got no label from a defense; "
+                           "that counts as a wrong label."))
 
 
 def _print_timings(timings: Timings, console: Console) -> None:

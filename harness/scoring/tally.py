@@ -43,9 +43,14 @@ class Cells:
         return self.labelled - self.correct
 
     @property
-    def void(self) -> Counts:
-        """Images that were produced but not labelled: the defense's failure, not the attack's."""
+    def unlabelled(self) -> Counts:
+        """Images that were produced and got no label."""
         return self.produced - self.labelled
+
+    @property
+    def not_correct(self) -> Counts:
+        """Images that were produced and not labelled correctly, without a label or with another."""
+        return self.produced - self.correct
 
     def map(self, change: Callable[[Counts], Counts]) -> Cells:
         """The same five counts, each changed alike (summed, masked, transposed)."""

@@ -34,14 +34,13 @@ class Formula:
     possible: Callable[[Cells], Counts]
 
 
-# An attack is neither paid nor charged for images that a defense left without a label.
-_NOT_VOID: Callable[[Cells], Counts] = lambda cells: cells.images - cells.void  # noqa: E731 - one row of a table
-_ALL: Callable[[Cells], Counts] = lambda cells: cells.images  # noqa: E731
+_ALL: Callable[[Cells], Counts] = lambda cells: cells.images  # noqa: E731 - one row of a table
 
 FORMULAS: Mapping[View, Mapping[Track, Formula]] = {
     View.STANDARD: {
-        "attack": Formula(lambda cells: cells.wrong, _NOT_VOID),
-        "targeted_attack": Formula(lambda cells: cells.target_hit, _NOT_VOID),
+        # An image without a label is a wrong label: a defense that abstains does to others what one that errs does.
+        "attack": Formula(lambda cells: cells.not_correct, _ALL),
+        "targeted_attack": Formula(lambda cells: cells.target_hit, _ALL),
         "defense": Formula(lambda cells: cells.correct, lambda cells: cells.produced),
     },
     View.NIPS2017: {
@@ -67,4 +66,4 @@ def counted(view: View, counts: Tally) -> tuple[NDArray[np.bool_], NDArray[np.bo
     attacks, defenses = counts.pairs.images.shape
     if view is not View.NIPS2017:
         return np.ones(attacks, np.bool_), np.ones(defenses, np.bool_)
-    return counts.attack_produced == counts.attack_images, (counts.pairs.void == 0).all(axis=0)
+    return counts.attack_produced == counts.attack_images, (counts.pairs.unlabelled == 0).all(axis=0)

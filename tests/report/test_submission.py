@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.show_runs import show_submission
-from harness.report.submission import SHOWN_FAILURES, FailedRun, SubmissionView, Timings, opponents, print_submission
+from harness.report.submission import (
+    SHOWN_FAILURES,
+    FailedRun,
+    SubmissionView,
+    Timings,
+    opponents,
+    print_submission,
+    submission_json,
+)
+from harness.scoring import Verdicts
+from tests.verdicts import codes_of
 
 FAILED = FailedRun(2, "memory_limit", "attack_3", 2, 137, 9.1, "the engine reports an out-of-memory kill",
                    "harness run --fresh defense_1 --only defense_1")
@@ -61,3 +73,19 @@ def test_many_failures_are_cut_on_the_screen_but_not_in_the_json(results, screen
     assert len(data["failures"]) == 40
     assert data["failures"][0]["sentence"].startswith("The kernel killed the program")
     assert len(data["opponents"]) == 10
+
+
+def test_it_says_how_much_of_an_attacks_score_got_no_label(results, screen) -> None:
+    everything = results()
+    codes = codes_of(everything)
+    silent = dataclasses.replace(everything, verdicts=Verdicts.of(np.where(codes == 5, np.uint8(0), codes)))
+    entry = everything.attacks[3]
+    row = next(row for row in build_leaderboard(silent, resamples=0).tracks["attack"] if row.name == entry.name)
+    against = opponents(build_matrix(silent), entry)
+    view = SubmissionView(entry, row=row)
+    assert row.raw == sum(opponent.produced - opponent.correct for opponent in against) > 0
+    assert f"Of its raw score of {row.raw}, {row.raw} images got no label from a defense" in " ".join(
+        screen(lambda console: print_submission(view, against, console)))
+    assert submission_json(view, against)["unlabelled"] == row.raw
+    whole, met = made(results, "attack_3")
+    assert "no label from" not in " ".join(screen(lambda console: print_submission(whole, met, console)))
