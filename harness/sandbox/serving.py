@@ -4,14 +4,18 @@ It is frozen from the moment it has answered until the next batch, so that its o
 cannot work on other entries' time. Any fault kills it. A program that ends by itself after an answer has answered: that batch
 counts, and the next one gets a new program, whether its end came before it was frozen or after it was let go on again. Which of
 the two it was is a matter of our speed, and no fault of the host's.
+
+A batch's clock runs from before the program is let go on until it stands again. A program started anew in the middle of a batch
+sees nothing of it before it is ready, and what its start takes is the batch's time: else it would work while it "starts".
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -47,6 +51,7 @@ class Opened:
         checks: What is looked at while it works.
         remove: Removes what the sandbox made for it; called once, after the program's own end.
         arrays: Whether it said that pixels may come as an array.
+        ready_s: From its start until it stood, ready.
     """
 
     running: Running
@@ -56,6 +61,7 @@ class Opened:
     checks: Sequence[Check]
     remove: Callable[[], None] = lambda: None
     arrays: bool = False
+    ready_s: float = 0.0
 
 
 Starter = Callable[[OutputArea], Opened | RunReport]
@@ -85,26 +91,25 @@ class ServedProgram:
 
     def serve(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Session.serve``."""
-        return self._serve(request, cancel) or self._serve_anew(request, cancel)
+        return self._serve(request, cancel, 0.0)
 
-    def _serve(self, request: RunRequest, cancel: threading.Event) -> RunReport | None:
-        """One batch; None where the program had ended after the batch before."""
+    def _serve(self, request: RunRequest, cancel: threading.Event, used_s: float) -> RunReport:
+        """One batch, of whose time ``used_s`` was used already."""
         if self._answered:
             self._take_log()
             self._running.stdout.clear()
             self._running.stderr.clear()
         fault = self._ready_for(request)
         if fault is not None:
-            return self._over(report(self._running, None, self._running.kill() or fault, 0.0))
+            return self._over(report(self._running, None, self._running.kill() or fault, used_s))
         before = self._running.use()
         watch = Watch(request.limits.time_limit_s, cancel, self.output, list(self._opened.checks))
-        told = self._ask(request, watch)
-        wall_s = watch.elapsed_s
+        told = self._ask(request, watch, used_s)
+        if told is None:
+            return self._serve_anew(request, cancel, watch.elapsed_s)
         if not isinstance(told, Answer):
-            return None if told is None else self._over(told)
-        verdict = self._running.freeze() or watch.output_verdict()
-        if wall_s > watch.limit_s + OVERSLEPT_S:
-            verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
+            return self._over(told)
+        verdict, wall_s = self._stop(watch)
         if verdict is not None or told.error is not None:
             if told.error is not None and verdict is None:
                 verdict = Verdict(Ending.FINISHED, f"The program reported: {told.error}")
@@ -119,19 +124,54 @@ class ServedProgram:
         self.memory_bytes = self._running.held_bytes()
         return done
 
-    def _serve_anew(self, request: RunRequest, cancel: threading.Event) -> RunReport:
-        """The batch from a new program in the place of one that had ended."""
+    def _stop(self, watch: Watch) -> tuple[Verdict | None, float]:
+        """Freeze it after its answer: what speaks against the answer, and how long it worked."""
+        answered_s = watch.elapsed_s
+        verdict = self._running.freeze() or watch.output_verdict()
+        # It may work until it stands; one that has ended does not.
+        wall_s = answered_s if self._running.left else watch.elapsed_s
+        if answered_s > watch.limit_s + OVERSLEPT_S:
+            verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
+        elif wall_s > watch.limit_s + OVERSLEPT_S:
+            verdict = Verdict(Ending.TIME_LIMIT, f"It answered, and stood still after {wall_s:.2f} s only; "
+                              f"the limit is {watch.limit_s:g} s.")
+        return verdict, wall_s
+
+    def _serve_anew(self, request: RunRequest, cancel: threading.Event, used_s: float) -> RunReport:
+        """The batch from a new program in the place of one that had ended; the clock of the batch goes on."""
         began = time.monotonic()
         self._end()
-        opened = _come_up(self._start, self.output, request.limits, cancel)
-        start_s = time.monotonic() - began
+        left_s = max(0.0, request.limits.time_limit_s - used_s)
+        limits = replace(request.limits, start_limit_s=min(request.limits.start_limit_s, left_s))
+        try:
+            with self._out_of_sight(request):
+                opened = _come_up(self._start, self.output, limits, cancel)
+        except OSError as error:
+            return RunReport(Ending.HOST_ERROR, detail=f"The batch could not be moved ({error}).")
+        took_s = time.monotonic() - began
         if isinstance(opened, RunReport):
-            return replace(opened, start_s=start_s)
+            if opened.ending is Ending.TIME_LIMIT and limits.start_limit_s == left_s:
+                late = f"It had ended after the batch before, and was not ready again within the {request.limits.time_limit_s:g} s"
+                opened = replace(opened, detail=f"{late} of this one.")
+            return replace(opened, start_s=max(0.0, took_s - opened.wall_s), wall_s=used_s + opened.wall_s)
         self._hold(opened)
-        done = self._serve(request, cancel)
-        assert done is not None  # noqa: S101 - only a program that has answered can have ended before
+        done = self._serve(request, cancel, used_s + opened.ready_s)
         anew = "The program had ended after the batch before; it was started anew."
-        return replace(done, start_s=start_s, detail=done.detail or anew)
+        return replace(done, start_s=max(0.0, took_s - opened.ready_s), detail=done.detail or anew)
+
+    @contextlib.contextmanager
+    def _out_of_sight(self, request: RunRequest) -> Iterator[None]:
+        """Keep the batch, and what was begun of its output, from a program that is not ready."""
+        aside = self._opened.place.host_input.parent / "aside"
+        request.input_dir.rename(aside)
+        try:
+            if not self.output.clear():
+                problem = "what was begun of its output stays"
+                raise OSError(problem)
+            yield
+        finally:
+            aside.rename(request.input_dir)
+            request.output_dir.mkdir(exist_ok=True)
 
     def with_log(self, report: RunReport) -> RunReport:
         """See ``Session.with_log``."""
@@ -163,7 +203,7 @@ class ServedProgram:
             return Verdict(Ending.HOST_ERROR, f"The output area cannot be used ({error}).")
         return None
 
-    def _ask(self, request: RunRequest, watch: Watch) -> Answer | RunReport | None:
+    def _ask(self, request: RunRequest, watch: Watch, used_s: float) -> Answer | RunReport | None:
         """Let it work on one batch until it answers; a report where it does not, None where it had ended before."""
         place = self._opened.place
         token = secrets.token_hex(8)
@@ -171,8 +211,10 @@ class ServedProgram:
         array = None if request.array is None else str(inside / request.array.name)
         line = request_line(token, str(inside), contract.served_output(request.kind, place.output / request.output_name),
                             request.epsilon, array, request.names)
+        # Before it is let go on, which takes an engine a while: what it does meanwhile is done for the batch.
+        watch.begun = time.monotonic() - used_s
         refused = self._running.thaw()
-        watch.begun = time.monotonic()
+        let_go = time.monotonic()
         if refused is None and self._running.send(line, min(_SEND_S, watch.limit_s)):
             answer = await_answer(self._opened, watch)
         else:
@@ -182,7 +224,7 @@ class ServedProgram:
             answer = Verdict(Ending.FINISHED, "The program answered for another batch than it was asked for.")
         if isinstance(answer, Answer):
             return answer
-        if isinstance(answer, State) and self._answered and not answer.out_of_memory and watch.elapsed_s < _PARTING_S:
+        if isinstance(answer, State) and self._answered and not answer.out_of_memory and time.monotonic() - let_go < _PARTING_S:
             return None
         return _ended(self._running, answer, watch)
 
@@ -240,7 +282,7 @@ def _await_ready(opened: Opened, limits: Limits, cancel: threading.Event | None)
     if isinstance(answer, Answer):
         refused = opened.running.freeze()
         if refused is None:
-            opened.arrays = answer.arrays
+            opened.arrays, opened.ready_s = answer.arrays, watch.elapsed_s
             return None
         answer = refused
     failed = _ended(opened.running, answer, watch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -68,6 +69,7 @@ class Desk:
             self.bench.program(""), self.kind, source, self.session.output, 8 if self.kind == "attack" else None, self.limits,
             output_name=name, array=source / "images.npy" if array else None, names=["x.png"] if array else [])
         report = self.session.serve(request, cancel or threading.Event())
+        shutil.rmtree(source)
         outputs = {path.name: path.read_bytes() for path in request.output_dir.iterdir() if path.is_file()}
         return self.session.with_log(report), outputs
 
@@ -219,6 +221,87 @@ def test_one_that_was_gone_before_the_batch_is_started_anew(desk) -> None:
     assert report.start_s > 0
     assert desk.session.alive
     assert desk.serve()[0].detail == ""
+
+
+#: It goes away in the middle of its second batch, so early that it may have been on its way out before.
+LEAVES = "globals().update(count=globals().get('count', 0) + 1)\nif count == 2: os._exit(0)\n"
+
+
+def test_nothing_of_a_batch_is_in_sight_before_the_program_is_ready_again(desk) -> None:
+    look = f"""import glob
+def look(): return [path for root in ('/batches', '/output', {str(desk.root)!r}) for path in glob.glob(root + '/**', recursive=True)
+                    if os.path.basename(path) in ('batch1', 'batch2', 'begun')]
+seen = look()
+time.sleep(0.3)
+seen += look()
+"""
+    work = LEAVES.replace("count == 2", "count == 2 and not open(asked['output'] + '/begun', 'w').write('x' * 9) == 0")
+    assert desk.open(serving(work + COPY + "open(asked['output'] + '/seen', 'w').write(str(seen))", before=look)) is None
+    assert desk.serve()[1]["seen"] == b"[]"
+    report, outputs = desk.serve()
+    assert report.ending is Ending.FINISHED, report
+    assert outputs == {"x.png": b"batch2", "seen": b"[]"}
+    assert "started anew" in report.detail
+    assert report.wall_s > 0.3, "a start in the middle of a batch is the batch's time"
+    assert report.start_s > 0
+
+
+def test_a_start_in_the_middle_of_a_batch_ends_with_the_batchs_limit(desk) -> None:
+    assert desk.open(serving(LEAVES + COPY, before="time.sleep(1.5)\n"), dataclasses.replace(LIMITS, time_limit_s=1)) is None
+    report, outputs = desk.serve()
+    assert (report.ending, list(outputs)) == (Ending.FINISHED, ["x.png"]), "the first start is nobody's batch"
+    assert report.wall_s < 1
+    report, outputs = desk.serve()
+    assert (report.ending, outputs) == (Ending.TIME_LIMIT, {}), report
+    assert "not ready again" in report.detail
+    assert 1 <= report.wall_s < 2
+    assert not desk.session.alive
+
+
+def test_a_batch_whose_time_ran_out_half_in_a_start(desk) -> None:
+    text = serving(LEAVES + "if count == 1 and '2' in asked['output']: time.sleep(60)\n" + COPY, before="time.sleep(0.7)\n")
+    assert desk.open(text, dataclasses.replace(LIMITS, time_limit_s=1.5)) is None
+    assert desk.serve()[0].ending is Ending.FINISHED
+    report, _ = desk.serve()
+    assert report.ending is Ending.TIME_LIMIT
+    assert 1.5 <= report.wall_s < 2.5
+
+
+@pytest.mark.parametrize(("call", "took_s", "ending"), [
+    ("thaw", 0.4, Ending.FINISHED), ("freeze", 0.4, Ending.FINISHED), ("freeze", 2.2, Ending.TIME_LIMIT),
+])
+def test_what_a_program_can_do_until_it_stands_is_its_time(desk, monkeypatch, call, took_s, ending) -> None:
+    assert desk.open(serving(COPY), dataclasses.replace(LIMITS, time_limit_s=1)) is None
+    real = getattr(desk.session._running, call)
+
+    def slow():
+        done = real() if call == "thaw" else None
+        time.sleep(took_s)
+        return done if call == "thaw" else real()
+
+    monkeypatch.setattr(desk.session._running, call, slow)
+    report, _ = desk.serve()
+    assert report.ending is ending
+    assert report.wall_s > took_s
+
+
+def test_processes_of_other_sessions_are_frozen_too(desk) -> None:
+    """Also while they beget each other as fast as they can."""
+    chain = """
+def chain(depth=0):
+    while True:
+        if os.fork() == 0: os.setsid(); continue
+        open(os.path.join(os.environ.get('HOME', '/tmp'), 'ticks'), 'a').write('.'); os._exit(0)
+if os.fork() == 0:
+    os.close(0); chain()
+"""
+    work = "open(asked['output'] + '/n', 'w').write(str(os.path.getsize(os.path.join(os.environ.get('HOME', '/tmp'), 'ticks'))))"
+    assert desk.open(serving("time.sleep(0.05)\n" + work, before=chain)) is None
+    first = int(desk.serve()[1]["n"])
+    time.sleep(0.5)
+    second = int(desk.serve()[1]["n"])
+    assert first > 0
+    assert second - first < 10 * first + 100, "it went on while nobody asked"
 
 
 def end_it(desk: Desk) -> None:

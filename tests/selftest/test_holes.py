@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from harness.sandbox.docker import DockerSandbox, container
 from harness.sandbox.docker import options as docker_options
+from harness.sandbox.serving import ServedProgram
 from harness.selftest.contest import examine
 from harness.selftest.table import ROWS
 from tests.conftest import built
@@ -47,3 +49,14 @@ def test_a_hole_is_noticed(hole: str, monkeypatch) -> None:
     finally:
         sandbox.api.close()
     assert [verdict.row.name for verdict in findings.verdicts if not verdict.passed] == [name]
+
+
+def test_a_batch_in_sight_of_a_program_that_starts_is_noticed(monkeypatch) -> None:
+    built("light")
+    monkeypatch.setattr(ServedProgram, "_out_of_sight", lambda *_: nullcontext())
+    sandbox = DockerSandbox()
+    try:
+        findings = examine([row for row in ROWS if row.name == "serves-and-works-while-it-starts"], sandbox, time_limit_s=20)
+    finally:
+        sandbox.api.close()
+    assert [verdict.passed for verdict in findings.verdicts] == [False]

@@ -147,8 +147,22 @@ class Child:
         return True
 
     def freeze(self) -> Verdict | None:
-        """Stop every process of it."""
+        """Stop every process of it, those too that are being born meanwhile."""
         self._signal(signal.SIGSTOP)
+        until = time.monotonic() + _PATIENCE_S
+        stood: set[int] | None = None
+        while not self.ended():
+            processes = {process.pid: process for process in self._processes()}
+            running = [process for process in processes.values() if not _stands(process)]
+            # Seen twice: one that was born between the look and the signal is among the second ones.
+            if not running and stood == processes.keys():
+                return None
+            stood = None if running else set(processes)
+            for process in running:
+                with contextlib.suppress(psutil.Error):
+                    process.send_signal(signal.SIGSTOP)
+            if time.monotonic() > until:
+                return Verdict(Ending.FINISHED, "Its processes could not be stopped between two batches.")
         return None
 
     def thaw(self) -> Verdict | None:
@@ -259,6 +273,12 @@ class Child:
         for process in self._processes():
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
+
+
+def _stands(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return True
 
 
 def _number(pipe: Any) -> int:  # noqa: ANN401 - whatever Popen made
