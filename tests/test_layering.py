@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness"
 #: Ground floor first. A line is one floor: its rooms may import each other.
 ROOMS = [
     "errors faults",
-    "problems",
+    "problems strict_json strict_text strict_yaml",
     "png images perturbation",
     "predictions",
     "archive archive_members code_tree",
