@@ -40,6 +40,7 @@ class Choice:
         self._serving = [(kind, entry) for kind, contestants in ((Kind.ATTACK, field.attacks), (Kind.DEFENSE, field.defenses))
                          for entry, contestant in enumerate(contestants) if contestant.served]
         self._suspects: set[tuple[Kind, int]] = set()
+        self._left_out: set[tuple[Kind, int]] = set()
         self._active: Counter[str] = Counter()
         self._open: Mapping[str, int] = {}
         self._order: dict[Kind, list[int]] = {}
@@ -65,9 +66,26 @@ class Choice:
         """A run came back."""
         self._active[self._digest(task.kind, task.entry)] -= 1
 
-    def suspect(self, task: Task) -> None:
-        """A run ended in a failure of the host."""
-        self._suspects.add((task.kind, task.entry))
+    def suspect(self, kind: Kind, entry: int) -> None:
+        """A submission's last run ended in a failure of the host: it waits for the others."""
+        self._suspects.add((kind, entry))
+
+    def leave_out(self, kind: Kind, entry: int) -> None:
+        """Start no further run of a submission."""
+        self._left_out.add((kind, entry))
+
+    def is_left_out(self, kind: Kind, entry: int) -> bool:
+        """Whether no further run of a submission is started."""
+        return (kind, entry) in self._left_out
+
+    def suspects_everybody(self) -> bool:
+        """Whether the last run of every submission ended in a failure of the host."""
+        return len(self._suspects) == len(self._field.attacks) + len(self._field.defenses)
+
+    def trusts_anybody(self) -> bool:
+        """Whether a submission that is not suspected has a run that could start."""
+        return any(self._board.ready(kind, entry) and (kind, entry) not in self._suspects
+                   for kind in (Kind.ATTACK, Kind.DEFENSE) for entry in range(len(self._expected[kind])))
 
     def learn(self, task: Task, seconds: float) -> None:
         """A run ended with a result, after so long."""
@@ -114,7 +132,7 @@ class Choice:
         a failure of the host waits for the others: if they fail too it is the host, and if they do not, one submission that
         brings the host to fail cannot take the slots from everybody else.
         """
-        if not last_resort and (kind, entry) in self._suspects:
+        if (kind, entry) in self._left_out or (not last_resort and (kind, entry) in self._suspects):
             return False
         return not self._is_open(kind, entry) or (last_resort and self._worth_another(kind, entry))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from harness.dataset import Batch
@@ -71,6 +71,7 @@ class Books:
         attacks: Attack runs that have one (needed again where an artifact turns out to be damaged).
         shelved: Inputs by (batch, digest) that no attack run of the board has made yet: one that is made again (after
             ``--fresh``, say) finds its row and its predictions.
+        suspects: Submissions (by id) that have a run without a result, an attempt of which brought the host to fail.
     """
 
     next_run_id: int = 1
@@ -78,3 +79,4 @@ class Books:
     unfinished: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     attacks: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     shelved: Mapping[tuple[int, str], Shelved] = field(default_factory=dict)
+    suspects: Collection[int] = ()

@@ -1,8 +1,11 @@
 """Hands ready runs to free slots and records their results; the only writer of runs.
 
 It owns no truth: the board says what is ready, the rows say what is done, and both are brought to the same state by the same
-events. A result is accepted once, from the attempt that is on the books. Host errors are tried again elsewhere and the slot
-rests, longer each time; everything else counts as it came.
+events. A result is accepted once, from the attempt that is on the books. Host errors are tried again elsewhere; everything else
+counts as it came.
+
+One submission cannot stop the others: a slot rests for host errors of several submissions in a row, and a submission that does
+nothing but bring the host to fail is given up until the next call, when it begins behind all others.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -33,10 +36,12 @@ from harness.store.registry import pack_bits
 
 #: Attempts of one run before the harness gives up on it until the next `harness run`.
 MAX_ATTEMPTS = 3
-#: Host errors in a row after which a slot gets no more work.
+#: Host errors in a row after which a slot gets no more work, and after which a submission gets no more slots.
 QUARANTINE_AFTER = 5
-#: First rest of a slot after a host error, seconds; doubled with each further one in a row.
+#: First rest of a slot after host errors of two submissions in a row, seconds; doubled for each further one.
 FIRST_REST_S = 1.0
+#: Longest rest: where the host is at fault, every submission has to show it before a slot is put out of service.
+LONGEST_REST_S = 8.0
 
 
 class Sink(Protocol):
@@ -48,7 +53,11 @@ class Sink(Protocol):
 
 @dataclass
 class Progress:
-    """What happened so far in this call of the scheduler."""
+    """What happened so far in this call of the scheduler.
+
+    Attributes:
+        left_out: Submissions that were given up for now, with the last failure of each.
+    """
 
     started: int = 0
     finished: int = 0
@@ -58,6 +67,7 @@ class Progress:
     corrupt_inputs: int = 0
     repeated_alone: int = 0
     host_errors: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 class Scheduler:
@@ -92,9 +102,14 @@ class Scheduler:
         self._alone: set[Task] = set()
         self._slow: set[tuple[Kind, int]] = set()
         self._choice = Choice(field_, board)
+        for key in self._everybody():
+            if field_.contestant(*key).stored_id in books.suspects:
+                self._choice.suspect(*key)
         self._in_flight: dict[int, tuple[Task, int]] = {}
         self._tries: Counter[int] = Counter()
-        self._bad_in_a_row: Counter[Slot] = Counter()
+        self._bad_in_a_row: dict[Slot, list[tuple[Kind, int]]] = {}
+        self._failures: Counter[tuple[Kind, int]] = Counter()
+        self._proven = {key for key in self._everybody() if not math.isnan(field_.contestant(*key).expected_s)}
 
     def step(self, timeout_s: float = 0.25) -> bool:
         """Fill free slots, then wait for results; False when nothing is left to do.
@@ -111,6 +126,7 @@ class Scheduler:
                 break
             self._start(task)
         if not self._in_flight:
+            self._give_up()
             return False
         for finished in self._engine.wait(timeout_s):
             self._accept(finished)
@@ -193,7 +209,9 @@ class Scheduler:
         made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
         self._record(task, finished, DONE if final else OPEN, made, new_input)
         if final:
-            self._bad_in_a_row[finished.slot] = 0
+            self._bad_in_a_row.pop(finished.slot, None)
+            self._failures.pop((task.kind, task.entry), None)
+            self._proven.add((task.kind, task.entry))
             self.board.finish(task, made)
             if task.kind is Kind.ATTACK:
                 self._attacks_done[self._key(task)] = (job.run_id, job.attempt)
@@ -285,15 +303,50 @@ class Scheduler:
             if finished.result.corrupt_input is not None and self._tries[job.run_id] < MAX_ATTEMPTS:
                 self._remake(task, finished.result.corrupt_input)
                 return
-            self._choice.suspect(task)
-            self._bad_in_a_row[finished.slot] += 1
-            bad = self._bad_in_a_row[finished.slot]
-            self._engine.rest(finished.slot, math.inf if bad >= QUARANTINE_AFTER else FIRST_REST_S * 2 ** (bad - 1))
+            self._blame(task, finished)
         if self._tries[job.run_id] >= MAX_ATTEMPTS:
             self.progress.given_up += 1
             self.board.fail(task)
         else:
             self.board.release(task)
+
+    def _blame(self, task: Task, finished: Finished) -> None:
+        """A failure of the host: the slot's, the submission's that was on it, or (until more is known) anybody's."""
+        key = task.kind, task.entry
+        self._choice.suspect(*key)
+        self._failures[key] += 1
+        reason = finished.result.report.detail or "no reason is known."
+        if self._failures[key] >= QUARANTINE_AFTER:
+            self._leave_out([key], reason)
+        row = self._bad_in_a_row.setdefault(finished.slot, [])
+        row.append(key)
+        several = len(set(row))
+        if several == 1:
+            return
+        # Only a submission that has worked before can show that it is the slot. Where none ever has, all must have failed.
+        shown = [each for each in row if each in self._proven] if self._proven else row
+        out = len(shown) >= QUARANTINE_AFTER and len(set(shown)) > 1 and (bool(self._proven) or not self._choice.trusts_anybody())
+        if out and self._engine.usable_slots() == 1 and not self._choice.suspects_everybody():
+            # The last slot, and others have just worked: these few are given up, and the round comes to its end.
+            self._leave_out(set(row), reason)
+            self._bad_in_a_row.pop(finished.slot)
+            return
+        self._engine.rest(finished.slot, math.inf if out else min(FIRST_REST_S * 2 ** (several - 2), LONGEST_REST_S))
+
+    def _leave_out(self, submissions: Iterable[tuple[Kind, int]], reason: str) -> None:
+        for key in submissions:
+            self._choice.leave_out(*key)
+            self.progress.left_out[self.field.contestant(*key).name] = reason
+
+    def _give_up(self) -> None:
+        """At the end: what still waits of submissions that were left out."""
+        for task in [task for task in self.board.waiting() if self._choice.is_left_out(task.kind, task.entry)]:
+            self.board.fail(task)
+            self.progress.given_up += 1
+
+    def _everybody(self) -> list[tuple[Kind, int]]:
+        return [(kind, entry) for kind, contestants in ((Kind.ATTACK, self.field.attacks), (Kind.DEFENSE, self.field.defenses))
+                for entry in range(len(contestants))]
 
     def _remake(self, task: Task, digest: str) -> None:
         """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""

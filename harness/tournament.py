@@ -29,6 +29,7 @@ from harness.images import pixel_digest
 from harness.mixing import mixed_inputs
 from harness.plan import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
 from harness.sandbox.base import Limits, Profile, Program
+from harness.sandbox.outcomes import Outcome
 from harness.store import registry, round_state
 from harness.store.artifacts import ArtifactStore
 from harness.store.database import explain, open_database
@@ -283,7 +284,8 @@ class _RoundLoader:
         conditions = {c.stored_id: c.conditions_id for c in (*field.attacks, *field.defenses)}
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(connection).items()
                       if conditions.get(s) == c}
-        return Books(next_run, next_input, unfinished, attacks_done, shelved)
+        suspects = round_state.suspects(connection, Outcome.HOST_ERROR)
+        return Books(next_run, next_input, unfinished, attacks_done, shelved, suspects)
 
     def _fill_attacks(self, board: Board, field: Field,
                       planned: dict[int, PlannedInput]) -> dict[tuple[int, int], tuple[int, int]]:

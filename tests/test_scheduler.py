@@ -121,10 +121,52 @@ def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_othe
                         random.Random(2))
     ledger = Ledger()
     scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
-    with contextlib.suppress(EngineError):
-        scheduler.run()
+    progress = scheduler.run()
     done = Counter(r["submission"] for r in ledger.runs.values() if r["state"] == DONE)
     assert [done[c.stored_id] for c in (*field_.attacks, *field_.defenses)] == [0, 8, 8, 8 + 16, 0, 8 + 16]
+    assert set(progress.left_out) == poisonous
+    assert progress.given_up == 8 + 8 + 16
+    assert scheduler.board.complete
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+@pytest.mark.parametrize("poisonous", [
+    {"attack0"}, {f"attack{n}" for n in range(6)}, {f"defense{n}" for n in range(6)},
+    {f"{kind}{n}" for kind in ("attack", "defense") for n in range(6)}], ids=["one", "attacks", "defenses", "twelve"])
+def test_no_number_of_submissions_that_bring_the_host_to_fail_stops_the_others(poisonous: set[str], slots: int) -> None:
+    """At each call: the second one knows from the database whom to begin last."""
+    field_ = make_field(8, 8, 3)
+    ledger = Ledger()
+    for call in range(3):
+        board, books = resumed(field_, ledger)
+        failed = {r["submission"] for r in ledger.runs.values() if r["outcome"] == Outcome.HOST_ERROR.value}
+        engine = FakeEngine(
+            slots, lambda job: good_result(job, outcome=Outcome.HOST_ERROR) if job.name in poisonous else honest(job),
+            random.Random(call))
+        scheduler = schedule(field_, board, replace(books, suspects=failed), engine, ledger)
+        progress = scheduler.run()
+        honest_attacks = [c for c in field_.attacks if c.name not in poisonous]
+        done = Counter(r["submission"] for r in ledger.runs.values() if r["state"] == DONE)
+        assert all(done[c.stored_id] == 3 for c in honest_attacks)
+        assert all(done[c.stored_id] == 3 + 3 * len(honest_attacks) for c in field_.defenses if c.name not in poisonous)
+        assert set(progress.left_out) == poisonous
+        assert len([job for job in engine.submitted if job.name in poisonous]) <= (QUARANTINE_AFTER + slots) * len(poisonous)
+        assert engine.usable_slots() >= 1
+
+
+def test_a_host_that_breaks_in_the_middle_is_told_soon() -> None:
+    field_ = make_field(3, 3, 20)
+    finished: list[Job] = []
+
+    def breaking(job: Job) -> RunResult:
+        finished.append(job)
+        return honest(job) if len(finished) < 30 else good_result(job, outcome=Outcome.HOST_ERROR)
+
+    engine = FakeEngine(2, breaking, random.Random(2))
+    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
+    with contextlib.suppress(EngineError):
+        assert scheduler.run().given_up
+    assert len(engine.submitted) < 30 + 2 * 6 * QUARANTINE_AFTER
 
 
 def on_a_busy_host(engine: FakeEngine) -> None:
@@ -179,7 +221,8 @@ def test_when_every_slot_is_out_the_person_is_told() -> None:
     scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
     with pytest.raises(EngineError, match="doctor"):
         scheduler.run()
-    assert len(engine.submitted) == QUARANTINE_AFTER
+    # Each of the eight is tried before all of them say that it is the host: few of them could be bringing it to fail.
+    assert len(engine.submitted) == 8
 
 
 def test_an_input_that_is_damaged_again_and_again_is_given_up() -> None:

@@ -103,6 +103,8 @@ def _tell(summary: Summary) -> int:
     if progress.repeated_alone:
         say(f"{progress.repeated_alone} runs hit their time limit while the host was overloaded or the harness was stopped; "
             "each was repeated once before it counted.")
+    for name, reason in progress.left_out.items():
+        say(f"{name} is given up for now: nothing but failures on the host's side while others ran ({reason})")
     if progress.given_up:
         say(f"{progress.given_up} runs failed on the host's side and were given up for now; see `harness status`, "
             "`harness doctor`, then `harness run` again.")

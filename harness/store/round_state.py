@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
-from harness.store.models import DONE, BatchRow, CounterRow, InputRow, RoundRow, RunRow, ScoreRow, SubmissionRow
+from harness.store.models import DONE, AttemptRow, BatchRow, CounterRow, InputRow, RoundRow, RunRow, ScoreRow, SubmissionRow
 
 Rows = NDArray[np.int64]
 
@@ -119,6 +119,13 @@ def unfinished_runs(connection: Connection) -> dict[tuple[int, int, int], tuple[
     rows = connection.execute(select(RunRow.submission_id, RunRow.input_id, RunRow.conditions_id, RunRow.id, RunRow.attempt)
                               .where(text("state <> 2")))  # literally, or SQLite does not take the partial index
     return {(s, i, c): (run, attempt) for s, i, c, run, attempt in rows}
+
+
+def suspects(connection: Connection, outcome: str) -> frozenset[int]:
+    """Submissions that have a run without a result of which an attempt ended so."""
+    rows = connection.execute(select(RunRow.submission_id).distinct().join(AttemptRow, AttemptRow.run_id == RunRow.id)
+                              .where(text("state <> 2"), AttemptRow.outcome == outcome))
+    return frozenset(submission for submission, in rows)
 
 
 def next_ids(connection: Connection) -> tuple[int, int]:
