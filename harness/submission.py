@@ -65,6 +65,7 @@ class Submission:
         profile: Which sandbox profile it asks for.
         serves: Whether it speaks the serving protocol.
         code_dir: Its code, None for an image. Of an archive, a temporary directory until ``freeze``.
+        said: Which of ``team`` and ``baseline`` the organiser said; all else is its author's word.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Submission:
     profile: Profile
     serves: bool
     code_dir: Path | None
+    said: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ class _Asked:
     type: str | None
     team: str | None
     baseline: bool | None
+
+    @property
+    def said(self) -> frozenset[str]:
+        return frozenset(field for field in ("team", "baseline") if getattr(self, field) is not None)
 
     def problems(self) -> list[Problem]:
         found = [
@@ -220,6 +226,7 @@ def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["dir
         profile=metadata.profile or "legacy",
         serves=metadata.serves,
         code_dir=root,
+        said=asked.said,
     )
 
 
@@ -236,6 +243,8 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
     own_name = reference.split("@", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
     kind = asked.type or labels.get("harness.type")
     name = asked.name or labels.get("harness.name") or own_name
+    if name == "sha256":
+        raise SubmissionError(f"The image {reference} is given by its id, which is no name.", "Give a name with --name.")
     team = asked.team or labels.get("harness.team")
     profile = labels.get("harness.profile", "strict")
     problems = [name_problem(name), text_problem(team, "harness.team") if team is not None else None]
@@ -262,4 +271,5 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         profile=cast("Profile", profile),
         serves=serves,
         code_dir=None,
+        said=asked.said,
     )

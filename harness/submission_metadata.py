@@ -65,10 +65,10 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
 
 def name_problem(name: object, field: str = "name") -> Problem | None:
     """Why something cannot be the name of a submission."""
-    if isinstance(name, str) and _NAME.fullmatch(name) and name != _RESERVED:
+    if isinstance(name, str) and _NAME.fullmatch(name) and name.lower() != _RESERVED:
         return None
     shown = ascii(name)[:80]
-    if name == _RESERVED:
+    if isinstance(name, str) and name.lower() == _RESERVED:
         return Problem(field, "`clean` is the name of the built-in opponent.", "Choose another name.")
     sentence = f"{shown} is not a name: letters, digits, `.`, `_`, `-`, at most 64, the first a letter or digit."
     return Problem(field, sentence, "Give a name with --name.")
@@ -76,7 +76,7 @@ def name_problem(name: object, field: str = "name") -> Problem | None:
 
 def text_problem(text: object, field: str) -> Problem | None:
     """Why something cannot be shown as one line of text."""
-    if isinstance(text, str) and 0 < len(text) <= _MAX_TEXT and text.isprintable():
+    if isinstance(text, str) and 0 < len(text) <= _MAX_TEXT and text.isprintable() and text.strip():
         return None
     return Problem(field, f"it must be one line of text, 1 to {_MAX_TEXT} characters.", f"Correct `{field}`.")
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ import numpy as np
 from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
+from harness.archive import bare_name
 from harness.config import Rules, TournamentConfig
 from harness.contestants import Books, Contestant, Field, Shelved
 from harness.dataset import Batch, Dataset
@@ -30,11 +32,11 @@ from harness.mixing import mixed_inputs
 from harness.plan import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
 from harness.sandbox.base import Limits, Profile, Program
 from harness.sandbox.outcomes import Outcome
-from harness.store import registry, round_state
+from harness.store import owners, registry, round_state
 from harness.store.artifacts import ArtifactStore
 from harness.store.database import explain, open_database
 from harness.store.models import AttemptRow, BatchRow, ConditionsRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
-from harness.submission import Submission, freeze
+from harness.submission import Submission, freeze, read_metadata_file
 from harness.submission import load as load_submission
 
 #: Raised whenever what a program is given, or how its output is read, changes: results from before are not results of now.
@@ -42,6 +44,8 @@ CONTRACT_VERSION = 1
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
 CLEAN = "clean"
+#: Is told of a source that is left out, and why.
+LeftOut = Callable[[str, SubmissionError], None]
 #: Conditions that are no fields of ``sandbox:`` by that name, as a person knows them.
 _PLACES = {"contract": "contract version", "sandbox": "sandbox.backend", "gpu": "a GPU for each run:"}
 
@@ -107,25 +111,49 @@ class Tournament:
         """
         return load_dataset(self.config.dataset)
 
-    def submit(self, submission: Submission, *, source: str) -> registry.Registered:
-        """Freeze a submission's code and register it."""
+    def submit(self, submission: Submission, *, source: str, replace: bool = False) -> registry.Registered:
+        """Freeze a submission's code and register it.
+
+        Args:
+            submission: As loaded.
+            source: Where it was read from: an absolute path, or an image's reference.
+            replace: Whether it may take a name that is another's.
+
+        Raises:
+            SubmissionError: It cannot be copied, or its name is not its own.
+        """
+        configured = _configured_names(self.config)
+        own = source in configured.values()
+        if not own and (other := configured.get(owners.fold(submission.name))):
+            raise SubmissionError(f"{source} has the name of {other}, which the tournament file names.",
+                                  "Give it another name with --name, or take that one out of the file.")
+        with explain(self.config.database), self.session() as session:
+            if not replace:
+                owners.check(session, submission, source=source, own=own)
         frozen = freeze(submission, self.config.state / "submissions")
         with explain(self.config.database), self.session() as session, session.begin():
-            return registry.register(session, frozen, source=source)
+            return _register(session, frozen, source=source, own=own, replace=replace)
 
-    def submit_configured(self, loaded: Mapping[str, Submission] | None = None) -> list[registry.Registered]:
+    def submit_configured(self, loaded: Mapping[str, Submission] | None = None,
+                          left_out: LeftOut | None = None) -> list[registry.Registered]:
         """Register what the tournament file names: all of it or, where one is refused, nothing.
 
         Args:
             loaded: What ``load_configured`` found; it is called where None.
+            left_out: Is told of each that only a glob names and whose name is another's; where None, it is an error.
 
         Raises:
             SubmissionError: One cannot be used.
         """
         loaded = load_configured(self.config) if loaded is None else loaded
         frozen = {source: freeze(submission, self.config.state / "submissions") for source, submission in loaded.items()}
+        registered = []
         with explain(self.config.database), self.session() as session, session.begin():
-            return [registry.register(session, submission, source=source) for source, submission in frozen.items()]
+            for source, submission in frozen.items():
+                with _leaving_out(self.config, source, left_out):
+                    owners.check(session, submission, source=source, own=True)
+                    registered.append(_register(session, submission, source=source, own=True, replace=False))
+        return registered
 
     def members(self, round_name: str | None = None, only: Collection[str] = ()) -> list[SubmissionRow]:
         """The submissions whose programs a round may start, before anything is written for it.
@@ -137,18 +165,22 @@ class Tournament:
         with explain(self.config.database), self.session() as session:
             known = registry.round_named(session, round_name) if round_name is not None else None
             members = registry.active(session) if known is None else registry.round_submissions(session, known.id)
-        attacks = any(member.type != "defense" for member in members if member.name in only)
+        wanted = _spelt(only, members)
+        attacks = any(member.type != "defense" for member in members if member.name in wanted)
         return [member for member in members
-                if not only or member.name in only or (attacks and member.type == "defense")]
+                if not only or member.name in wanted or (attacks and member.type == "defense")]
 
-    def withdraw(self, name: str) -> None:
+    def withdraw(self, name: str) -> str:
         """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
+
+        Returns:
+            Its name as it was registered.
 
         Raises:
             UnknownNameError: No submission of that name takes part.
         """
         with explain(self.config.database), self.session() as session, session.begin():
-            registry.withdraw(session, name, DEFAULT_ROUND)
+            return registry.withdraw(session, name, DEFAULT_ROUND).name
 
     def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
                    gpu: bool = False, fresh: Fresh | None = None) -> Round:
@@ -172,14 +204,15 @@ class Tournament:
             members = registry.round_submissions(session, row.id)
             batches = dataset.batches(rules.batch_size, rules.max_epsilon)
             rows = registry.ensure_batches(session, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
-            unknown = set(only) - {member.name for member in members}
+            wanted = _spelt(only, members)
+            unknown = wanted - {member.name for member in members}
             if unknown:
                 raise UnknownNameError(f"There is no submission {min(unknown)!r} in this round.",
                                        "`harness submissions` lists them.")
             if fresh is not None:
                 _forget(session, row, members, rows, fresh)
             loader = _RoundLoader(self, session, row, rules, gpu=gpu)
-            return loader.load(members, batches, rows, frozenset(only))
+            return loader.load(members, batches, rows, wanted)
 
     def _round_row(self, session: Session, dataset: Dataset, sandbox: str, name: str | None, *,
                    gpu: bool) -> tuple[RoundRow, Rules]:
@@ -349,32 +382,81 @@ class _RoundLoader:
         board.defense_state[items[known], entry_of[rows[known, 0]]] = DONE
 
 
-def load_configured(config: TournamentConfig) -> dict[str, Submission]:
+def load_configured(config: TournamentConfig, left_out: LeftOut | None = None) -> dict[str, Submission]:
     """What the globs of the tournament file name, by source; nothing is written.
+
+    Args:
+        config: The tournament file.
+        left_out: Is told of each that cannot be used and that only a glob names; where None, it is an error. One broken
+            directory among a hundred shall not end a contest; one that is named by itself is missed.
 
     Raises:
         SubmissionError: A glob matches nothing, two have one name or one content, or one cannot be used.
     """
     loaded: dict[str, Submission] = {}
     known: dict[str, str] = {}
+    for source in _sources(config):
+        with _leaving_out(config, source, left_out):
+            loaded[source] = load_submission(source)
+    for source, submission in loaded.items():
+        name = owners.fold(submission.name)
+        if name in known:
+            raise SubmissionError(f"{known[name]} and {source} are both named {submission.name}.",
+                                  "Give one of them another `name` in its metadata.json.")
+        if submission.digest in known:
+            raise SubmissionError(f"{known[submission.digest]} and {source} have the same content.",
+                                  "Change the content of one of them, or leave it out.")
+        known[name] = known[submission.digest] = source
+    return loaded
+
+
+def _sources(config: TournamentConfig) -> list[str]:
+    """The paths that the tournament file names, each once."""
+    found: dict[str, None] = {}
     for pattern in config.submissions:
         sources = sorted(path for path in glob.glob(pattern) if not Path(path).name.startswith("."))  # noqa: PTH207
         if not sources:
             raise SubmissionError(f"`submissions: {pattern}` in the tournament file matches nothing.",
                                   "Correct the path, or remove the line.")
-        for source in sources:
-            if source in loaded:
-                continue  # two globs name it
-            submission = load_submission(source)
-            if submission.name in known:
-                raise SubmissionError(f"{known[submission.name]} and {source} are both named {submission.name}.",
-                                      "Give one of them another `name` in its metadata.json.")
-            if submission.digest in known:
-                raise SubmissionError(f"{known[submission.digest]} and {source} have the same content.",
-                                      "Change the content of one of them, or leave it out.")
-            known[submission.name] = known[submission.digest] = source
-            loaded[source] = submission
-    return loaded
+        found |= dict.fromkeys(sources)
+    return list(found)
+
+
+@contextmanager
+def _leaving_out(config: TournamentConfig, source: str, left_out: LeftOut | None) -> Iterator[None]:
+    """Report what cannot be used and goes on, where only a glob names it."""
+    try:
+        yield
+    except SubmissionError as error:
+        if left_out is None or source in _named(config):
+            raise
+        left_out(source, error)
+
+
+def _named(config: TournamentConfig) -> set[str]:
+    """The paths that the tournament file names by themselves, without wildcards."""
+    plain = (re.sub(r"\[([*?[])\]", r"\1", pattern) for pattern in config.submissions
+             if not glob.has_magic(re.sub(r"\[[*?[]\]", "", pattern)))
+    return set(plain)
+
+
+def _configured_names(config: TournamentConfig) -> dict[str, str]:
+    """Sources that the tournament file names, by the name each has without being unpacked."""
+    names: dict[str, str] = {}
+    for pattern in config.submissions:
+        for source in glob.glob(pattern):  # noqa: PTH207
+            path = Path(source)
+            metadata = read_metadata_file(path)[0] if path.is_dir() else None
+            own = path.name if path.is_dir() else bare_name(path)
+            names[owners.fold((metadata and metadata.name) or own)] = source
+    return names
+
+
+def _register(session: Session, submission: Submission, *, source: str, own: bool, replace: bool) -> registry.Registered:
+    registered = registry.register(session, submission, source=source, replace=replace)
+    if own or "team" in submission.said:
+        owners.confirm(session, registered.row)
+    return registered
 
 
 def limits_of(config: TournamentConfig) -> Limits:
@@ -390,13 +472,21 @@ def _in_yaml(value: object) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _spelt(names: Collection[str], members: Sequence[SubmissionRow]) -> frozenset[str]:
+    """Names that a person typed in any case, as the members have them."""
+    exact = {member.name for member in members}
+    folded = {owners.fold(member.name): member.name for member in members}
+    return frozenset(name if name in exact else folded.get(owners.fold(name), name) for name in names)
+
+
 def _forget(session: Session, row: RoundRow, members: Sequence[SubmissionRow], batches: Sequence[BatchRow], fresh: Fresh) -> None:
     """Drop results, of any round: what is shared is run once, for all that share it."""
     # A named round may hold an older version than the one that takes part now.
     own = {member.name: member.id for member in members}
 
     def known(name: str) -> int:
-        return own[name] if name in own else registry.find(session, name).id
+        (spelt,) = _spelt([name], members)
+        return own[spelt] if spelt in own else registry.find(session, name).id
 
     narrowed = [RunRow.submission_id.in_([known(name) for name in fresh.names])]
     if fresh.batch is not None:

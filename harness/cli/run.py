@@ -14,6 +14,7 @@ from harness.cli.common import config_option, read_config, say, trust_option
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
     from harness.contest import Options, Summary
+    from harness.errors import HarnessError
 
 
 #: How many different failures of the host are told at the end; `harness show` has them all.
@@ -61,7 +62,7 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
 
     # All that can be wrong with what a person gave is found before the state directory is touched.
     dataset = load_dataset(config.dataset)
-    submissions = load_configured(config)
+    submissions = load_configured(config, _left_out)
     chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work")
     # `run_round` asks again, of everybody that takes part; what the file names must not even be registered.
     refuse_untrusted(submissions.values(), isolated=chosen.isolates, trusted=options.trust_process_sandbox)
@@ -70,7 +71,7 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
     with Tournament(config) as tournament, _Signals() as signals:
         # Another `harness run` shall not find other submissions than it began with; `run_round` takes the lock again.
         with writer_lock(config.state):
-            for registered in tournament.submit_configured(submissions):
+            for registered in tournament.submit_configured(submissions, _left_out):
                 row = registered.row
                 if registered.change == "version":
                     say(f"{row.name} changed: this is version {row.version}.")
@@ -82,6 +83,10 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
             # Now, while nobody waits for it; kept tables are taken as they are.
             load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
         return summary
+
+
+def _left_out(source: str, error: HarnessError) -> None:
+    say(f"{source} is left out, the contest goes on without it: {error}")
 
 
 def _tell(summary: Summary) -> int:

@@ -23,8 +23,8 @@ def command(everything: bool, withdraw: str | None, format_: str, config_path: P
 
     with open_tournament(config_path) as tournament:
         if withdraw is not None:
-            tournament.withdraw(withdraw)
-            say(f"{withdraw} is withdrawn. Remove it from `submissions:` in the tournament file too, or the next run takes it in.")
+            name = tournament.withdraw(withdraw)
+            say(f"{name} is withdrawn. Remove it from `submissions:` in the tournament file too, or the next run takes it in.")
         with tournament.session() as session:
             query = select(SubmissionRow).order_by(SubmissionRow.type, SubmissionRow.id)
             rows = session.scalars(query if everything else query.where(SubmissionRow.state == "active")).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -15,11 +16,12 @@ from harness.cli.common import config_option, open_tournament, read_config, say,
 @click.option("--type", "type_", type=click.Choice(["attack", "targeted_attack", "defense"]),
               help="Track, for an image without the label harness.type.")
 @click.option("--team", help="Who made it.")
-@click.option("--baseline", is_flag=True, default=None, help="Mark it as a baseline.")
+@click.option("--baseline/--no-baseline", default=None, help="Whether to mark it as a baseline.")
+@click.option("--replace", is_flag=True, help="Take a name that another team, track or unknown author has.")
 @trust_option
 @config_option
 def command(source: str, name: str | None, type_: str | None, team: str | None, baseline: bool | None,
-            trust_process_sandbox: bool, config_path: Path) -> None:
+            replace: bool, trust_process_sandbox: bool, config_path: Path) -> None:
     """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
     from harness.sandbox.choose import image_lookup, isolates, refuse_untrusted  # noqa: PLC0415
     from harness.submission import load  # noqa: PLC0415
@@ -28,7 +30,9 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
     submission = load(source, name=name, type=type_, team=team, baseline=baseline, image_info=image_lookup())
     refuse_untrusted([submission], isolated=isolates(config.sandbox.backend), trusted=trust_process_sandbox)
     with open_tournament(config_path, create=True) as tournament:
-        registered = tournament.submit(submission, source=source)
+        # A relative path would mean another place to who comes from another directory.
+        where = source if submission.kind == "image" else os.path.abspath(source)  # noqa: PTH100 - links are kept
+        registered = tournament.submit(submission, source=where, replace=replace)
         row = registered.row
         words = {"new": "is registered", "same": "was registered already with the same content",
                  "back": f"takes part again as version {row.version}, with the results that it has",

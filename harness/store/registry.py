@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from harness.dataset import Batch
 from harness.errors import DatasetError, SubmissionError, UnknownNameError
+from harness.store import owners
 from harness.store.models import (
     BatchRow,
     ConditionsRow,
+    CounterRow,
     InputRow,
     RoundBatchRow,
     RoundRow,
@@ -38,29 +40,39 @@ class Registered:
     change: str
 
 
-def register(session: Session, submission: Submission, *, source: str) -> Registered:
+def register(session: Session, submission: Submission, *, source: str, replace: bool = False) -> Registered:
     """Put a submission into the tournament, pinned by its digest.
 
     The same content under the same name is the same submission; new content under a known name is a new version and supersedes
     the one that took part. Content that took part under another name is new here: its row stays what rounds hold it as.
+    Whether the name is the submission's to take is asked before (``owners.check``).
+
+    Args:
+        session: Of the tournament's database.
+        submission: Its code is frozen.
+        source: Where it was read from.
+        replace: Whether known content gets the team that is said now.
 
     Raises:
         SubmissionError: The same content takes part under another name.
     """
+    name = owners.spelling(session, submission.name)
     rows = session.scalars(select(SubmissionRow).where(SubmissionRow.digest == submission.digest)).all()
-    known = next((row for row in rows if row.name == submission.name), None)
+    known = next((row for row in rows if row.name == name), None)
+    if known is not None:
+        _correct(session, known, submission, replace=replace)
     if known is not None and known.state == "active":
         return Registered(known, "same")
     if other := next((row for row in rows if row.state == "active"), None):
         raise SubmissionError(f"{source} has the same content as the submission {other.name}.",
                               "Change its content, or withdraw the other one.")
-    latest = session.scalar(select(func.max(SubmissionRow.version)).where(SubmissionRow.name == submission.name))
-    _supersede(session, submission.name)
+    latest = session.scalar(select(func.max(SubmissionRow.version)).where(SubmissionRow.name == name))
+    _supersede(session, name)
     if known is not None:
         known.state = "active"
         return Registered(known, "back")
     row = SubmissionRow(
-        name=submission.name, version=(latest or 0) + 1, type=submission.type, team=submission.team or "",
+        name=name, version=(latest or 0) + 1, type=submission.type, team=submission.team or "",
         baseline=submission.baseline, digest=submission.digest, kind=submission.kind, container=submission.container,
         container_gpu=submission.container_gpu or "", entry_point=submission.entry_point or "", profile=submission.profile,
         serves=submission.serves, source=source, submitted_at=time.time())
@@ -69,12 +81,21 @@ def register(session: Session, submission: Submission, *, source: str) -> Regist
     return Registered(row, "version" if latest else "new")
 
 
+def _correct(session: Session, row: SubmissionRow, submission: Submission, *, replace: bool) -> None:
+    """Take over what the organiser says now of content that is known."""
+    team = (submission.team or "") if replace else row.team
+    baseline = submission.baseline if "baseline" in submission.said else row.baseline
+    if (team, baseline) != (row.team, row.baseline):
+        row.team, row.baseline = team, baseline
+        session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
+
+
 def _supersede(session: Session, name: str) -> None:
     session.execute(update(SubmissionRow).where(SubmissionRow.name == name, SubmissionRow.state == "active")
                     .values(state="superseded"))
 
 
-def withdraw(session: Session, name: str, round_name: str) -> None:
+def withdraw(session: Session, name: str, round_name: str) -> SubmissionRow:
     """Take a submission out of the tournament; its results stay, for rounds that hold it and for its return.
 
     It leaves the round of that name at once: who withdraws an entry wants it off the leaderboard now, not after the next run.
@@ -84,12 +105,13 @@ def withdraw(session: Session, name: str, round_name: str) -> None:
     """
     row = find(session, name)
     if row.state != "active":
-        raise UnknownNameError(f"{name} does not take part any more.", "`harness submissions --all` lists every version.")
+        raise UnknownNameError(f"{row.name} does not take part any more.", "`harness submissions --all` lists every version.")
     row.state = "withdrawn"
     known = round_named(session, round_name)
     if known is not None:
         session.execute(delete(RoundSubmissionRow).where(RoundSubmissionRow.round_id == known.id,
                                                          RoundSubmissionRow.submission_id == row.id))
+    return row
 
 
 def active(session: Session) -> list[SubmissionRow]:
@@ -98,13 +120,13 @@ def active(session: Session) -> list[SubmissionRow]:
 
 
 def find(session: Session, name: str) -> SubmissionRow:
-    """The version of a submission that takes part, else its newest one, by name.
+    """The version of a submission that takes part, else its newest one, by name in any case.
 
     Raises:
         UnknownNameError: No submission has that name.
     """
     # An old version that was put back takes part although a later one is known.
-    row = session.scalars(select(SubmissionRow).where(SubmissionRow.name == name)
+    row = session.scalars(select(SubmissionRow).where(SubmissionRow.name == owners.spelling(session, name))
                           .order_by((SubmissionRow.state == "active").desc(), SubmissionRow.version.desc())
                           .limit(1)).one_or_none()
     if row is None:

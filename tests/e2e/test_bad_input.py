@@ -66,6 +66,15 @@ def metadata(entry: str = "attack-darken", **fields: object) -> Callable[[Place]
     return broken
 
 
+def by_itself(broken: Callable[[Place], object]) -> Callable[[Place], None]:
+    """Broken, and named by its own path: what only a glob names is left out instead."""
+    def done(place: Place) -> None:
+        config("- entries/*", "- entries/attack-darken\n- entries/defense-*")(place)
+        broken(place)
+
+    return done
+
+
 def remove(path: str) -> Callable[[Place], None]:
     def broken(place: Place) -> None:
         target = place.root / path
@@ -145,12 +154,14 @@ ROWS = [
     Row("other labels", data("img-000,0", "img-000,1"), ("does not match the digest",)),
     Row("submission not there", config("entries/*", "entries/attack-lost"), ("attack-lost", "matches nothing")),
     Row("glob that matches nothing", config("entries/*", "nowhere/*"), ("nowhere/*", "matches nothing")),
-    Row("entry without metadata.json", remove("entries/attack-darken/metadata.json"), ("attack-darken", "metadata.json")),
-    Row("metadata is not JSON", lambda p: (p.root / "entries/attack-darken/metadata.json").write_text("{"),
+    Row("entry without metadata.json", by_itself(remove("entries/attack-darken/metadata.json")),
         ("attack-darken", "metadata.json")),
-    Row("metadata without type", metadata(type=None), ("attack-darken", "type")),
-    Row("metadata without entry_point", metadata(entry_point=None), ("attack-darken", "entry_point")),
-    Row("metadata with an unknown type", metadata(type="atack"), ("attack-darken", "atack")),
+    Row("metadata is not JSON",
+        by_itself(lambda p: (p.root / "entries/attack-darken/metadata.json").write_text("{")),
+        ("attack-darken", "metadata.json")),
+    Row("metadata without type", by_itself(metadata(type=None)), ("attack-darken", "type")),
+    Row("metadata without entry_point", by_itself(metadata(entry_point=None)), ("attack-darken", "entry_point")),
+    Row("metadata with an unknown type", by_itself(metadata(type="atack")), ("attack-darken", "atack")),
     Row("two of one name", metadata(name="defense-mean"), ("attack-darken", "defense-mean", "both named")),
     Row("two of one content", lambda p: shutil.copytree(p.root / "entries/attack-darken", p.root / "entries/twin"),
         ("attack-darken", "twin")),
@@ -260,6 +271,58 @@ def test_ones_own_archive_is_validated_where_one_says_so(make_place) -> None:
     assert "packed.tar.gz is valid" in done.stdout
     # Looking at it runs nothing, and needs no trust.
     assert place.harness("validate", "packed.tar.gz", "--static").returncode == 0
+
+
+def packed_baseline(place: Place) -> None:
+    metadata(baseline=True)(place)
+    shutil.move(packed(place), place.root / "entries" / "packed.tar.gz")
+
+
+LEFT_OUT: dict[str, tuple[Callable[[Place], object], str]] = {
+    "no type": (metadata(type=None), "the field is missing"),
+    "a pipe in it": (lambda p: os.mkfifo(p.root / "entries/attack-darken/pipe"), "neither a file nor a directory"),
+    "no entry at all": (lambda p: (p.root / "entries/README.md").write_text("hello\n"), "is damaged, or is none"),
+    "a baseline that is packed": (packed_baseline, "calls itself a baseline"),
+}
+
+
+@pytest.mark.parametrize("fault", LEFT_OUT)
+def test_one_broken_entry_under_a_glob_does_not_end_the_contest(make_place, fault) -> None:
+    place = make_place(PROGRAMS)
+    broken, words = LEFT_OUT[fault]
+    broken(place)
+    done = place.run("--trust-process-sandbox")
+    (line,) = (line for line in done.stderr.splitlines() if "is left out" in line)
+    assert words in line
+    assert place.runs()["defense-mean"] >= 3
+
+
+def test_a_name_in_the_file_is_not_for_others(make_place) -> None:
+    place = make_place(PROGRAMS)
+    make.entry(place.root / "other" / "x", "attack-bright", metadata={"name": "Attack-Darken", "team": "B"})
+    check(place.harness("submit", "other/x"), ("entries/attack-darken, which the tournament file names", "--name"))
+    # Nor is one that was handed in first taken by a line of the file that comes later.
+    assert place.harness("submit", "other/x", "--name", "late").returncode == 0
+    make.entry(place.root / "entries" / "late", "attack-copy")
+    done = place.run()
+    assert "entries/late is left out" in done.stderr
+    assert "belongs to team B" in done.stderr
+    assert place.rows("SELECT team, state, version FROM submission WHERE name = 'late'") == [("B", "active", 1)]
+
+
+def test_two_teams_with_one_file_name(make_place) -> None:
+    place = make_place(PROGRAMS, sandbox={"backend": "docker"})
+    for team, program in (("a", "attack-copy"), ("b", "attack-bright")):
+        make.entry(place.root / team / "entry", program, metadata={"name": None, "baseline": False})
+        shutil.make_archive(str(place.root / team / "submission"), "zip", place.root / team, "entry")
+    assert place.harness("submit", "a/submission.zip").returncode == 0
+    before = place.rows("SELECT * FROM submission")
+    for more in ((), ("--team", "B"), ("--name", "SUBMISSION")):
+        check(place.harness("submit", "b/submission.zip", *more), ("The name submission belongs to", "--name", "--replace"))
+    assert place.rows("SELECT * FROM submission") == before
+    assert place.harness("submit", "b/submission.zip", "--name", "b", "--team", "B").returncode == 0
+    done = place.harness("submit", "b/submission.zip", "--name", "submission", "--replace")
+    assert "same content as the submission b" in done.stderr
 
 
 def test_an_unknown_scoring_view_names_those_there_are(finished) -> None:

@@ -91,7 +91,7 @@ def test_an_old_version_that_was_put_back_can_be_withdrawn(place) -> None:
     make.entry(place.root / "second" / WITHDRAWN, "attack-bright")
     shutil.rmtree(place.root / "entries" / WITHDRAWN)
     for version in (place.root / "second" / WITHDRAWN, first):
-        assert place.harness("submit", str(version)).returncode == 0
+        assert place.harness("submit", str(version), "--replace").returncode == 0
     states = "SELECT version, state FROM submission WHERE name = ? ORDER BY version"
     assert place.rows(states, WITHDRAWN) == [(1, "active"), (2, "superseded")]
     withdraw(place)
@@ -105,7 +105,7 @@ def test_withdrawn_content_under_another_name_supersedes_who_had_it(place) -> No
     out_of_the_file(place)
     shutil.move(place.root / "entries" / "attack-copy", place.root / "attack-copy")
     withdraw(place)
-    done = place.harness("submit", str(place.root / WITHDRAWN), "--name", "attack-copy")
+    done = place.harness("submit", str(place.root / WITHDRAWN), "--name", "attack-copy", "--replace")
     assert done.returncode == 0, done.stderr
     taking_part = place.rows("SELECT name, version FROM submission WHERE state = 'active' AND type = 'attack'")
     assert taking_part == [("attack-copy", 2)]
