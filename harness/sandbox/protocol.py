@@ -16,6 +16,11 @@ from harness.sandbox.tail import LogTail, clean_text
 
 #: An honest answer has some fifty bytes, an error message perhaps a thousand.
 MAX_LINE_BYTES = 1 << 16
+#: Lines that may look like answers, for each batch: all of them together cost the harness a tenth of a second at worst.
+MAX_CANDIDATES = 10_000
+MAX_CANDIDATE_BYTES = 4 << 20
+#: What every answer has in it.
+_KEYS = (b'"batch"', b'"ready"')
 #: Answers not yet read; a program has one to give at a time.
 _MAX_PENDING = 16
 _ERROR_CHARACTERS = 500
@@ -39,9 +44,13 @@ class Answer:
 class LineReader:
     """Sorts a program's stdout into answers and log.
 
+    Only a line that names ``"batch"`` or ``"ready"`` is looked at, and only so many of them a batch: a flood of lines goes into the
+    log in one piece, and one of lines that look like answers ends the program instead of costing the harness a processor.
+
     Attributes:
         answers: What was answered and not taken yet.
         log: All else.
+        flooded: Whether more looked like answers than are looked at.
     """
 
     def __init__(self) -> None:
@@ -49,28 +58,57 @@ class LineReader:
         self.log = LogTail()
         self._line = bytearray()
         self._too_long = False
+        self.new_batch()
+
+    def new_batch(self) -> None:
+        """Give a new ration."""
+        self.flooded = False
+        self._lines = self._bytes = 0
 
     def feed(self, data: bytes) -> None:
         """Take a piece of stdout."""
-        *lines, rest = data.split(b"\n")
-        for piece in lines:
-            self._line += piece
-            self._end_line()
-        self._line += rest
+        end = data.rfind(b"\n") + 1
+        if end:
+            whole = bytes(self._line) + data[:end]
+            self._line.clear()
+            self._sort(whole)
+        self._line += data[end:]
         if len(self._line) > MAX_LINE_BYTES:
             self._too_long = True
             self.log.feed(bytes(self._line))
             self._line.clear()
 
-    def _end_line(self) -> None:
-        line = bytes(self._line)
-        self._line.clear()
-        answer = None if self._too_long or len(line) > MAX_LINE_BYTES else parse(line)
-        self._too_long = False
-        if answer is None or len(self.answers) >= _MAX_PENDING:
-            self.log.feed(line + b"\n")
-        else:
-            self.answers.append(answer)
+    def _sort(self, lines: bytes) -> None:
+        """Take whole lines."""
+        at = 0
+        if self._too_long:
+            at = lines.index(b"\n") + 1
+            self._too_long = False
+            self.log.feed(lines[:at])
+        nearest = dict.fromkeys(_KEYS, -1)
+        while at < len(lines) and not self.flooded and len(self.answers) < _MAX_PENDING:
+            for key, place in nearest.items():
+                if place < at:
+                    found = lines.find(key, at)
+                    nearest[key] = len(lines) if found < 0 else found
+            hit = min(nearest.values())
+            if hit == len(lines):
+                break
+            begin, end = lines.rfind(b"\n", at, hit) + 1 or at, lines.index(b"\n", hit) + 1
+            self.log.feed(lines[at:begin])
+            answer = self._look(lines[begin:end - 1])
+            if answer is None:
+                self.log.feed(lines[begin:end])
+            else:
+                self.answers.append(answer)
+            at = end
+        self.log.feed(lines[at:])
+
+    def _look(self, line: bytes) -> Answer | None:
+        self._lines += 1
+        self._bytes += len(line)
+        self.flooded = self._lines > MAX_CANDIDATES or self._bytes > MAX_CANDIDATE_BYTES
+        return None if self.flooded or len(line) > MAX_LINE_BYTES else parse(line)
 
 
 def parse(line: bytes) -> Answer | None:

@@ -23,7 +23,7 @@ from harness.sandbox import contract
 from harness.sandbox.base import Limits, RunReport, RunRequest
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
-from harness.sandbox.protocol import Answer, LineReader, request_line
+from harness.sandbox.protocol import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Answer, LineReader, request_line
 from harness.sandbox.running import OVERSLEPT_S, Running, State, conclude, report
 from harness.sandbox.watch import Check, Verdict, Watch
 
@@ -213,6 +213,7 @@ class ServedProgram:
                             request.epsilon, array, request.names)
         # Before it is let go on, which takes an engine a while: what it does meanwhile is done for the batch.
         watch.begun = time.monotonic() - used_s
+        self._opened.reader.new_batch()
         refused = self._running.thaw()
         let_go = time.monotonic()
         if refused is None and self._running.send(line, min(_SEND_S, watch.limit_s)):
@@ -299,6 +300,9 @@ def await_answer(opened: Opened, watch: Watch) -> Answer | State | Verdict:
         # The answer first: one that came in time counts.
         if reader.answers:
             return reader.answers.popleft()
+        if reader.flooded:
+            return Verdict(Ending.FINISHED, f"The program printed more than {MAX_CANDIDATES} lines, "
+                           f"or {MAX_CANDIDATE_BYTES >> 20} MiB, that look like answers and are none.")
         verdict = watch.look()
         if verdict is not None:
             return verdict

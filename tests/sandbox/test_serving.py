@@ -154,6 +154,9 @@ FAULTS = {
     # It is killed, or the full disk ends it first.
     "writes too much": ("open(asked['output'] + '/x', 'wb').write(bytes(9 << 20))", Ending.OUTPUT_LIMIT, ..., "allowed"),
     "never ends its line": ("\nwhile True: sys.stdout.write('{' * 65536)", Ending.TIME_LIMIT, None, "1.5 s"),
+    "floods with braces": ("\nwhile True: os.write(1, b'{\\n' * 30000)", Ending.TIME_LIMIT, None, "1.5 s"),
+    "floods with what looks like answers": ("\nwhile True: os.write(1, b'{\"batch\"\\n' * 7000)", Ending.FINISHED, None,
+                                            "10000 lines"),
     "closes its stdout": ("os.close(1); time.sleep(60)", Ending.TIME_LIMIT, None, "1.5 s"),
 }
 

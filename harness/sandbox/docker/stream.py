@@ -15,12 +15,11 @@ from typing import Any
 
 from docker import APIClient
 
+from harness.sandbox.pace import Pace
+
 _HEADER = struct.Struct(">BxxxL")
 _STDOUT, _STDERR = 1, 2
 _CHUNK = 1 << 16
-#: A flood is read at this pace and no faster: the engine stops reading the program's pipe when nobody takes from it, so the
-#: program waits, and neither our CPU nor the engine's is spent on it.
-_BYTES_PER_S = 16 << 20
 
 
 class AttachedStream:
@@ -46,6 +45,7 @@ class AttachedStream:
         self._kind = _STDOUT
         self.ended = False
         self.last_data = time.monotonic()
+        self._pace = Pace()
 
     def pump(self, timeout_s: float, *, paced: bool = True) -> None:
         """Read what there is for up to ``timeout_s``; returns early after a first piece, or at the end of the stream.
@@ -56,6 +56,9 @@ class AttachedStream:
         """
         if self.ended:
             time.sleep(timeout_s)
+            return
+        # The engine stops reading the program's pipe when nobody takes from it, so neither our CPU nor the engine's is spent on it.
+        if paced and timeout_s > 0 and (timeout_s := self._pace.wait(timeout_s)) < 0:
             return
         if not select.select([self._socket], [], [], timeout_s)[0]:
             return
@@ -69,11 +72,9 @@ class AttachedStream:
                 self.ended = True
                 return
             self.last_data = began
-            self._feed(data)
+            self._pace.took(len(data), self._feed(data))
             taken += len(data)
             if taken >= _CHUNK:
-                if paced:
-                    time.sleep(max(0.0, taken / _BYTES_PER_S - (time.monotonic() - began)))
                 return
             if not select.select([self._socket], [], [], 0)[0]:
                 return
@@ -98,16 +99,23 @@ class AttachedStream:
             except (OSError, ValueError):
                 continue
 
-    def _feed(self, data: bytes) -> None:
-        while data:
+    def _feed(self, data: bytes) -> int:
+        """Hand each stream its pieces; how many frames there were."""
+        at = frames = 0
+        while at < len(data):
             if self._left == 0:
                 need = _HEADER.size - len(self._header)
-                self._header, data = self._header + data[:need], data[need:]
+                self._header += data[at:at + need]
+                at += need
                 if len(self._header) < _HEADER.size:
-                    return
+                    break
                 self._kind, self._left = _HEADER.unpack(self._header)
                 self._header = b""
+                frames += 1
                 continue
-            piece, data = data[:self._left], data[self._left:]
+            # Not cut off the front: to move what is left for every frame of a byte would cost the square of the piece.
+            piece = data[at:at + self._left]
+            at += len(piece)
             self._left -= len(piece)
             self._sinks.get(self._kind, self._sinks[_STDOUT])(piece)
+        return frames

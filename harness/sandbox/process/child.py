@@ -21,6 +21,7 @@ import psutil
 
 from harness.sandbox.base import Limits
 from harness.sandbox.outcomes import Ending
+from harness.sandbox.pace import Pace
 from harness.sandbox.protocol import LineReader
 from harness.sandbox.running import NotStartedError, State, Use
 from harness.sandbox.tail import LogTail
@@ -28,7 +29,6 @@ from harness.sandbox.watch import Verdict, Watch
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _CHUNK = 1 << 16
-_BYTES_PER_S = 16 << 20
 _OPEN_FILES = 16384
 #: How long the supervisor may take to start or to report: it kills for up to five seconds.
 _PATIENCE_S = 10.0
@@ -53,6 +53,7 @@ class Child:
         self._sinks: dict[int, Callable[[bytes], None]] = {
             _number(supervisor.stdout): reader.feed if reader else self.stdout.feed,
             _number(supervisor.stderr): self.stderr.feed}
+        self._pace = Pace()
         self._received = b""
         self._end: dict[str, Any] | None = None
         self._group = 0
@@ -85,6 +86,8 @@ class Child:
 
     def pump(self, timeout_s: float) -> None:
         """Take what it prints."""
+        if timeout_s > 0 and (timeout_s := self._pace.wait(timeout_s)) < 0:
+            return
         watched = [] if self._end is not None else [self._control.fileno()]
         for number in select.select([*self._sinks, *watched], [], [], timeout_s)[0]:
             if number in watched:
@@ -95,9 +98,7 @@ class Child:
                 del self._sinks[number]
                 continue
             self._sinks[number](data)
-            if len(data) == _CHUNK:
-                # A flood is read at a pace, and the program waits in its pipe: it shall not cost us a processor.
-                time.sleep(len(data) / _BYTES_PER_S)
+            self._pace.took(len(data))
 
     def ended(self) -> bool:
         """Whether the supervisor has reported."""
