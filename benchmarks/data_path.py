@@ -156,7 +156,7 @@ def files(batch: Batch, root: Path, repeats: int) -> list[Row]:
     first = timed(lambda: lay_out(f"key-{next(numbers)}"), repeats)
     again = timed(lambda: lay_out("key-0"), repeats + 1)
     rows = [row("lay out a batch, first time on a node", first, write, "writing ready bytes"),
-            row("the same batch for the next run (hard links)", again, write, "writing ready bytes")]
+            row("the same batch for the next run (copies)", again, write, "writing ready bytes")]
     rows += read_back(batch, root, repeats)
     for path in root.glob("in-*"):
         shutil.rmtree(path)

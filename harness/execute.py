@@ -133,7 +133,7 @@ class Executor:
         self._sessions = sessions
         self._reader = OutputReader()
         self._startable: set[str] = set()
-        self._materials = Materials(work / "cache", share=sandbox.isolates)
+        self._materials = Materials(work / "cache")
 
     def close(self) -> None:
         """End worker processes and open programs, and remove the work files."""
@@ -179,6 +179,7 @@ class Executor:
             prepared.names = [prepared.names[i] for i in order]
             prepared.positions = prepared.positions[order]
             np.save(source / "images.npy", self._materials.pixels(key, load)[prepared.positions])
+            os.utime(source / "images.npy", (FILE_TIME_S, FILE_TIME_S))
         else:
             self._materials.lay_out(key, load, prepared.positions.tolist(), prepared.names, source)
         if job.role == "targeted_attack":

@@ -25,18 +25,16 @@ def test_names_say_nothing_and_never_repeat() -> None:
     assert all(len(name) == 20 and name.endswith(".png") for name in names)
 
 
-@pytest.mark.parametrize("share", [True, False])
-def test_each_image_lies_under_its_name(tmp_path, share) -> None:
-    made = Materials(tmp_path / "cache", share=share)
+def test_each_image_lies_under_its_name(tmp_path) -> None:
+    made = Materials(tmp_path / "cache")
     names = laid_out(made, tmp_path / "in", [4, 0, 2])
     assert sorted(path.name for path in (tmp_path / "in").iterdir()) == sorted(names)
     for name, position in zip(names, [4, 0, 2], strict=True):
         assert np.array_equal(decode((tmp_path / "in" / name).read_bytes(), (6, 4)).pixels, PIXELS[position])
 
 
-@pytest.mark.parametrize("share", [True, False])
-def test_nothing_but_pixels_tells_the_files_apart(tmp_path, share) -> None:
-    made = Materials(tmp_path / "cache", share=share)
+def test_nothing_but_pixels_tells_the_files_apart(tmp_path) -> None:
+    made = Materials(tmp_path / "cache")
     laid_out(made, tmp_path / "in")
     facts = {(path.stat().st_size, path.stat().st_mtime, path.stat().st_mode) for path in (tmp_path / "in").iterdir()}
     assert len(facts) == 1
@@ -44,18 +42,32 @@ def test_nothing_but_pixels_tells_the_files_apart(tmp_path, share) -> None:
 
 
 def test_inode_numbers_do_not_follow_the_order_of_the_images(tmp_path) -> None:
-    pixels = np.zeros((30, 2, 2, 3), np.uint8)
-    orders = set()
-    for attempt in range(4):
-        made = Materials(tmp_path / f"cache{attempt}", share=True)
-        names = laid_out(made, tmp_path / f"in{attempt}", range(30), pixels=pixels)
-        inodes = [(tmp_path / f"in{attempt}" / name).stat().st_ino for name in names]
-        orders.add(tuple(np.argsort(inodes).tolist()))
-    assert len(orders) > 1
+    made = Materials(tmp_path / "cache")
+    born = []
+    real = materials._copy
+
+    def copied(source, target) -> None:
+        born.append(target.name)
+        real(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(materials, "_copy", copied)
+        names = laid_out(made, tmp_path / "in", range(30), pixels=np.zeros((30, 2, 2, 3), np.uint8))
+    assert born == sorted(names)
 
 
-def test_programs_of_this_user_get_copies_that_they_may_spoil(tmp_path) -> None:
-    made = Materials(tmp_path / "cache", share=False)
+def test_no_two_runs_share_an_inode(tmp_path) -> None:
+    """Locks, watches and link counts belong to inodes: a shared one is a way to talk."""
+    made = Materials(tmp_path / "cache")
+    for run in ("one", "two"):
+        laid_out(made, tmp_path / run)
+    facts = [path.stat() for path in tmp_path.rglob("*.png")]
+    assert len({found.st_ino for found in facts}) == len(facts) == 15  # the cache's own among them
+    assert {found.st_nlink for found in facts} == {1}
+
+
+def test_a_program_that_spoils_its_input_spoils_no_other(tmp_path) -> None:
+    made = Materials(tmp_path / "cache")
     first = laid_out(made, tmp_path / "one")
     for name in first:
         (tmp_path / "one" / name).chmod(0o644)
@@ -67,7 +79,7 @@ def test_programs_of_this_user_get_copies_that_they_may_spoil(tmp_path) -> None:
 def test_an_input_is_loaded_and_encoded_once(tmp_path, monkeypatch) -> None:
     encoded = []
     monkeypatch.setattr(materials, "encode_png", lambda pixels: encoded.append(1) or b"png")
-    made = Materials(tmp_path / "cache", share=True)
+    made = Materials(tmp_path / "cache")
     loads = []
     threads = []
     for number in range(8):
@@ -84,7 +96,7 @@ def test_an_input_is_loaded_and_encoded_once(tmp_path, monkeypatch) -> None:
 
 
 def test_a_failed_load_is_tried_again(tmp_path) -> None:
-    made = Materials(tmp_path / "cache", share=True)
+    made = Materials(tmp_path / "cache")
 
     def failing():
         raise OSError("a bad sector")
@@ -99,13 +111,13 @@ def test_a_failed_load_is_tried_again(tmp_path) -> None:
 def test_files_and_pixels_are_bounded_oldest_out_first(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(materials, "_FILE_CACHE_BYTES", 2000)
     monkeypatch.setattr(materials, "_PIXEL_CACHE_BYTES", PIXELS.nbytes * 2)
-    made = Materials(tmp_path / "cache", share=True)
+    made = Materials(tmp_path / "cache")
     for number in range(6):
         laid_out(made, tmp_path / f"in{number}", key=f"k{number}")
     kept = sorted(path.name for path in (tmp_path / "cache").iterdir())
     assert "k5" in kept
     assert "k0" not in kept
     assert len(made._pixels) <= 2
-    # What was laid out stays laid out: links outlive the cache's own names.
+    # What was laid out stays laid out: it is a copy.
     assert len(list((tmp_path / "in0").iterdir())) == 5
     laid_out(made, tmp_path / "again", key="k0")

@@ -17,6 +17,7 @@ from docker.errors import ImageNotFound
 from harness.errors import ImageUnavailableError
 from harness.sandbox import owner
 from harness.sandbox.base import Program
+from harness.sandbox.docker import seccomp
 from harness.sandbox.docker.container import engine_seconds
 from harness.sandbox.outcomes import Ending
 
@@ -292,7 +293,7 @@ def test_labels_and_configuration(sandbox, bench) -> None:
     assert host["RestartPolicy"]["Name"] == "no"
     assert host["NetworkMode"] == "none"
     assert host["Memory"] == host["MemorySwap"] == LIMITS.memory_bytes
-    assert "seccomp" not in json.dumps(host["SecurityOpt"])
+    assert host["SecurityOpt"] == ["no-new-privileges:true", seccomp.option()]
     assert not host["Privileged"]
     assert not host["Devices"]
 

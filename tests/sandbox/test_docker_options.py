@@ -13,7 +13,7 @@ import pytest
 
 from harness.sandbox import docker as docker_sandbox
 from harness.sandbox.base import Limits, Profile, Program, RunReport, RunRequest
-from harness.sandbox.docker import DockerSandbox
+from harness.sandbox.docker import DockerSandbox, seccomp
 from harness.sandbox.docker.images import ImageFacts
 from harness.sandbox.docker.options import Mount, Start, container_config
 from harness.sandbox.outcomes import Ending
@@ -80,7 +80,8 @@ def test_the_limits_are_the_files_whatever_the_profile_and_the_gpu(profile: Prof
     (Limits(output_bytes=3, layer_bytes=5, tmp_bytes=7), 7)])
 def test_the_largest_file_is_what_the_most_generous_place_may_hold(profile: Profile, limits: Limits, largest: int) -> None:
     found = {entry["Name"]: (entry["Soft"], entry["Hard"]) for entry in configured(profile, limits=limits)["HostConfig"]["Ulimits"]}
-    assert found == {"nofile": (16384, 16384), "core": (0, 0), "fsize": (largest, largest)}
+    assert found == {"nofile": (16384, 16384), "core": (0, 0), "fsize": (largest, largest),
+                     "sigpending": (1024, 1024), "msgqueue": (0, 0)}
 
 
 @PROFILES
@@ -92,7 +93,7 @@ def test_nothing_of_the_host_is_open(profile: Profile, gpu: str | None) -> None:
     assert host["NetworkMode"] == "none"
     assert host["IpcMode"] == "private"
     assert host["CapDrop"] == ["ALL"]
-    assert host["SecurityOpt"] == ["no-new-privileges:true"]  # and with that the engine's own seccomp filter
+    assert host["SecurityOpt"] == ["no-new-privileges:true", seccomp.option()]
     assert host["Privileged"] is False
     assert not {"CapAdd", "Binds", "PidMode", "UsernsMode", "Links", "VolumesFrom", "GroupAdd"} & host.keys()
     assert host["LogConfig"] == {"Type": "none"}

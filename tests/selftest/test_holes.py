@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from harness.sandbox.docker import DockerSandbox, container
+from harness import materials
+from harness.sandbox.docker import DockerSandbox, container, layer
 from harness.sandbox.docker import options as docker_options
 from harness.sandbox.serving import ServedProgram
 from harness.selftest.contest import examine
@@ -23,6 +25,8 @@ HOLES = {
     "the host's processes": ({"PidMode": "host"}, "hunts-processes"),
     "capabilities": ({"CapDrop": [], "CapAdd": ["SYS_ADMIN"]}, "hunts-with-system-calls"),
     "no seccomp filter": ({"SecurityOpt": ["no-new-privileges:true", "seccomp=unconfined"]}, "hunts-with-system-calls-strict"),
+    "the engine's own filter": ({"SecurityOpt": ["no-new-privileges:true"]}, "hunts-for-channels"),
+    "queues": ({"Ulimits": []}, "hunts-for-channels-strict"),
     "new privileges": ({"SecurityOpt": [], "CapDrop": []}, "image-with-set-uid-program"),
     "writable kernel settings": ({"ReadonlyPaths": []}, "hunts-in-proc-and-sys"),
     "the host's files": ({"Binds": [f"{tempfile.gettempdir()}:/host:ro"]}, "hunts-files"),
@@ -43,20 +47,35 @@ def test_a_hole_is_noticed(hole: str, monkeypatch) -> None:
         return {**config, **more, "HostConfig": {**config["HostConfig"], **changed}}
 
     monkeypatch.setattr(container, "container_config", opened)
+    assert failed(name) == [name]
+
+
+#: What of the harness's own doing is left out, and a row that has to notice.
+OMISSIONS = {
+    "inputs are links": (materials, "_copy", os.link, "hunts-for-channels"),
+    "only names count": (layer, "unlinked_bytes", lambda _threads, _upper: 0, "holds-unlinked-files"),
+    "only the layer counts": (layer, "_BOUND", (), "fills-bound-files"),
+}
+
+
+@pytest.mark.parametrize("omission", OMISSIONS)
+def test_an_omission_is_noticed(omission: str, monkeypatch) -> None:
+    built("light")
+    where, what, instead, name = OMISSIONS[omission]
+    monkeypatch.setattr(where, what, instead)
+    assert failed(name) == [name]
+
+
+def failed(name: str) -> list[str]:
     sandbox = DockerSandbox()
     try:
         findings = examine([row for row in ROWS if row.name == name], sandbox, time_limit_s=20)
     finally:
         sandbox.api.close()
-    assert [verdict.row.name for verdict in findings.verdicts if not verdict.passed] == [name]
+    return [verdict.row.name for verdict in findings.verdicts if not verdict.passed]
 
 
 def test_a_batch_in_sight_of_a_program_that_starts_is_noticed(monkeypatch) -> None:
     built("light")
     monkeypatch.setattr(ServedProgram, "_out_of_sight", lambda *_: nullcontext())
-    sandbox = DockerSandbox()
-    try:
-        findings = examine([row for row in ROWS if row.name == "serves-and-works-while-it-starts"], sandbox, time_limit_s=20)
-    finally:
-        sandbox.api.close()
-    assert [verdict.passed for verdict in findings.verdicts] == [False]
+    assert failed("serves-and-works-while-it-starts") == ["serves-and-works-while-it-starts"]

@@ -1,13 +1,17 @@
 """The watch on a container's writable layer, which has no quota of its own.
 
 The storage driver would need another file system for one. The host's free space is cheap to ask, and only when it falls is
-the layer walked.
+the layer walked. What is held counts, not what has a name: files that were unlinked and are still open or mapped, and the
+files that the engine binds into a container (``/etc/hostname`` and the like), which lie beside the layer. Not seen is a file that
+lies unlinked in the queue of a socket and nowhere else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from harness.sandbox.base import Limits
@@ -21,6 +25,9 @@ _NOTICED_BYTES = 64 << 20
 _NOTICED_FILES = 20_000
 #: Files and directories in the layer: an honest entry unpacks a wheel or two.
 MAX_FILES = 200_000
+
+#: Files that the engine keeps for a container and binds into it, where its root may write them.
+_BOUND = ("hosts", "hostname", "resolv.conf")
 
 EVERY_S = 0.5
 _SLOW_EVERY = 10
@@ -45,16 +52,18 @@ def layer_check(container: Container, limits: Limits, docker_root: Path) -> Call
         if not fell:
             return None
         free = now
-        return _verdict(container, limits)
+        return _verdict(container, limits, docker_root)
 
     return look
 
 
-def _verdict(container: Container, limits: Limits) -> Verdict | None:
+def _verdict(container: Container, limits: Limits, docker_root: Path) -> Verdict | None:
     upper = container.upper_directory
     if upper is not None and os.access(upper, os.R_OK | os.X_OK):
-        usage = walk_usage(Path(upper), limits.layer_bytes, MAX_FILES)
-        size, files, full = usage
+        size, files, full = walk_usage(Path(upper), limits.layer_bytes, MAX_FILES)
+        size += sum(_blocks(docker_root / "containers" / container.ident / name) for name in _BOUND)
+        size += unlinked_bytes(container.sampler.threads(), upper)
+        full = full or size > limits.layer_bytes
     else:
         size, files = container.layer_bytes(), 0
         full = size > limits.layer_bytes
@@ -62,6 +71,43 @@ def _verdict(container: Container, limits: Limits) -> Verdict | None:
         return None
     return Verdict(Ending.OUTPUT_LIMIT, f"{size} bytes in {files} files were written outside the output directory; "
                    f"{limits.layer_bytes} bytes are allowed.")
+
+
+def unlinked_bytes(threads: list[int], upper: str) -> int:
+    """Bytes on disk of files in a layer that have no name any more and that one of these threads holds open or mapped."""
+    found: dict[tuple[int, int], int] = {}
+    layers: set[int] = set()
+    with contextlib.suppress(OSError):
+        layers.add(Path(upper).stat().st_dev)
+    for thread in threads:
+        place = Path(f"/proc/{thread}")
+        with contextlib.suppress(OSError):
+            # A file of the layer has the device of the container's root, or of the layer's own file system; not a tmpfs's.
+            layers.add((place / "root").stat().st_dev)
+        for path in _held(place):
+            with contextlib.suppress(OSError):
+                facts = path.stat()
+                if facts.st_nlink == 0 and facts.st_dev in layers:
+                    found[facts.st_dev, facts.st_ino] = facts.st_blocks * 512
+    return sum(found.values())
+
+
+def _held(place: Path) -> Iterator[Path]:
+    """What a thread has open (each may have a table of its own), and what it has mapped and calls deleted."""
+    with contextlib.suppress(OSError):
+        yield from (place / "fd").iterdir()
+    with contextlib.suppress(OSError):
+        for line in (place / "maps").read_bytes().splitlines():
+            if line.endswith(b" (deleted)"):
+                # The kernel names the link without the zeros that it writes at the beginning of a line.
+                begin, end = (int(number, 16) for number in re.split(rb"[- ]", line, maxsplit=2)[:2])
+                yield place / "map_files" / f"{begin:x}-{end:x}"
+
+
+def _blocks(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.lstat().st_blocks * 512
+    return 0
 
 
 def _free(root: Path) -> tuple[int, int] | None:

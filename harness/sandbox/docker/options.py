@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.sandbox.base import Limits, Program
+from harness.sandbox.docker import seccomp
 from harness.sandbox.docker.images import ImageFacts
 
 #: The user of the strict profile: "nobody" on every distribution, owner of nothing in any image.
 STRICT_USER = "65534:65534"
 
+#: Counted by the kernel per user, and so for every container of that user: queued signals (timers too) and POSIX message queues.
+#: What one container may use of them stays far below what the host's own programs may.
+_SIGNALS = 1024
+_QUEUES = 0
 _OPEN_FILES = 16384
 #: Inodes of /tmp: the kernel memory of an inode is about 1 KiB, so this bounds it near 64 MiB.
 _TMP_INODES = 65536
@@ -98,7 +103,7 @@ def _host_config(start: Start, strict: bool) -> dict[str, Any]:
         "IpcMode": "private",
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true"],
+        "SecurityOpt": ["no-new-privileges:true", seccomp.option()],
         "ReadonlyRootfs": strict,
         "PidsLimit": limits.pids,
         "Memory": limits.memory_bytes,
@@ -107,7 +112,8 @@ def _host_config(start: Start, strict: bool) -> dict[str, Any]:
         "ShmSize": limits.shm_bytes,
         "OomScoreAdj": 500,
         "Ulimits": [{"Name": name, "Soft": value, "Hard": value}
-                    for name, value in (("nofile", _OPEN_FILES), ("core", 0), ("fsize", file_size))],
+                    for name, value in (("nofile", _OPEN_FILES), ("core", 0), ("fsize", file_size), ("sigpending", _SIGNALS),
+                                        ("msgqueue", _QUEUES))],
         "Tmpfs": _tmpfs(start),
         "Mounts": [{"Type": "bind", "Source": str(mount.source.resolve()), "Target": mount.target,
                     "ReadOnly": mount.read_only, "BindOptions": {"Propagation": "rprivate"}} for mount in start.mounts],

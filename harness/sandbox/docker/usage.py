@@ -28,6 +28,7 @@ class CgroupSampler:
         self.peak_memory_bytes: int | None = None
         self._cpu = group_file(ident, ("cpuacct/{}/cpuacct.usage", "{}/cpu.stat"))
         self._peak = group_file(ident, ("memory/{}/memory.max_usage_in_bytes", "{}/memory.peak"))
+        self._threads = group_file(ident, ("memory/{}/tasks", "{}/cgroup.threads"))
         self._stat = group_file(ident, ("memory/{}/memory.stat", "{}/memory.stat"))
 
     def sample(self) -> None:
@@ -39,6 +40,10 @@ class CgroupSampler:
         text = _read(self._peak)
         if text is not None:
             self.peak_memory_bytes = int(text)
+
+    def threads(self) -> list[int]:
+        """Numbers of all threads in it, as the host counts them."""
+        return [int(number) for number in (_read(self._threads, 1 << 24) or "").split()]
 
     def held_bytes(self) -> int:
         """Memory that stays taken while it is frozen: anonymous and shared, without page cache."""
@@ -60,13 +65,13 @@ def group_file(ident: str, patterns: tuple[str, ...]) -> Path | None:
     return None
 
 
-def _read(path: Path | None) -> str | None:
+def _read(path: Path | None, most: int = 1 << 16) -> str | None:
     if path is None:
         return None
     with contextlib.suppress(OSError, ValueError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            return os.read(descriptor, 1 << 16).decode()
+            return os.read(descriptor, most).decode()
         finally:
             os.close(descriptor)
     return None

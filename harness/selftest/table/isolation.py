@@ -26,6 +26,7 @@ ROWS = (
     *_both_profiles("hunts-mounts", "looks at its mounts: for disks, neighbours, the number of its run; writes into its input"),
     *_both_profiles("hunts-the-network", "tries the host, DNS, the metadata address, the Docker socket, raw and other sockets"),
     *_both_profiles("hunts-with-system-calls", "tries mount, unshare, setns, ptrace, bpf, keyctl, io_uring, modules and 60 more"),
+    *_both_profiles("hunts-for-channels", "looks for what it shares with other containers: cached pages, watches, queues, inodes"),
     *_both_profiles("hunts-in-proc-and-sys", "writes core_pattern, release_agent and other settings; reads disks and memory"),
     _hunt("overwrites-the-runtime", "overwrites the container runtime through /proc (as CVE-2019-5736 did)"),
     _hunt("changes-clocks-and-times", "sets the clock, and the times of files"),
