@@ -108,7 +108,7 @@ class NullExecutor:
         job, report = prepared.job, prepared.report
         assert report is not None
         count = len(job.batch.ids)
-        if job.role != "defense":
+        if job.track != "defense":
             return RunResult(Outcome.OK, report, usable=count, expected=count, made=made_by(job.name, job.batch))
         labels = self.labels(job.name, job.input_digest, job.batch, job.produced)
         return RunResult(Outcome.OK, report, usable=int((labels >= 0).sum()), expected=count, labels=labels)

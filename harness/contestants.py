@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from harness.dataset import Batch
-from harness.execute import Role
 from harness.plan import Kind
 from harness.sandbox.base import Limits, Program
 
@@ -24,7 +23,7 @@ class Contestant:
 
     stored_id: int
     name: str
-    role: Role
+    track: str
     program: Program
     limits: Limits
     conditions_id: int

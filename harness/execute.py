@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +32,7 @@ from harness.sandbox.outcomes import Ending, Outcome, classify
 from harness.sandbox.output_area import OutputArea
 from harness.sessions import SessionPool
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
-
-Role = Literal["attack", "targeted_attack", "defense"]
+from harness.tracks import TRACKS, produces
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Job:
 
     Attributes:
         run_id: The store's id of the run.
-        role: What the submission is.
+        track: What the submission is.
         batch: The clean batch with labels, targets and epsilon.
         input_digest: For a defense the pixel digest of what it labels.
         clean: Whether that is the clean batch itself.
@@ -56,7 +54,7 @@ class Job:
     run_id: int
     attempt: int
     name: str
-    role: Role
+    track: str
     program: Program
     batch: Batch
     input_digest: str
@@ -182,12 +180,12 @@ class Executor:
             os.utime(source / "images.npy", (FILE_TIME_S, FILE_TIME_S))
         else:
             self._materials.lay_out(key, load, prepared.positions.tolist(), prepared.names, source)
-        if job.role == "targeted_attack":
+        if TRACKS[job.track].takes_targets:
             _write_targets(source, prepared)
 
     def _source(self, job: Job) -> tuple[str, Callable[[], NDArray[np.uint8]]]:
         """Where the input's pixels come from."""
-        if job.role != "defense" or job.clean:
+        if produces(job.track) or job.clean:
             return job.batch.clean_digest, lambda: self._dataset.pixels(job.batch)
         if job.parts:
             return job.input_digest, lambda: self._mix(job)
@@ -240,15 +238,15 @@ class Executor:
     def _request(self, prepared: Prepared, input_dir: Path, area: OutputArea, gpu: str | None) -> RunRequest:
         job = prepared.job
         return RunRequest(
-            program=job.program, kind="defense" if job.role == "defense" else "attack", input_dir=input_dir, output=area,
-            epsilon=None if job.role == "defense" else job.batch.epsilon, limits=job.limits, gpu=gpu,
+            program=job.program, track=job.track, input_dir=input_dir, output=area,
+            epsilon=job.batch.epsilon if TRACKS[job.track].takes_bound else None, limits=job.limits, gpu=gpu,
             labels={**job.labels, "run": str(job.run_id), "attempt": str(job.attempt)})
 
     def _serve(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> None:
         """Serve the batch from an open program, and read its output before anyone else uses that program."""
         assert self._sessions is not None  # noqa: S101 - perform has looked
         job = prepared.job
-        with self._sessions.lend(job.program, "defense" if job.role == "defense" else "attack", job.limits, gpu,
+        with self._sessions.lend(job.program, job.track, job.limits, gpu,
                                  job.labels, cancel) as loan:
             if loan.session is None:
                 prepared.report = loan.report
@@ -291,7 +289,7 @@ class Executor:
             result = RunResult(classify(report.ending, report.exit_code, usable=0, refused=0), report,
                                expected=len(prepared.names))
         else:
-            read = self._read_labels if prepared.job.role == "defense" else self._read_images
+            read = self._read_images if produces(prepared.job.track) else self._read_labels
             try:
                 result = read(prepared, directory, report, arrays=arrays)
             except (OSError, HarnessError, ReaderError) as error:

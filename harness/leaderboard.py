@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from harness.errors import UnknownNameError
 from harness.scoring import (
     RESAMPLES,
-    TRACKS,
     Cells,
     Entry,
     Results,
@@ -30,6 +29,7 @@ from harness.scoring import (
     score_views,
     tally,
 )
+from harness.tracks import TRACKS, consumes, produces
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Row:
     def to_json(self, track: Track) -> dict[str, Any]:
         """The row as other programs read it."""
         data = {**vars(self), "outcomes": dict(self.outcomes)}
-        if track != "defense":
+        if produces(track):
             del data["clean_accuracy"]
         if not self.mark:
             del data["mark"]
@@ -151,14 +151,13 @@ def parse_track(name: str) -> Track:
     Raises:
         UnknownNameError: There is none of that name.
     """
-    for track in TRACKS:
-        if track == name:
-            return track
+    if name in TRACKS:
+        return name
     raise UnknownNameError(f"There is no track {name!r}.", f"Use one of: {', '.join(TRACKS)}.")
 
 
 def build_leaderboards(
-    results: Results, views: Sequence[View], tracks: Sequence[Track] = TRACKS, resamples: int = RESAMPLES,
+    results: Results, views: Sequence[View], tracks: Sequence[Track] = tuple(TRACKS), resamples: int = RESAMPLES,
 ) -> dict[View, Leaderboard]:
     """Score, rank and order the entries in several views; what the views share is computed once.
 
@@ -177,14 +176,14 @@ def build_leaderboards(
 
 
 def build_leaderboard(
-    results: Results, view: View = View.STANDARD, tracks: Sequence[Track] = TRACKS, resamples: int = RESAMPLES,
+    results: Results, view: View = View.STANDARD, tracks: Sequence[Track] = tuple(TRACKS), resamples: int = RESAMPLES,
 ) -> Leaderboard:
     """Score, rank and order the entries in one view; see ``build_leaderboards``."""
     return build_leaderboards(results, [view], tracks, resamples)[view]
 
 
 def _rows(results: Results, counts: Tally, scores: TrackScores) -> tuple[Row, ...]:
-    defends = scores.track == "defense"
+    defends = consumes(scores.track)
     own, others = (results.defenses, results.attacks) if defends else (results.attacks, results.defenses)
     entries = [own[member] for member in scores.members]
     rows = []
@@ -215,7 +214,7 @@ def _rows(results: Results, counts: Tally, scores: TrackScores) -> tuple[Row, ..
 def build_matrix(results: Results, track: Track | None = None) -> Matrix:
     """Count every pair; with an attack track, its attacks only."""
     counts = tally(results)
-    rows = [place for place, entry in enumerate(results.attacks) if track in {None, "defense", entry.type}]
+    rows = [place for place, entry in enumerate(results.attacks) if track is None or consumes(track) or track == entry.type]
     return Matrix(
         tuple(results.attacks[row] for row in rows), results.defenses, counts.pairs.map(lambda array: array[rows]),
         counts.attack_produced[rows], counts.clean_correct, counts.clean_labelled, counts.clean_images,

@@ -170,7 +170,7 @@ class Scheduler:
                                 new=known is None))
         self.progress.started += 1
         self._engine.submit(Job(
-            run_id=run_id, attempt=attempt, name=contestant.name, role=contestant.role, program=contestant.program,
+            run_id=run_id, attempt=attempt, name=contestant.name, track=contestant.track, program=contestant.program,
             batch=self.field.batches[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
             clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=contestant.served,
             alone=task in self._alone, parts=self._parts(task), labels=dict(self.field.labels)))

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Sandbox, Session
 
@@ -88,13 +87,13 @@ class SessionPool:
             return self._count(gpu)
 
     @contextmanager
-    def lend(self, program: Program, kind: Literal["attack", "defense"], limits: Limits, gpu: str | None,
+    def lend(self, program: Program, track: str, limits: Limits, gpu: str | None,
              labels: Mapping[str, str], cancel: threading.Event) -> Iterator[Loan]:
         """Lend an open program, opening one where none is idle (given up when ``cancel`` is set)."""
         number = next(self._numbers)
         loan = self._take(number, (program.digest, gpu))
         if loan is None:
-            loan = self._open(number, program, kind, limits, gpu, labels, cancel)
+            loan = self._open(number, program, track, limits, gpu, labels, cancel)
         if loan.session is None:
             yield loan
             return
@@ -128,14 +127,14 @@ class SessionPool:
                 self._coming[key[1]] += 1
         return None
 
-    def _open(self, number: int, program: Program, kind: Literal["attack", "defense"], limits: Limits, gpu: str | None,
+    def _open(self, number: int, program: Program, track: str, limits: Limits, gpu: str | None,
               labels: Mapping[str, str], cancel: threading.Event) -> Loan:
         workspace = self._work / f"session-{number}"
         session: Session | RunReport | None = None
         try:
             self._make_room(program, limits, gpu)
             began = time.monotonic()
-            session = self._sandbox.open(program, kind, workspace, limits, gpu, labels, cancel)
+            session = self._sandbox.open(program, track, workspace, limits, gpu, labels, cancel)
             start_s = time.monotonic() - began
         finally:
             with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from harness.errors import DatasetError
 from harness.mixing import mix
 from harness.score_records import OUTCOMES, comparison, record_type, row_bytes, verdict_planes
 from harness.scoring import Entry, Layout, Results, RunCounts, Verdicts
-from harness.scoring.results import Track
 from harness.store import registry, round_state
 from harness.store.models import RoundRow, SubmissionRow
 from harness.tournament import Tournament
+from harness.tracks import consumers, producers
 
 S = TypeVar("S", bound=np.generic)
 
@@ -107,8 +107,7 @@ class _Reader:
 
     def read(self) -> Results:
         members = registry.round_submissions(self._session, self._row.id)
-        attacks = [m for m in members if m.type != "defense"]
-        defenses = [m for m in members if m.type == "defense"]
+        attacks, defenses = producers(members), consumers(members)
         records = self._records(members)
         batches, images = len(self._batches), len(self._dataset.ids)
         made = np.full((len(attacks), batches), _NONE, np.int64)
@@ -288,7 +287,7 @@ def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
 
 
 def _entry(member: SubmissionRow, runs: _Ended, mark: str) -> Entry:
-    return Entry(name=member.name, team=member.team, type=cast("Track", member.type), baseline=member.baseline, order=member.id,
+    return Entry(name=member.name, team=member.team, type=member.type, baseline=member.baseline, order=member.id,
                  digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark)
 
 

@@ -21,14 +21,13 @@ from harness.problems import Problem, raise_all
 from harness.submission_metadata import (
     MAX_BYTES,
     PROFILES,
-    TYPES,
     Metadata,
     Profile,
-    Type,
     name_problem,
     read_metadata,
     text_problem,
 )
+from harness.tracks import TRACKS
 
 METADATA = "metadata.json"
 
@@ -69,7 +68,7 @@ class Submission:
     """
 
     name: str
-    type: Type
+    type: str
     team: str | None
     baseline: bool
     digest: str
@@ -101,8 +100,8 @@ class _Asked:
             name_problem(self.name, "--name") if self.name is not None else None,
             text_problem(self.team, "--team") if self.team is not None else None,
         ]
-        if self.type is not None and self.type not in TYPES:
-            sentence = f"{self.type[:80]!a} is none of {', '.join(TYPES)}."
+        if self.type is not None and self.type not in TRACKS:
+            sentence = f"{self.type[:80]!a} is none of {', '.join(TRACKS)}."
             found.append(Problem("--type", sentence, "Correct --type."))
         return [problem for problem in found if problem is not None]
 
@@ -241,16 +240,16 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
     info = image_info(reference)
     labels = info.labels
     own_name = reference.split("@", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
-    kind = asked.type or labels.get("harness.type")
+    kind = asked.type or labels.get("harness.type", "")
     name = asked.name or labels.get("harness.name") or own_name
     if name == "sha256":
         raise SubmissionError(f"The image {reference} is given by its id, which is no name.", "Give a name with --name.")
     team = asked.team or labels.get("harness.team")
     profile = labels.get("harness.profile", "strict")
     problems = [name_problem(name), text_problem(team, "harness.team") if team is not None else None]
-    if kind not in TYPES:
-        sentence = "the image says no type of submission." if kind is None else f"{kind[:80]!a} is none of {', '.join(TYPES)}."
-        problems.append(Problem("harness.type", sentence, f"Give --type, one of {', '.join(TYPES)}."))
+    if kind not in TRACKS:
+        sentence = "the image says no type of submission." if not kind else f"{kind[:80]!a} is none of {', '.join(TRACKS)}."
+        problems.append(Problem("harness.type", sentence, f"Give --type, one of {', '.join(TRACKS)}."))
     if profile not in PROFILES:
         sentence = f"{profile[:80]!a} is none of {', '.join(PROFILES)}."
         problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
@@ -260,7 +259,7 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
     content = hashlib.sha256(f"harness image 1\0{info.id}\0{kind}\0{profile}\0{serves}".encode())
     return Submission(
         name=name,
-        type=cast("Type", kind),
+        type=kind,
         team=team,
         baseline=bool(asked.baseline),
         digest=content.hexdigest(),

@@ -13,10 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from harness.problems import Problem
+from harness.tracks import TRACKS
 
-Type = Literal["attack", "targeted_attack", "defense"]
 Profile = Literal["strict", "legacy"]
-TYPES: tuple[str, ...] = get_args(Type)
 PROFILES: tuple[str, ...] = get_args(Profile)
 MAX_BYTES = 1 << 20
 
@@ -31,7 +30,7 @@ _RESERVED = "clean"
 class Metadata:
     """What ``metadata.json`` says, checked."""
 
-    type: Type
+    type: str
     container: str
     entry_point: str
     container_gpu: str | None = None
@@ -100,8 +99,8 @@ def _required(fields: Mapping[str, Any]) -> list[Problem]:
     for field, example in (("type", "attack"), ("container", "python:3.11-slim"), ("entry_point", "run.sh")):
         if field not in fields:
             problems.append(Problem(field, "the field is missing.", f'Add `"{field}": "{example}"` to metadata.json.'))
-    if "type" in fields and (not isinstance(fields["type"], str) or fields["type"] not in TYPES):
-        sentence = f"{ascii(fields['type'])[:80]} is none of {', '.join(TYPES)}."
+    if "type" in fields and (not isinstance(fields["type"], str) or fields["type"] not in TRACKS):
+        sentence = f"{ascii(fields['type'])[:80]} is none of {', '.join(TRACKS)}."
         problems.append(Problem("type", sentence, "Correct `type` in metadata.json."))
     if "container" in fields:
         problems += _reference(fields["container"], "container")

@@ -26,7 +26,6 @@ from harness.contestants import Books, Contestant, Field, Shelved
 from harness.dataset import Batch, Dataset
 from harness.dataset import load as load_dataset
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
-from harness.execute import Role
 from harness.images import pixel_digest
 from harness.mixing import mixed_inputs
 from harness.plan import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
@@ -38,6 +37,7 @@ from harness.store.database import explain, open_database
 from harness.store.models import AttemptRow, BatchRow, ConditionsRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
 from harness.submission import Submission, freeze, read_metadata_file
 from harness.submission import load as load_submission
+from harness.tracks import consumers, consumes, producers, produces
 
 #: Raised whenever what a program is given, or how its output is read, changes: results from before are not results of now.
 CONTRACT_VERSION = 1
@@ -166,9 +166,9 @@ class Tournament:
             known = registry.round_named(session, round_name) if round_name is not None else None
             members = registry.active(session) if known is None else registry.round_submissions(session, known.id)
         wanted = _spelt(only, members)
-        attacks = any(member.type != "defense" for member in members if member.name in wanted)
+        attacks = any(produces(member.type) for member in members if member.name in wanted)
         return [member for member in members
-                if not only or member.name in wanted or (attacks and member.type == "defense")]
+                if not only or member.name in wanted or (attacks and consumes(member.type))]
 
     def withdraw(self, name: str) -> str:
         """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
@@ -276,8 +276,7 @@ class _RoundLoader:
         task_ids = {stored.batch_id: stored.id for stored in inputs.values() if stored.kind == "task"}
         clean = sorted((i for i in inputs.values() if i.kind == "clean"), key=lambda i: positions[i.batch_id])
         medians = round_state.median_times(self.session.connection(), [m.id for m in members])
-        attacks = [m for m in members if m.type != "defense"]
-        defenses = [m for m in members if m.type == "defense"]
+        attacks, defenses = producers(members), consumers(members)
         planned = {i.id: PlannedInput(positions[i.batch_id], i.digest, i.id, registry.unpack_bits(
             i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if i.kind != "task"}
         field = Field(
@@ -302,7 +301,7 @@ class _RoundLoader:
     def _contestant(self, member: SubmissionRow, medians: dict[int, float]) -> Contestant:
         isolation = self.tournament.config.sandbox.isolation
         return Contestant(
-            stored_id=member.id, name=member.name, role=cast("Role", member.type),
+            stored_id=member.id, name=member.name, track=member.type,
             program=self.tournament.program(member, gpu=self.gpu), limits=self._limits(),
             conditions_id=round_state.conditions_of(self.row, member, isolation=isolation),
             served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))

@@ -22,6 +22,7 @@ from harness.sandbox.outcomes import POLICY, Outcome
 from harness.sessions import SessionPool
 from harness.store.artifacts import ArtifactStore
 from harness.submission import Submission
+from harness.tracks import produces
 
 #: Share of a limit above which an author is warned that a slower or busier host would pass it.
 _CLOSE = 0.7
@@ -72,7 +73,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
 
 
 def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, gpu: str | None, *, served: bool) -> RunResult:
-    job = Job(run_id=int(served), attempt=1, name=submission.name, role=submission.type,
+    job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
               program=program_of(submission, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
               labels={"tournament": "validate"})
@@ -86,7 +87,7 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
         detail = f" ({report.detail})" if report.detail else f" (exit code {report.exit_code})"
         trial.problems.append(Problem(f"run: {result.outcome.value}", policy.sentence + detail,
                                       _last_words(report.stderr) or policy.next_step))
-    what = "labels" if submission.type == "defense" else "images"
+    what = "images" if produces(submission.type) else "labels"
     absent = result.expected - result.usable - len(result.refused)
     if absent > 0:
         trial.problems.append(Problem("output", f"{absent} of {result.expected} {what} are missing.",
@@ -98,10 +99,10 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
         trial.problems.append(Problem("output", f"{len(images)} refused, {images[0]} for one: {reason}."))
     trial.remarks += result.notes
     _judge_resources(trial, limits)
-    if submission.type == "defense":
-        _judge_labels(trial, batch)
-    else:
+    if produces(submission.type):
         _judge_pixels(trial, batch)
+    else:
+        _judge_labels(trial, batch)
 
 
 def _last_words(stderr: str) -> str:

@@ -54,7 +54,7 @@ def good_result(job: Job, digest: str | None = None, outcome: Outcome = Outcome.
     if outcome in (Outcome.HOST_ERROR, Outcome.CANCELLED):
         return RunResult(outcome, RunReport(Ending(outcome.value)))
     report = RunReport(Ending.FINISHED, exit_code=0, wall_s=1.0)
-    if job.role == "defense":
+    if job.track == "defense":
         return RunResult(outcome, report, usable=n, expected=n, labels=np.zeros(n, np.int16))
     made = Made(digest or f"{job.name}-{job.batch.index}", np.ones(n, bool), 10)
     return RunResult(outcome, report, usable=n, expected=n, made=made)

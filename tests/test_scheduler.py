@@ -75,7 +75,7 @@ def test_an_attack_without_output_needs_no_defense() -> None:
     ledger = Ledger()
 
     def nothing(job: Job) -> RunResult:
-        return replace(good_result(job, outcome=Outcome.NO_OUTPUT), made=None, usable=0) if job.role == "attack" else honest(job)
+        return replace(good_result(job, outcome=Outcome.NO_OUTPUT), made=None, usable=0) if job.track == "attack" else honest(job)
 
     schedule(field_, make_board(field_), Books(next_input_id=10_001), FakeEngine(2, nothing, random.Random(1)), ledger).run()
     assert len(ledger.accepted) == 1 + 2
@@ -86,7 +86,7 @@ def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
     tries: list[int] = []
 
     def failing(job: Job) -> RunResult:
-        if job.role == "attack" and job.batch.index == 0:
+        if job.track == "attack" and job.batch.index == 0:
             tries.append(job.attempt)
             return good_result(job, outcome=Outcome.HOST_ERROR)
         return honest(job)
@@ -181,7 +181,7 @@ def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alon
     tries: list[tuple[int, bool]] = []
 
     def slow(job: Job) -> RunResult:
-        if job.role == "attack" and job.batch.index == 0:
+        if job.track == "attack" and job.batch.index == 0:
             tries.append((job.attempt, job.alone))
             return good_result(job, outcome=Outcome.TIME_LIMIT if len(tries) == 1 else again)
         return honest(job)
@@ -200,7 +200,7 @@ def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alon
 def test_a_submission_that_is_slow_alone_too_gets_the_machine_for_itself_once() -> None:
     """Its own threads may be what overloads the host."""
     field_ = make_field(1, 1, 8)
-    engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.TIME_LIMIT) if job.role == "attack" else honest(job),
+    engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.TIME_LIMIT) if job.track == "attack" else honest(job),
                         random.Random(3))
     on_a_busy_host(engine)
     progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()

@@ -14,7 +14,6 @@ from hypothesis.extra import numpy as hnp
 
 from harness.scoring import (
     LABELLED,
-    TRACKS,
     Entry,
     Layout,
     Results,
@@ -31,6 +30,7 @@ from harness.scoring.ranking import ranks
 from harness.scoring.tally import image_cells
 from harness.scoring.verdicts import add_planes, count_bits
 from harness.scoring.views import counted
+from harness.tracks import TRACKS
 from tests.verdicts import codes_from_labels, codes_of
 
 NONE = -1

@@ -41,7 +41,7 @@ class FakeSandbox:
     opened: list[FakeSession] = field(default_factory=list)
     crowd: int = 0
 
-    def open(self, program: Program, kind: str, workspace: Path, limits: Limits, gpu: str | None, labels: dict,
+    def open(self, program: Program, track: str, workspace: Path, limits: Limits, gpu: str | None, labels: dict,
              cancel: threading.Event | None = None) -> FakeSession | RunReport:
         workspace.mkdir()
         if self.refuses:

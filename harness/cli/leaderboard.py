@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from harness.cli.common import config_option, format_option, open_tournament, read_config, round_option
+from harness.tracks import TRACKS
 
 
 @click.command(epilog="Example: harness leaderboard --track defense --scoring nips2017 --format json")
-@click.option("--track", help="attack, targeted_attack or defense; all three by default.")
+@click.option("--track", help=f"{', '.join(TRACKS)}; all of them by default.")
 @click.option("--scoring", default="standard", show_default=True, help="standard, nips2017 or toolkit.")
 @round_option
 @format_option

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.common import config_option, format_option, open_tournament, round_option
+from harness.tracks import DEFENSE
 
 
 @click.command(epilog="Example: harness matrix --track targeted_attack")
@@ -23,4 +24,4 @@ def command(track: str | None, round_name: str | None, format_: str, config_path
     wanted = None if track is None else parse_track(track)
     with open_tournament(config_path) as tournament:
         results = load_results(tournament, tournament.dataset(), round_name)
-    show_matrix(build_matrix(results, wanted), format_, wanted or "defense")
+    show_matrix(build_matrix(results, wanted), format_, wanted or DEFENSE.name)

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from harness.cli.common import config_option, open_tournament, read_config, say, trust_option
+from harness.tracks import TRACKS
 
 
 @click.command(epilog="Example: harness submit my_attack/ --team tigers")
 @click.argument("source")
 @click.option("--name", help="Name in the tournament; by default the metadata's or the source's own.")
-@click.option("--type", "type_", type=click.Choice(["attack", "targeted_attack", "defense"]),
+@click.option("--type", "type_", type=click.Choice(list(TRACKS)),
               help="Track, for an image without the label harness.type.")
 @click.option("--team", help="Who made it.")
 @click.option("--baseline/--no-baseline", default=None, help="Whether to mark it as a baseline.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import config_option, say, trust_option
+from harness.tracks import TRACKS
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: harness validate submissions/templates/attack")
 @click.argument("source")
-@click.option("--type", "type_", type=click.Choice(["attack", "targeted_attack", "defense"]),
+@click.option("--type", "type_", type=click.Choice(list(TRACKS)),
               help="Track, for an image without the label harness.type.")
 @click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
 @click.option("--static", is_flag=True, help="Only look, run nothing.")

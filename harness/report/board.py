@@ -14,15 +14,8 @@ from harness.report.columns import Column, draw
 from harness.report.console import table_box
 from harness.report.words import percent, plural, rank_span, seconds, share, span
 from harness.scoring import RESAMPLES, Track
+from harness.tracks import TRACKS, consumes
 
-TITLES: dict[Track, str] = {
-    "attack": "Non-targeted attacks", "targeted_attack": "Targeted attacks", "defense": "Defenses",
-}
-MEANING: dict[Track, str] = {
-    "attack": "score: share of images that defenses got wrong",
-    "targeted_attack": "score: share of images labelled as the target class",
-    "defense": "score: share of adversarial images labelled correctly",
-}
 #: Follows a baseline's name, since dim text is lost in a pipe.
 BASELINE_MARK = "*"
 
@@ -51,7 +44,7 @@ def track_columns(track: Track, rows: Sequence[Row]) -> list[Column]:
         column("worst", [share(row.worst) for row in rows], 1),
         Column("against", tuple(row.worst_opponent or "-" for row in rows), "left", drop=4, shrink_to=9),
     ]
-    if track == "defense":
+    if consumes(track):
         columns.append(column("clean", [share(row.clean_accuracy) for row in rows], 5))
     columns += [
         # A column that says the same of everyone leaves before one that tells entries apart.
@@ -72,7 +65,7 @@ def track_table(track: Track, rows: Sequence[Row], width: int, frame: box.Box | 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
     """Print the tables and what one needs to know to read them."""
     for track, rows in board.tracks.items():
-        console.print(Text.assemble((TITLES[track], "head"), (f"  {MEANING[track]}", "quiet")))
+        console.print(Text.assemble((TRACKS[track].title, "head"), (f"  score: {TRACKS[track].score}", "quiet")))
         if rows:
             console.print(track_table(track, rows, console.width, table_box(console)))
         else:

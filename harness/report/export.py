@@ -20,22 +20,17 @@ from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_le
 from harness.report.files import Columns, csv_file, parquet_here, write_csv, write_parquet
 from harness.report.words import counts
 from harness.report.writers import leaderboard_sheet, matrix_sheet
-from harness.scoring import CORRECT, LABELLED, TARGET, Results, Track, View
+from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
+from harness.tracks import TRACKS
 
 #: Verdicts above this are written as Parquet only: as text they would be gigabytes.
 MOST_VERDICTS_AS_CSV = 20_000_000
-
-_RANKINGS: dict[Track, tuple[str, str]] = {
-    "attack": ("attack_ranking.csv", "AttackName"),
-    "targeted_attack": ("targeted_attack_ranking.csv", "AttackName"),
-    "defense": ("defense_ranking.csv", "DefenseName"),
-}
 
 
 def export_2017(results: Results, directory: Path) -> list[Path]:
     """Write the files of 2017's server and toolkit; returns their paths."""
     matrix = build_matrix(results)
-    kinds = np.array([entry.type == "targeted_attack" for entry in matrix.attacks], np.bool_)
+    kinds = np.array([TRACKS[entry.type].takes_targets for entry in matrix.attacks], np.bool_)
     plain, targeted = np.flatnonzero(~kinds), np.flatnonzero(kinds)
     both = np.concatenate([plain, targeted])
     cells = matrix.cells
@@ -49,10 +44,11 @@ def export_2017(results: Results, directory: Path) -> list[Path]:
     for name, (array, rows) in toolkit.items():
         _write_matrix(directory / name, array[rows], [attacks[at] for at in rows], defenses)
     board = build_leaderboard(results, View.TOOLKIT, resamples=0)
-    for track, (name, title) in _RANKINGS.items():
-        ranked = sorted(board.tracks[track], key=lambda row: -row.raw)
+    for track in TRACKS.values():
+        name, title = track.ranking
+        ranked = sorted(board.tracks[track.name], key=lambda row: -row.raw)
         write_csv(directory / name, (title, "Score"), [(row.name, row.raw) for row in ranked])
-    return [directory / name for name in (*server, *toolkit, *(name for name, _ in _RANKINGS.values()))]
+    return [directory / name for name in (*server, *toolkit, *(track.ranking[0] for track in TRACKS.values()))]
 
 
 def _write_matrix(path: Path, array: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> None:

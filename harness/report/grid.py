@@ -18,6 +18,7 @@ from rich.text import Text
 from harness.leaderboard import Matrix
 from harness.report.words import shorten
 from harness.scoring import Track
+from harness.tracks import DEFENSE, TRACKS, consumes, produces
 
 #: Light to dark in about equal steps, 256-colour codes. Black and white are the fixed 16 and 231: the basic "white" is a dark
 #: grey on many light terminals, and would vanish on the dark cells.
@@ -30,12 +31,6 @@ _CELL_LEAST = 3
 #: From here on a column is headed by its (shortened) name instead of its number.
 _CELL_NAMED = 9
 _CELL_WIDEST = 14
-
-EXPLAIN: dict[Track, str] = {
-    "defense": "% of adversarial images that the defense labelled correctly",
-    "attack": "% of images that the defense did not label correctly",
-    "targeted_attack": "% of images that the defense labelled as the target class",
-}
 
 
 @dataclass(frozen=True)
@@ -50,10 +45,10 @@ class _Line:
 
 def _shares(matrix: Matrix, track: Track) -> NDArray[np.float64]:
     cells = matrix.cells
-    if track == "defense":
+    if consumes(track):
         part, whole = cells.correct, cells.produced
     else:
-        part, whole = (cells.not_correct if track == "attack" else cells.target_hit), cells.images
+        part, whole = (cells.target_hit if TRACKS[track].takes_targets else cells.not_correct), cells.images
     shares = np.full(part.shape, np.nan)
     np.divide(part, whole, out=shares, where=whole > 0)
     return shares
@@ -67,28 +62,28 @@ def _mean(values: NDArray[np.float64]) -> float:
 def _lines(matrix: Matrix, shares: NDArray[np.float64], track: Track) -> list[_Line]:
     """Clean first, then each attack track from its strongest attack to its weakest."""
     lines = []
-    if track == "defense":
+    if consumes(track):
         clean = np.full(len(matrix.defenses), np.nan)
         np.divide(matrix.clean_correct, matrix.clean_images, out=clean, where=matrix.clean_images > 0)
         lines.append(_Line("clean", clean))
-    for kind in ("attack", "targeted_attack"):
+    for kind in (name for name in TRACKS if produces(name)):
         rows = [row for row, entry in enumerate(matrix.attacks) if entry.type == kind]
-        rows.sort(key=lambda row: _mean(shares[row]), reverse=track != "defense")
+        rows.sort(key=lambda row: _mean(shares[row]), reverse=produces(track))
         for place, row in enumerate(rows):
             entry = matrix.attacks[row]
             lines.append(_Line(entry.name + ("*" if entry.baseline else ""), shares[row], entry.baseline, place == 0))
     return lines
 
 
-def print_matrix(matrix: Matrix, console: Console, track: Track = "defense") -> None:
+def print_matrix(matrix: Matrix, console: Console, track: Track = DEFENSE.name) -> None:
     """Print the map, its legend and what its numbers are."""
     shares = _shares(matrix, track)
-    console.print(Text.assemble(("Matrix", "head"), (f"  {EXPLAIN[track]}", "quiet")))
+    console.print(Text.assemble(("Matrix", "head"), (f"  {TRACKS[track].cell}", "quiet")))
     if not matrix.attacks or not matrix.defenses:
         console.print(Text("  nothing submitted on one of the two sides", "quiet"))
         return
     lines = _lines(matrix, shares, track)
-    columns = sorted(range(len(matrix.defenses)), key=lambda at: _mean(shares[:, at]), reverse=track == "defense")
+    columns = sorted(range(len(matrix.defenses)), key=lambda at: _mean(shares[:, at]), reverse=consumes(track))
     label, cell, per_page = _layout([line.label for line in lines], matrix, console.width)
     for start in range(0, len(columns), per_page):
         page = columns[start:start + per_page]

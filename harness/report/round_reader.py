@@ -17,6 +17,7 @@ from harness import mixing
 from harness.store import registry, round_state
 from harness.store.models import DONE, InputRow, RoundRow, RunRow, SubmissionRow
 from harness.tournament import Tournament
+from harness.tracks import consumes, producers
 
 CLEAN = "clean"
 
@@ -62,7 +63,7 @@ class RoundReader:
 
     def _outputs(self) -> list[tuple[int, int]]:
         """(batch id, input id) of what the round's attacks made; an input id of 0 for nothing."""
-        attacks = [m for m in self.members if m.type != "defense"]
+        attacks = producers(self.members)
         rows = self.session.execute(
             select(InputRow.batch_id, RunRow.output_id).join(InputRow, InputRow.id == RunRow.input_id)
             .where(self.own(attacks), RunRow.state == DONE, InputRow.batch_id.in_(self.position)))
@@ -81,7 +82,7 @@ class RoundReader:
         inputs = round_state.inputs_of(self.session, self.batches)
         mixed = {(i.batch_id, i.digest): i.id for i in inputs.values() if i.kind == "mixed"}
         outputs, sizes = self._outputs(), {batch.id: batch.size for batch in self.batches}
-        attacks = sum(m.type != "defense" for m in self.members)
+        attacks = len(producers(self.members))
         ended = Counter(batch for batch, _ in outputs)
         sources: dict[int, set[int]] = defaultdict(set)
         for batch, made in (*self._clean_inputs(), *outputs):
@@ -108,19 +109,19 @@ class RoundReader:
 
     def totals(self, states: Mapping[int, Counter[int]]) -> dict[int, int]:
         """Runs that each member has in all: an attack run still to come adds one run to every defense."""
-        attacks = [m for m in self.members if m.type != "defense"]
+        attacks = producers(self.members)
         if self._mixed:
             ended = Counter(batch for batch, _ in self._outputs())
             to_come = sum(ended[batch.id] < len(attacks) for batch in self.batches) * (len(attacks) + 1)
         else:
             to_come = len(attacks) * len(self.batches) - sum(states[m.id][DONE] for m in attacks)
         inputs = len(self.in_play()) + to_come
-        return {m.id: inputs if m.type == "defense" else len(self.batches) for m in self.members}
+        return {m.id: inputs if consumes(m.type) else len(self.batches) for m in self.members}
 
     def attack_states(self) -> dict[int, Counter[int]]:
         """How many ended runs each attack has, in the form that ``totals`` takes."""
         states: dict[int, Counter[int]] = defaultdict(Counter)
-        attacks = [m for m in self.members if m.type != "defense"]
+        attacks = producers(self.members)
         if attacks:
             for submission, count in self.session.execute(
                     select(RunRow.submission_id, func.count()).where(self.relevant(attacks), RunRow.state == DONE)
@@ -135,7 +136,7 @@ class RoundReader:
     def against(self) -> dict[int, str]:
         """The attacks whose output each input is, by input id."""
         names: dict[int, list[str]] = defaultdict(list)
-        for submission in (m for m in self.members if m.type != "defense"):
+        for submission in producers(self.members):
             for made in self.session.scalars(
                     select(RunRow.output_id).where(self.own([submission]), RunRow.output_id.is_not(None))):
                 names[made or 0].append(submission.name)
@@ -143,7 +144,7 @@ class RoundReader:
 
     def runs(self, member: SubmissionRow, *, failed_only: bool) -> list[tuple[RunRow, int, str | None]]:
         """(run, batch, against) by batch."""
-        against = self.against() if member.type == "defense" else {}
+        against = self.against() if consumes(member.type) else {}
         query = select(RunRow, InputRow).join(InputRow, InputRow.id == RunRow.input_id).where(self.relevant([member]))
         if failed_only:
             query = query.where(RunRow.outcome.is_not(None), RunRow.outcome != "ok")

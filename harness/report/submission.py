@@ -21,6 +21,7 @@ from harness.report.words import duration, percent, plural, rank_span, seconds, 
 from harness.report.writers import Sheet
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry
+from harness.tracks import TRACKS, consumes, produces
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
@@ -103,13 +104,13 @@ class Opponent:
 def opponents(matrix: Matrix, entry: Entry) -> tuple[Opponent, ...]:
     """Each opponent's counts and the standard view's score against it, hardest first."""
     cells, rows = matrix.cells, []
-    defends = entry.type == "defense"
+    defends = consumes(entry.type)
     own = [other.name for other in (matrix.defenses if defends else matrix.attacks)].index(entry.name)
     for at, other in enumerate(matrix.attacks if defends else matrix.defenses):
         a, d = (at, own) if defends else (own, at)
         labelled, correct, wrong = int(cells.labelled[a, d]), int(cells.correct[a, d]), int(cells.wrong[a, d])
         hit, produced = int(cells.target_hit[a, d]), int(cells.produced[a, d])
-        earned = correct if defends else (hit if entry.type == "targeted_attack" else int(cells.not_correct[a, d]))
+        earned = correct if defends else (hit if TRACKS[entry.type].takes_targets else int(cells.not_correct[a, d]))
         possible = produced if defends else int(cells.images[a, d])
         rows.append(Opponent(other.name, other.type, other.baseline, produced, labelled, correct, wrong, hit,
                              earned / possible if possible else None))
@@ -123,7 +124,8 @@ def opponents(matrix: Matrix, entry: Entry) -> tuple[Opponent, ...]:
 
 def unlabelled(entry: Entry, against: Sequence[Opponent]) -> int:
     """Images of an attack's raw score in the standard view that a defense left without a label; 0 for another track."""
-    return sum(other.produced - other.labelled for other in against) if entry.type == "attack" else 0
+    plain = produces(entry.type) and not TRACKS[entry.type].takes_targets
+    return sum(other.produced - other.labelled for other in against) if plain else 0
 
 
 def submission_json(view: SubmissionView, against: Sequence[Opponent]) -> dict[str, Any]:
@@ -198,7 +200,7 @@ def _print_timings(timings: Timings, console: Console) -> None:
 
 
 def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console) -> None:
-    defends = entry.type == "defense"
+    defends = consumes(entry.type)
 
     def numbers(field_name: str) -> tuple[str, ...]:
         return tuple(str(getattr(opponent, field_name)) for opponent in against)

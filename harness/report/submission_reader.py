@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from sqlalchemy import func, select
@@ -23,7 +23,7 @@ from harness.report.round_reader import RoundReader
 from harness.report.submission import FailedRun, Opponent, SubmissionView, Timings, opponents
 from harness.report.words import plural, size
 from harness.sandbox.outcomes import Outcome
-from harness.scoring import Entry, Results, Track
+from harness.scoring import Entry, Results
 from harness.store.logs import LogStore
 from harness.store.models import DONE, AttemptRow, RunRow, SlotRow, SubmissionRow
 from harness.tournament import DEFAULT_ROUND, Tournament
@@ -77,7 +77,7 @@ class SubmissionReader(RoundReader):
             UnknownNameError: There is none of that name.
         """
         member = self.member(name)
-        known = entry or Entry(member.name, member.team, cast("Track", member.type), member.baseline, member.id, member.digest)
+        known = entry or Entry(member.name, member.team, member.type, member.baseline, member.id, member.digest)
         states: Counter[int] = Counter()
         for state, count in self.session.execute(
                 select(RunRow.state, func.count()).where(self.relevant([member])).group_by(RunRow.state)):

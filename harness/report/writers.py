@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from harness.leaderboard import Leaderboard, Matrix
 from harness.report.words import counts
+from harness.tracks import consumes
 
 Format = Literal["table", "json", "csv", "markdown"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown")
@@ -92,7 +93,7 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     whole = leaderboard_sheet(board)
     for track in board.tracks:
         keep = [at for at, name in enumerate(whole.columns)
-                if name not in {"track", *_WIDE} and (name != "clean_accuracy" or track == "defense")]
+                if name not in {"track", *_WIDE} and (name != "clean_accuracy" or consumes(track))]
         rows = [row for row in whole.rows if row[0] == track]
         sheets.append(Sheet(
             f"{track} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),

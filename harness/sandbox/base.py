@@ -83,7 +83,7 @@ class RunRequest:
     passes host paths instead.
 
     Attributes:
-        kind: Which contract's arguments to pass.
+        track: Whose contract's arguments to pass.
         input_dir: Host directory with the batch's files and nothing else; for a session a directory in ``workspace/in``.
         output: The open output area; for a session its own (``session.output``).
         epsilon: Integer L-infinity bound in 0..255 for attacks, None for defenses.
@@ -95,7 +95,7 @@ class RunRequest:
     """
 
     program: Program
-    kind: Literal["attack", "defense"]
+    track: str
     input_dir: Path
     output: OutputArea
     epsilon: int | None
@@ -193,7 +193,7 @@ class Sandbox(Protocol):
         Returns within a second of the time limit, and within a few seconds of ``cancel`` being set.
         """
 
-    def open(self, program: Program, kind: Literal["attack", "defense"], workspace: Path, limits: Limits,
+    def open(self, program: Program, track: str, workspace: Path, limits: Limits,
              gpu: str | None, labels: Mapping[str, str], cancel: threading.Event | None = None) -> Session | RunReport:
         """Start a program that serves; a ``RunReport`` where it did not come up (or ``cancel`` was set meanwhile).
 

@@ -209,7 +209,7 @@ class ServedProgram:
         token = secrets.token_hex(8)
         inside = place.input / request.input_dir.absolute().relative_to(place.host_input)
         array = None if request.array is None else str(inside / request.array.name)
-        line = request_line(token, str(inside), contract.served_output(request.kind, place.output / request.output_name),
+        line = request_line(token, str(inside), contract.output(request.track, place.output / request.output_name),
                             request.epsilon, array, request.names)
         # Before it is let go on, which takes an engine a while: what it does meanwhile is done for the batch.
         watch.begun = time.monotonic() - used_s

@@ -3,7 +3,6 @@
 from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
 from harness.scoring.ranking import display_order
 from harness.scoring.results import (
-    TRACKS,
     Entry,
     Results,
     RunCounts,
@@ -21,7 +20,6 @@ __all__ = [
     "RESAMPLES",
     "SEED",
     "TARGET",
-    "TRACKS",
     "Cells",
     "Entry",
     "Intervals",

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.verdicts import Verdicts
 
-Track = Literal["attack", "targeted_attack", "defense"]
-TRACKS: tuple[Track, ...] = ("attack", "targeted_attack", "defense")
+#: The name of a track.
+Track = str
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import RESAMPLES, Intervals, intervals, ratio, resampled_sums
 from harness.scoring.ranking import ranks
-from harness.scoring.results import TRACKS, Entry, Results, Track
+from harness.scoring.results import Entry, Results, Track
 from harness.scoring.tally import Cells, Counts, Tally, image_cells
 from harness.scoring.views import FORMULAS, View, counted
+from harness.tracks import TRACKS, consumes
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TrackScores:
 
 def track_members(attacks: Sequence[Entry], defenses: Sequence[Entry], track: Track) -> NDArray[np.int64]:
     """Positions of a track's entries on their side."""
-    side = defenses if track == "defense" else attacks
+    side = defenses if consumes(track) else attacks
     return np.array([place for place, entry in enumerate(side) if entry.type == track], np.int64)
 
 
@@ -50,7 +51,7 @@ def score_track(counts: Tally, members: NDArray[np.int64], track: Track, view: V
     formula = FORMULAS[view][track]
     attacks_count, defenses_count = counted(view, counts)
     # Rows are the track's entries, columns the opponents that count.
-    if track == "defense":
+    if consumes(track):
         opponents = np.flatnonzero(attacks_count)
         cells = counts.pairs.map(lambda array: array.T[members][:, opponents])
     else:
@@ -103,7 +104,7 @@ def _terms(results: Results, counts: Tally, views: Sequence[View], members: Mapp
             cells[key] = image_cells(results, *opponents)
         by_attack, by_defense = cells[key]
         for track, formula in FORMULAS[view].items():
-            side = by_defense if track == "defense" else by_attack
+            side = by_defense if consumes(track) else by_attack
             terms += [formula.earned(side)[members[track]], formula.possible(side)[members[track]]]
     return terms
 

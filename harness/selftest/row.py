@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.sandbox.outcomes import Outcome
 
-Track = Literal["attack", "targeted_attack", "defense"]
+Track = str
 #: Outputs expected of each run: a number, all that were asked for, or none; ``any`` where it depends on a race that the program
 #: can only lose for itself.
 Count = int | Literal["all", "none", "any"]

@@ -67,7 +67,7 @@ def _stranger(session: Session, rows: Sequence[SubmissionRow], submission: Submi
     owner = rows[0]
     here = own and _same_place(owner.source, source)
     if owner.type != submission.type and not here:
-        return f"is {'an' if submission.type == 'attack' else 'a'} {submission.type}"
+        return f"takes part in another track ({submission.type})"
     team = submission.team or ""
     matches = fold(owner.team) == fold(team)
     if here or (_known_content(rows, submission) and (own or matches or not team)):

@@ -73,11 +73,11 @@ class Bench:
         (folder / "run.sh").chmod(mode)
         return Program(digest, self.image, folder, entry_point, profile)  # type: ignore[arg-type]
 
-    def run(self, sandbox: Sandbox, program: Program, limits: Limits = LIMITS, *, kind: str = "attack",
+    def run(self, sandbox: Sandbox, program: Program, limits: Limits = LIMITS, *, track: str = "attack",
             cancel: threading.Event | None = None,
             seen: Callable[[OutputArea], None] | None = None) -> RunReport:
         with OutputArea(self.root / "out", limits.output_bytes, limits.output_files) as area:
-            request = RunRequest(program, kind, self.input, area, 16 if kind == "attack" else None, limits,  # type: ignore[arg-type]
+            request = RunRequest(program, track, self.input, area, 16 if track == "attack" else None, limits,  # type: ignore[arg-type]
                                  labels={"tournament": "conformance", "run": "1", "attempt": "1"})
             report = sandbox.run(request, cancel or threading.Event())
             self.outputs = {path.name: path.read_bytes()[:100] for path in sorted(area.path.iterdir()) if path.is_file()}

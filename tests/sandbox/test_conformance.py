@@ -33,7 +33,7 @@ class Row:
     changed: dict[str, object] = dataclasses.field(default_factory=dict)
     mode: int = 0o755
     entry_point: str = "run.sh"
-    kind: str = "attack"
+    track: str = "attack"
 
     @property
     def limits(self) -> Limits:
@@ -45,7 +45,7 @@ SHORT = {"time_limit_s": 1.5}
 ROWS = [
     Row("attack arguments", BASH + 'cp "$1"/* "$2" && echo "$#:$3"',
         holds=lambda r, o: o == {"a.png": b"one picture"} and r.stdout == "3:16\n"),
-    Row("defense arguments", BASH + 'ls "$1" > "$2"; echo "$#"', kind="defense",
+    Row("defense arguments", BASH + 'ls "$1" > "$2"; echo "$#"', track="defense",
         holds=lambda r, o: o == {"result.csv": b"a.png\n"} and r.stdout == "2\n"),
     Row("works where its code is, and may write there", BASH + "test -x run.sh && echo x > new && cat new",
         holds=lambda r, o: r.stdout == "x\n"),
@@ -106,7 +106,7 @@ def test_row(row: Row, sandbox, bench: Bench, monkeypatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "1")
     program = bench.program(row.program, mode=row.mode, entry_point=row.entry_point)
     for _ in range(2 if row.name.startswith("finds nothing") else 1):
-        report = bench.run(sandbox, program, row.limits, kind=row.kind)
+        report = bench.run(sandbox, program, row.limits, track=row.track)
         assert report.ending is row.ending, report
         assert row.exit_code is ... or report.exit_code == row.exit_code, report
         assert row.holds(report, bench.outputs), (report, bench.outputs)

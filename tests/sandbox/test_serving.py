@@ -47,9 +47,9 @@ class Desk:
         self.session: Session | None = None
         self.count = 0
 
-    def open(self, text: str, limits=LIMITS, kind: str = "attack") -> RunReport | None:
-        self.kind, self.limits = kind, limits
-        opened = self.sandbox.open(self.bench.program(text), kind, self.root, limits, None, {"run": "1"})
+    def open(self, text: str, limits=LIMITS, track: str = "attack") -> RunReport | None:
+        self.track, self.limits = track, limits
+        opened = self.sandbox.open(self.bench.program(text), track, self.root, limits, None, {"run": "1"})
         if isinstance(opened, RunReport):
             return opened
         assert isinstance(opened, ServedProgram)
@@ -66,7 +66,7 @@ class Desk:
         if array:
             np.save(source / "images.npy", np.zeros((1, 2, 2, 3), np.uint8))
         request = RunRequest(
-            self.bench.program(""), self.kind, source, self.session.output, 8 if self.kind == "attack" else None, self.limits,
+            self.bench.program(""), self.track, source, self.session.output, 8 if self.track == "attack" else None, self.limits,
             output_name=name, array=source / "images.npy" if array else None, names=["x.png"] if array else [])
         report = self.session.serve(request, cancel or threading.Event())
         shutil.rmtree(source)
@@ -117,7 +117,7 @@ def test_what_is_handed_over_behind_the_answer_belongs_to_its_batch(desk, monkey
 
 
 def test_a_defense_gets_the_path_of_its_file(desk) -> None:
-    assert desk.open(serving("open(asked['output'], 'w').write(str(asked['epsilon']))"), kind="defense") is None
+    assert desk.open(serving("open(asked['output'], 'w').write(str(asked['epsilon']))"), track="defense") is None
     assert desk.serve()[1] == {"result.csv": b"None"}
 
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal
 
 from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import contract, owner
@@ -26,6 +25,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 from harness.sandbox.serving import Opened, open_session
 from harness.sandbox.watch import Watch
+from harness.tracks import TRACKS
 
 __all__ = ["DockerSandbox", "engine_answers"]
 
@@ -82,10 +82,10 @@ class DockerSandbox:
         """See ``Sandbox.run``."""
         began = time.monotonic()
         program = request.program
-        output = contract.OUTPUT[request.kind]
+        output = TRACKS[request.track].output_dir
         mounts = [Mount(request.input_dir, contract.INPUT, read_only=True),
                   Mount(request.output_dir, output, read_only=False)]
-        arguments = contract.arguments(request.kind, contract.INPUT, output, request.epsilon)
+        arguments = contract.arguments(request.track, contract.INPUT, output, request.epsilon)
         for last in (False, True):
             start = self._start(program, arguments, mounts, request.limits, request.gpu, request.labels, stdin=False)
             if isinstance(start, RunReport):
@@ -98,7 +98,7 @@ class DockerSandbox:
             self._ready.pop(_key(program), None)
         raise AssertionError
 
-    def open(self, program: Program, kind: Literal["attack", "defense"], workspace: Path, limits: Limits,  # noqa: ARG002
+    def open(self, program: Program, track: str, workspace: Path, limits: Limits,  # noqa: ARG002
              gpu: str | None, labels: Mapping[str, str], cancel: threading.Event | None = None) -> Session | RunReport:
         """See ``Sandbox.open``."""
 

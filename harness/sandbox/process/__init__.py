@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 from harness.errors import ImageUnavailableError
 from harness.sandbox import contract
@@ -53,7 +52,7 @@ class ProcessSandbox:
     def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Sandbox.run``."""
         began = time.monotonic()
-        arguments = contract.arguments(request.kind, request.input_dir.absolute(), request.output_dir, request.epsilon)
+        arguments = contract.arguments(request.track, request.input_dir.absolute(), request.output_dir, request.epsilon)
         started = self._start(request.program, arguments, request.limits, request.gpu)
         if isinstance(started, RunReport):
             return started
@@ -65,7 +64,7 @@ class ProcessSandbox:
             child.remove()
             scratch.remove()
 
-    def open(self, program: Program, kind: Literal["attack", "defense"], workspace: Path, limits: Limits,  # noqa: ARG002
+    def open(self, program: Program, track: str, workspace: Path, limits: Limits,  # noqa: ARG002
              gpu: str | None, labels: Mapping[str, str],  # noqa: ARG002
              cancel: threading.Event | None = None) -> Session | RunReport:
         """See ``Sandbox.open``."""

@@ -1,0 +1,98 @@
+"""The kinds of submission, as one frozen table: what each is given, what it leaves, and what its tables are called.
+
+There are two sides. A producer makes images out of clean ones; a consumer answers about the images that it is given. Nothing
+else in the project compares a submission's type with a name: it asks this table, so that a new kind cannot be taken for an
+attack by a comparison that somebody forgot (a test forbids such comparisons elsewhere).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol, TypeVar
+
+
+class Side(StrEnum):
+    """Which side of a tournament a submission is on."""
+
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One kind of submission.
+
+    Attributes:
+        name: As ``type`` in metadata.json and everywhere else.
+        title: Of its table.
+        side: Producer or consumer.
+        score: What its score is the share of.
+        cell: What a cell of the matrix shows for it, in percent.
+        output: The file that it leaves in its output directory; None where it leaves images.
+        takes_bound: Whether the bound follows as its third argument.
+        takes_targets: Whether it finds ``target_class.csv`` among its input.
+        ranking: 2017's file of its ranking, and the heading of the names in it.
+    """
+
+    name: str
+    title: str
+    side: Side
+    score: str
+    cell: str
+    output: str | None = None
+    takes_bound: bool = False
+    takes_targets: bool = False
+    ranking: tuple[str, str]
+
+    @property
+    def output_dir(self) -> str:
+        """Where its program writes, inside of a container."""
+        return "/output_images" if self.output is None else "/output_data"
+
+
+ATTACK = Track(
+    name="attack", title="Non-targeted attacks", side=Side.PRODUCER, score="share of images that defenses got wrong",
+    cell="% of images that the defense did not label correctly", takes_bound=True, ranking=("attack_ranking.csv", "AttackName"))
+TARGETED_ATTACK = Track(
+    name="targeted_attack", title="Targeted attacks", side=Side.PRODUCER, score="share of images labelled as the target class",
+    cell="% of images that the defense labelled as the target class", takes_bound=True, takes_targets=True,
+    ranking=("targeted_attack_ranking.csv", "AttackName"))
+DEFENSE = Track(
+    name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
+    cell="% of adversarial images that the defense labelled correctly", output="result.csv",
+    ranking=("defense_ranking.csv", "DefenseName"))
+
+#: By name, in the order in which their tables are shown.
+TRACKS: Mapping[str, Track] = MappingProxyType({track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)})
+
+
+class _Typed(Protocol):
+    @property
+    def type(self) -> str:
+        """The name of a track."""
+
+
+T = TypeVar("T", bound=_Typed)
+
+
+def produces(name: str) -> bool:
+    """Whether submissions of this track make images."""
+    return TRACKS[name].side is Side.PRODUCER
+
+
+def consumes(name: str) -> bool:
+    """Whether submissions of this track answer about images."""
+    return TRACKS[name].side is Side.CONSUMER
+
+
+def producers(submissions: Iterable[T]) -> list[T]:
+    """Those that make images, in their order."""
+    return [submission for submission in submissions if produces(submission.type)]
+
+
+def consumers(submissions: Iterable[T]) -> list[T]:
+    """Those that answer about images, in their order."""
+    return [submission for submission in submissions if consumes(submission.type)]
