@@ -61,7 +61,7 @@ def plan_audit(tournament: Tournament, round_: Round, repeat: int) -> Round | No
     with tournament.session() as session, session.begin():
         row = registry.find_round(session, round_.name)
         # A named round keeps the rules that it was made with.
-        share = Rules.model_validate_json(row.rules).audit
+        share = Rules.stored(row.rules).audit
         if not share:
             return None
         conditions = _fresh_conditions(session, row)[repeat]
@@ -179,7 +179,7 @@ def _differences(session: Session, served: int, fresh: int) -> list[tuple[int, i
 
 def findings(session: Session, row: RoundRow) -> dict[str, Finding]:
     """What audits have found so far, by submission name."""
-    rules = Rules.model_validate_json(row.rules)
+    rules = Rules.stored(row.rules)
     if not rules.audit:
         return {}
     # Looked up, not made: this is for reading, perhaps beside a running harness.

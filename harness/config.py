@@ -8,27 +8,79 @@ anywhere.
 from __future__ import annotations
 
 import difflib
+import glob
+import os
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, StoreError
+from harness.field_errors import explain
+from harness.strict_yaml import Document, read_yaml
+
+#: Docker refuses less.
+_LEAST_MEMORY = 6 << 20
+_LEAST_BYTES = 64 << 10
+#: More than any host has: a slip of the pen.
+_MOST_BYTES = 64 << 40
+#: Each slot is a thread with a container.
+MOST_SLOTS = 1024
+_WEEK_S = 7 * 24 * 3600
+#: More than any host has.
+_MOST_CPUS = 4096
+#: Bytes of one part of a path, and of the whole, on Linux.
+_LONGEST_NAME, _LONGEST_PATH = 255, 4095
+#: A tournament file larger than this is another file.
+_MAX_FILE_BYTES = 1 << 20
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?[ \t]*([kmgtb]?)(?:i?b)?", re.ASCII)
 
 
 def parse_bytes(value: object) -> object:
     """Read ``4g``, ``512m`` or a plain number of bytes."""
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgtb]?)(?:i?b)?", value.strip().lower())
+        match = _SIZE.fullmatch(value.strip(" \t").lower())
         if match is None:
-            message = f"{value!r} is not a size; write it like 512m or 4g"
+            message = f"{value[:60]!a} is not a size; write it like 512m or 4g"
             raise ValueError(message)
-        return int(float(match[1]) * _UNITS[match[2]])
+        whole, part, unit = match.groups(default="")
+        return int(Fraction(int(whole + part), 10 ** len(part)) * _UNITS[unit])
     return value
+
+
+def _size(least: int) -> AfterValidator:
+    def bounded(value: int) -> int:
+        if not least <= value <= _MOST_BYTES:
+            message = f"{value} bytes are too {'few' if value < least else 'many'}; write {in_units(least)} to 64t, with a unit"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(bounded)
+
+
+def in_units(size: int) -> str:
+    """``6m`` for a number of bytes."""
+    unit = next(unit for unit in "tgmkb" if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
+def _path(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not value:
+        message = "the path is empty"
+        raise ValueError(message)
+    if len(os.fsencode(value)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in value.split("/")):
+        message = "the path is longer than a file system takes"
+        raise ValueError(message)
+    return value
+
+
+_GPU = re.compile(r"[0-9]{1,4}|[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 
 
 def parse_gpus(value: object) -> object:
@@ -42,16 +94,27 @@ def parse_gpus(value: object) -> object:
         if not value:
             message = "an empty list leaves no slot; write none to use no GPU"
             raise ValueError(message)
-        return tuple(str(item) for item in value)
+        names = tuple(str(item) for item in value)
+        for name in names:
+            if not _GPU.fullmatch(name):
+                message = f"{name[:60]!a} names no GPU; write an index like 0 or a UUID"
+                raise ValueError(message)
+            if names.count(name) > 1:
+                message = f"GPU {name} is named twice; name it once, and share it with slots_per_gpu"
+                raise ValueError(message)
+        return names
     return value
 
 
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), _size(_LEAST_BYTES)]
+Memory = Annotated[int, BeforeValidator(parse_bytes), _size(_LEAST_MEMORY)]
+Directory = Annotated[Path, BeforeValidator(_path)]
 Gpus = Annotated[Literal["auto", "none"] | tuple[str, ...], BeforeValidator(parse_gpus)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: true is no number, "16" is none, and 16.0 is no whole one. A list of YAML may stand for a tuple all the same.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Rules(_Model):
@@ -59,13 +122,29 @@ class Rules(_Model):
 
     batch_size: int = Field(100, ge=1, le=1000, description="Clean images in one batch; 2017 used 100.")
     max_epsilon: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
-        (16,), min_length=1, description="L-infinity bounds in 0..255; batch k gets max_epsilon[k mod length].")
-    time_limit_s: float = Field(500.0, gt=0, description="Wall clock of one run, seconds, from the container's start.")
+        (16,), strict=False, min_length=1, max_length=1000,
+        description="L-infinity bounds in 0..255; batch k gets max_epsilon[k mod length].")
+    time_limit_s: float = Field(
+        500.0, ge=0.01, le=_WEEK_S, description="Wall clock of one run, seconds, from the container's start.")
     mixed_batches: bool = Field(
         default=False, description="Mix the adversarial images of several attacks in each defense run, so that a batch "
         "says nothing of its attack.")
     audit: float = Field(
         0.0, ge=0, le=1, description="Share of served runs that is run again in fresh containers and compared.")
+
+    @classmethod
+    def stored(cls, text: str) -> Rules:
+        """The rules of a round, as they were kept with it.
+
+        Raises:
+            StoreError: An earlier version kept something that cannot be read back, such as a time limit without end.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            field = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise StoreError(f"The rules kept with a round cannot be used: `{field}` has no value that is possible today.",
+                             "Start another round, or another state directory.") from None
 
 
 class SandboxConfig(_Model):
@@ -75,40 +154,42 @@ class SandboxConfig(_Model):
         "auto", description="docker isolates; process does not (for your own programs); auto takes docker where it answers.")
     isolation: Literal["run", "submission"] = Field(
         "run", description="run: a fresh container for every run; submission: one container serves many batches.")
-    cpus: float = Field(1.0, gt=0, description="CPU cores of one run.")
-    memory: Bytes = Field(4 << 30, description="Memory of one run, swap included.")
+    cpus: float = Field(1.0, ge=0.01, le=_MOST_CPUS, description="CPU cores of one run.")
+    memory: Memory = Field(4 << 30, description="Memory of one run, swap included.")
     shm: Bytes = Field(1 << 30, description="Size of /dev/shm.")
     tmp: Bytes = Field(1 << 30, description="Size of /tmp.")
-    pids: int = Field(512, ge=1, description="Processes and threads of one run.")
+    pids: int = Field(512, ge=1, le=1 << 22, description="Processes and threads of one run.")
     output: Bytes = Field(512 << 20, description="Bytes that one run may write as output.")
     layer: Bytes = Field(4 << 30, description="Bytes that one run may write elsewhere in its container.")
-    start_limit_s: float = Field(120.0, gt=0, description="Seconds until a served program must be ready.")
-    runtime: str | None = Field(None, description="Docker runtime, such as runsc or kata; null for the engine's default.")
+    start_limit_s: float = Field(120.0, ge=0.01, le=_WEEK_S, description="Seconds until a served program must be ready.")
+    runtime: str | None = Field(
+        None, min_length=1, max_length=100, description="Docker runtime, such as runsc or kata; null for the engine's default.")
 
 
 class Workers(_Model):
     """Where runs execute."""
 
     engine: Literal["local"] = Field("local", description="What owns the slots: this machine.")
-    slots: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+    slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | Literal["auto"] = Field(
         "auto", description="Runs at the same time; auto: CPU cores / sandbox.cpus.")
     gpus: Gpus = Field(
         "auto", description="GPUs to use: auto (all found), none, or a list of indices or UUIDs.")
-    slots_per_gpu: int = Field(1, ge=1, description="Runs at the same time on one GPU.")
-    session_memory: Bytes | Literal["auto"] = Field(
+    slots_per_gpu: int = Field(1, ge=1, le=100, description="Runs at the same time on one GPU.")
+    session_memory: Memory | Literal["auto"] = Field(
         "auto", description="Memory for programs kept open with isolation: submission; auto: 70 % of what is free.")
 
 
 class TournamentConfig(_Model):
     """The whole of ``tournament.yaml``."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the tournament.")
-    dataset: Path = Field(description="Directory of the data set.")
-    submissions: tuple[str, ...] = Field((), description="Globs of submission directories or archives.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="Name of the tournament.")
+    dataset: Directory = Field(strict=False, description="Directory of the data set.")
+    submissions: tuple[Annotated[str, BeforeValidator(_path)], ...] = Field(
+        (), strict=False, description="Globs of submission directories or archives.")
     rules: Rules = Rules()
     sandbox: SandboxConfig = SandboxConfig()
     workers: Workers = Workers()
-    state: Path = Field(Path(".tournament"), description="Directory of everything the harness keeps.")
+    state: Directory = Field(Path(".tournament"), strict=False, description="Directory of everything the harness keeps.")
 
     @property
     def database(self) -> Path:
@@ -123,40 +204,44 @@ def load(path: Path) -> TournamentConfig:
         ConfigError: The file is missing, is not YAML, or a field is unknown or wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist.", "Name the tournament file with --config.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path} cannot be read: {reason}.") from None
+    if len(data) > _MAX_FILE_BYTES:
+        raise ConfigError(f"{path} has more than {_MAX_FILE_BYTES} bytes.", "Name the tournament file with --config.")
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not valid YAML"
-        raise ConfigError(f"{path} is malformed{where}: {problem}.", "Correct the YAML there.") from None
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a mapping of fields (name, dataset, ...).")
+        document = read_yaml(data)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}.", "Correct that file.") from None
     try:
-        config = TournamentConfig.model_validate(data)
+        config = TournamentConfig.model_validate(document.values)
     except ValidationError as error:
-        raise _explain(path, error) from None
+        raise _explain(path, error, document) from None
     base = path.resolve().parent
+    # The directory is no part of the person's pattern, whatever characters it has.
     return config.model_copy(update={"dataset": base / config.dataset, "state": base / config.state, "submissions": tuple(
-        str(base / pattern) for pattern in config.submissions)})
+        pattern if pattern.startswith("/") else f"{glob.escape(str(base))}/{pattern}" for pattern in config.submissions)})
 
 
-def _explain(path: Path, error: ValidationError) -> ConfigError:
+def _explain(path: Path, error: ValidationError, document: Document) -> ConfigError:
+    errors = error.errors(include_url=False, include_context=True)
     # A misspelt field is told before the missing one that it should have been.
-    first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in _place(first["loc"]))
+    first = min(errors, key=lambda found: found["type"] != "extra_forbidden")
+    place = first["loc"] if first["type"] == "extra_forbidden" else _place(first["loc"])
+    where = ".".join(ascii(part)[1:-1] if isinstance(part, str) else str(part) for part in place)
+    line = document.line(place) if first["type"] != "missing" else None
+    there = f"{path}: " if line is None else f"{path}: line {line}: "
     if first["type"] != "extra_forbidden":
-        message = str(first["msg"]).removeprefix("Value error, ")
-        return ConfigError(f"{path}: field {where}: {message}.", f"Correct {where}.")
+        found = [each for each in errors if _place(each["loc"]) == place]
+        step = f"Add {where} to it." if first["type"] == "missing" else f"Correct {where}."
+        return ConfigError(f"{there}field {where}: {explain(found, document.texts, place)}.", step)
     known = _fields_at(first["loc"][:-1])
     close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
-    hint = f"Did you mean {close[0]}?" if close else ""
-    return ConfigError(f"{path}: unknown field {where}.", hint)
+    return ConfigError(f"{there}unknown field {where}.", f"Did you mean {close[0]}?" if close else "")
 
 
 def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -165,7 +250,8 @@ def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     for depth, part in enumerate(location):
         fields = getattr(model, "model_fields", None)
         if fields is None:
-            return location[:depth]
+            # An item of a list is a place; a member of a union is none.
+            return location[: depth + isinstance(part, int)]
         model = fields[str(part)].annotation if str(part) in fields else None
     return location
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -87,7 +86,7 @@ def load_results(tournament: Tournament, dataset: Dataset, round_name: str | Non
 
 class _Reader:
     def __init__(self, session: Session, row: RoundRow, dataset: Dataset, isolation: str) -> None:
-        rules = Rules.model_validate_json(row.rules)
+        rules = Rules.stored(row.rules)
         self._mixed = rules.mixed_batches
         self._session = session
         self._row = row
@@ -293,7 +292,7 @@ def _entry(member: SubmissionRow, runs: _Ended, mark: str) -> Entry:
 
 def rules_of(row: RoundRow) -> Rules:
     """The rules a round was made with."""
-    return Rules.model_validate(json.loads(row.rules))
+    return Rules.stored(row.rules)
 
 
 def batches_of(row: RoundRow, dataset: Dataset) -> tuple[Batch, ...]:

@@ -222,7 +222,7 @@ class Tournament:
             if known.dataset_digest != dataset.digest:
                 raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
                                    "Name that data set in the tournament file, or start another round.")
-            kept = Rules.model_validate_json(known.rules)
+            kept = Rules.stored(known.rules)
             self._check_conditions(session, known, self._conditions(kept, sandbox, "run", gpu=gpu))
             return known, kept
         batches = registry.ensure_batches(session, dataset.batches(rules.batch_size, rules.max_epsilon), dataset.digest,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from harness.config import TournamentConfig, load, parse_bytes
-from harness.errors import ConfigError
+from harness.config import Rules, TournamentConfig, load, parse_bytes
+from harness.errors import ConfigError, StoreError
 
 SMALL = "name: t\ndataset: d\n"
 
@@ -107,6 +110,104 @@ def test_a_wrong_value_names_its_field(loaded, text, field) -> None:
         loaded(text)
     assert refused.value.next_step
     assert "\n" not in refused.value.problem
+
+
+TRAPS = [
+    ("rules: {max_epsilon: [010, 016]}", "line 3: `010` is octal in YAML 1.1 and would be 8: write 10, or 8"),
+    ("rules: {batch_size: 10}\nrules: {time_limit_s: 5}", "line 4: `rules` is there twice (first in line 3)"),
+    ("name: u", "line 3: `name` is there twice"),
+    ("rules:\n  time_limit_s: 1:30", "line 4: `1:30` counts in sixties in YAML 1.1 and would be 90"),
+    ("rules:\n  time_limit_s: .inf", "line 4: `.inf` is not a finite number"),
+    ("rules:\n  time_limit_s: 1e3", "line 4: field rules.time_limit_s: must be a number, not `1e3` (`1e3` is text in YAML 1.1"),
+    ("rules:\n  time_limit_s: '5'", "line 4: field rules.time_limit_s: must be a number, not '5' in quotes"),
+    ("rules: {batch_size: true}", "rules.batch_size: must be a whole number, not `true`"),
+    ("rules: {batch_size: 16.0}", "rules.batch_size: must be a whole number, not `16.0`"),
+    ("rules: {batch_size: 08}", "write 8"), ("rules: {batch_size: [16]}", "must be a whole number, not a list"),
+    ("rules: {max_epsilon: 16}", "rules.max_epsilon: must be a list, such as [a, b], not `16`"),
+    ("rules:\n  max_epsilon: 4,8", "must be a list"),
+    ("rules:\n  max_epsilon:\n  - 4\n  - x", "line 6: field rules.max_epsilon.1: must be a whole number, not `x`"),
+    ("rules: {mixed_batches: y}", "mixed_batches: must be true or false, not `y`"),
+    ("rules: {mixed_batches: 1}", "must be true or false"),
+    ("rules:", "line 3: `rules` has nothing after it"), ("rules: 3", "rules: must be a mapping of fields, not `3`"),
+    ("submissions: a/*", "submissions: must be a list"), ("submissions: [1]", "submissions.0: must be text, not `1`"),
+    ("submissions: [*.zip]", "line 3: `*` at the start"), ("submissions: ['']", "the path is empty"),
+    ("state: ''", "the path is empty"),
+    ("state: 1.10", "state: must be a path, not `1.10`"), (f"state: {'x' * 300}", "longer than a file system takes"),
+    ("sandbox: {backend: podman}", "sandbox.backend: must be auto, docker or process, not `podman`"),
+    ("sandbox: {runtime: ''}", "at least 1 character"),
+    ("workers: {slots: some}", "workers.slots: must be a whole number or auto, not `some`"),
+    ("workers: {slots: 100000}", "workers.slots: must be at most 1024, not `100000`"),
+    ("workers: {gpus: [0, 0]}", "GPU 0 is named twice"), ("workers: {gpus: [-1]}", "'-1' names no GPU"),
+    ("workers: {gpus: ['']}", "'' names no GPU"), ("sandbox: {memory: 4}", "4 bytes are too few; write 6m to 64t, with a unit"),
+    ("sandbox: {memory: 65t}", "are too many"), ("sandbox: {memory: true}", "must be a whole number"),
+    ("sandbox: {shm: 0}", "too few"),
+    (f"sandbox: {{memory: {'9' * 400}g}}", "is not a size"), ("sandbox: {memory: 1e3m}", "'1e3m' is not a size"),
+    ("sandbox: {memory: 0.000000001g}", "1 bytes are too few"), ("sandbox: {cpus: .001}", "sandbox.cpus: must be at least 0.01"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), TRAPS)
+def test_a_trap_of_the_format_is_told_with_its_line(tmp_path, loaded, text, words) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(SMALL + text)
+    assert words in refused.value.problem
+    assert refused.value.problem.startswith(f"{tmp_path / 'tournament.yaml'}: ")
+    assert refused.value.next_step
+    assert not any(word in refused.value.problem for word in ("tuple", "dictionary", "instance", "Input"))
+
+
+def numbers(model: type[BaseModel] = TournamentConfig, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Places of all fields that hold a number."""
+    found = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += numbers(field.annotation, (*prefix, name))
+        elif re.search(r"\b(int|float)\b", str(field.annotation)):
+            found.append((*prefix, name))
+    return found
+
+
+SIZED = {"memory", "shm", "tmp", "output", "layer", "session_memory"}
+
+
+def test_the_numbers_are_found() -> None:
+    assert len(numbers()) == 15
+    assert {place[-1] for place in numbers()} > SIZED
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "-1", "1" + "0" * 17, "1" + "0" * 300, "1.0e+308", "true", "'x'",
+                                   "'1'", "1e3",
+                                   "010", "null", "{}", "1:30"])
+@pytest.mark.parametrize("place", numbers(), ids=".".join)
+def test_no_number_is_without_bounds(loaded, place, value) -> None:
+    written = f"[{value}]" if place[-1] == "max_epsilon" else value
+    with pytest.raises(ConfigError) as refused:
+        loaded(SMALL + f"{place[0]}:\n  {place[1]}: {written}")
+    assert "line 4: " in refused.value.problem
+
+
+@pytest.mark.parametrize("place", [place for place in numbers() if place[-1] not in {"max_epsilon", "audit"}], ids=".".join)
+def test_zero_is_allowed_only_where_it_means_something(loaded, place) -> None:
+    with pytest.raises(ConfigError, match=r"line 4: field"):
+        loaded(SMALL + f"{place[0]}:\n  {place[1]}: 0")
+
+
+def test_rules_are_read_back_as_they_were_kept() -> None:
+    rules = Rules(max_epsilon=(0, 255), time_limit_s=0.01, audit=1.0, mixed_batches=True)
+    assert Rules.stored(rules.model_dump_json()) == rules
+    assert json.loads(rules.model_dump_json(), parse_constant=pytest.fail) == rules.model_dump(mode="json")
+
+
+def test_rules_that_an_earlier_version_could_not_read_back_are_one_sentence() -> None:
+    with pytest.raises(StoreError, match="`time_limit_s` has no value that is possible"):
+        Rules.stored('{"batch_size": 100, "max_epsilon": [16], "time_limit_s": null}')
+
+
+def test_the_directory_of_the_file_is_no_pattern(tmp_path) -> None:
+    (tmp_path / "a[1]*?" / "entries" / "one").mkdir(parents=True)
+    path = tmp_path / "a[1]*?" / "tournament.yaml"
+    path.write_text(SMALL + "submissions: [entries/*]")
+    assert glob.glob(load(path).submissions[0]) == [str(tmp_path / "a[1]*?" / "entries" / "one")]
 
 
 UNKNOWN = [("nmae: t\n", "nmae", "name"), ("data_set: d\n", "data_set", "dataset"),

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness"
 ROOMS = [
     "errors faults tracks",
     "problems strict_json strict_text strict_yaml",
+    "field_errors",
     "png images perturbation",
     "predictions",
     "archive archive_members code_tree",

@@ -93,7 +93,7 @@ class SubmissionReader(RoundReader):
         numbers = [row[:4] for row in rows]
         columns = [[float(value) for value in column if value is not None] for column in zip(*numbers, strict=True)] or [[]] * 4
         wall, start, cpu, memory = columns
-        limit_s = Rules.model_validate_json(self.row.rules).time_limit_s
+        limit_s = Rules.stored(self.row.rules).time_limit_s
         return Timings(
             _median(wall), max(wall, default=None), limit_s, _median(start), _median(cpu),
             int(max(memory)) if memory else None, self._measured_on({(row.slot, row.started_at) for row in rows}))

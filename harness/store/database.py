@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -37,7 +37,8 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
         except OSError as error:
             raise StoreError(f"The state directory {path.parent} cannot be made: {error.strerror}.",
                              "Choose another `state:` in tournament.yaml, or make it writable.") from None
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    url = URL.create("sqlite", database=str(path))  # pasted into a URL, `two%20` and `two ` are one path
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
     event.listen(engine, "connect", _configure)
     try:
         with explain(path):

@@ -132,9 +132,9 @@ def nothing(place: Place) -> None:
 
 ROWS = [
     Row("no tournament.yaml", remove("tournament.yaml"), ("tournament.yaml does not exist", "--config")),
-    Row("tournament.yaml is not YAML", config("rules:", "rules: ["), ("tournament.yaml is malformed at line",)),
+    Row("tournament.yaml is not YAML", config("rules:", "rules: ["), ("tournament.yaml: line", "it is malformed")),
     Row("tournament.yaml is a list", lambda p: p.config.write_text("- a\n"), ("must hold a mapping",)),
-    Row("tournament.yaml is binary", lambda p: p.config.write_bytes(b"\xff\xfe\x00"), ("tournament.yaml cannot be read",)),
+    Row("tournament.yaml is binary", lambda p: p.config.write_bytes(b"\xff\xfe\x00"), ("tournament.yaml: it is UTF-16 text",)),
     Row("unknown key", config("submissions:", "submisions:"), ("unknown field submisions", "Did you mean submissions?")),
     Row("unknown key in rules", config("time_limit_s:", "time_limit:"),
         ("unknown field rules.time_limit", "Did you mean time_limit_s?")),
