@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +15,10 @@ from typing import Literal
 from harness.engine.base import Slot
 from harness.errors import EngineError
 
+#: nvidia-smi needs seconds where no persistence daemon holds the driver.
+LIMIT_S = 30.0
+#: What nvidia-smi says where its driver works and sees no GPU: an answer, whatever its exit code.
+_NO_DEVICES = "No devices were found"
 _QUERY = "index,uuid,name,driver_version,memory.total,memory.used,clocks.sm"
 
 
@@ -28,16 +35,61 @@ class Gpu:
     clock_mhz: int
 
 
-def detect() -> tuple[Gpu, ...]:
-    """The GPUs of this host; none where ``nvidia-smi`` is absent or fails."""
-    if shutil.which("nvidia-smi") is None:
-        return ()
+class ProbeError(Exception):
+    """A program that should tell about the hardware failed; says nothing about the hardware."""
+
+
+def ask(command: Sequence[str], limit_s: float | None = None) -> str | None:
+    """What a program prints; None where it is not installed.
+
+    It is ended with all that it started: a wrapper script's child may hold the pipe open long after the script was killed.
+
+    Raises:
+        ProbeError: It is installed and fails, or does not answer in time.
+    """
+    if shutil.which(command[0]) is None:
+        return None
+    limit_s = limit_s or LIMIT_S
     try:
-        answer = subprocess.run(["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"],
-                                capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   errors="replace", start_new_session=True)
+    except OSError as error:
+        raise ProbeError(f"{command[0]} cannot be started ({error.strerror})") from None
+    with process:
+        try:
+            said, _ = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            raise ProbeError(f"{command[0]} did not answer within {limit_s:g} s") from None
+        finally:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode == 0 or _NO_DEVICES in said:
+        return said
+    words = "".join(c if c.isprintable() else " " for c in said).split()
+    raise ProbeError(f"{command[0]} failed with exit code {process.returncode} ({' '.join(words)[:200] or 'it said nothing'})")
+
+
+def detect() -> tuple[Gpu, ...]:
+    """The GPUs of this host; none where ``nvidia-smi`` is absent or says that there are none.
+
+    Raises:
+        EngineError: ``nvidia-smi`` is there and fails, hangs or cannot be understood: nobody knows which GPUs there are.
+    """
+    try:
+        said = ask(["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"])
+    except ProbeError as error:
+        raise _unknown(str(error)) from None
+    if said is None or _NO_DEVICES in said:
         return ()
-    return parse(answer.stdout)
+    found = parse(said)
+    if len(found) != len(said.strip().splitlines()) or not found:
+        raise _unknown(f"nvidia-smi said what cannot be understood ({said.strip()[:100]!a})")
+    return found
+
+
+def _unknown(why: str) -> EngineError:
+    return EngineError(f"Which GPUs this host has is not known: {why}.",
+                       "Repair the driver, or leave GPUs alone with `workers: {gpus: none}` (`harness run --gpus none`).")
 
 
 def parse(text: str) -> tuple[Gpu, ...]:
@@ -80,15 +132,22 @@ class Settling:
             return ""
         began = time.monotonic()
         waited = False
-        while (left := self._left(uuid)) > self.SLACK_MIB:
+        while (left := self._left(uuid)) is None or left > self.SLACK_MIB:
+            if left is None:
+                return "Whether the killed run's GPU memory is free again is not known: nvidia-smi failed."
             if time.monotonic() - began > self._patience_s:
                 return f"{left} MiB of GPU memory stayed in use after the run was killed."
             waited = True
             pause(0.2)
         return f"GPU memory was free again {time.monotonic() - began:.1f} s after the run was killed." if waited else ""
 
-    def _left(self, uuid: str) -> int:
-        used = {gpu.uuid: gpu.memory_used_mib for gpu in self._look()}
+    def _left(self, uuid: str) -> int | None:
+        """MiB above the first reading; None where nobody can say."""
+        try:
+            seen = self._look()
+        except EngineError:
+            return None
+        used = {gpu.uuid: gpu.memory_used_mib for gpu in seen}
         return used.get(uuid, 0) - self._before.get(uuid, 0)
 
 
@@ -118,7 +177,7 @@ def first_gpu(wanted: Literal["auto", "none"] | Sequence[str]) -> str | None:
     """The GPU that a single run would get, by UUID; None where none is used.
 
     Raises:
-        EngineError: A GPU that the person named is not there.
+        EngineError: A GPU that the person named is not there, or which there are is not known.
     """
     found = detect() if wanted != "none" else ()
     return make_slots(found, wanted, cpu_slots=1, per_gpu=1)[0].gpu

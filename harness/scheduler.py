@@ -63,7 +63,7 @@ class Progress:
     finished: int = 0
     failed: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    given_up: int = 0
+    given_up: Counter[str] = field(default_factory=Counter)
     corrupt_inputs: int = 0
     repeated_alone: int = 0
     host_errors: Counter[str] = field(default_factory=Counter)
@@ -305,7 +305,7 @@ class Scheduler:
                 return
             self._blame(task, finished)
         if self._tries[job.run_id] >= MAX_ATTEMPTS:
-            self.progress.given_up += 1
+            self.progress.given_up[job.name] += 1
             self.board.fail(task)
         else:
             self.board.release(task)
@@ -342,7 +342,7 @@ class Scheduler:
         """At the end: what still waits of submissions that were left out."""
         for task in [task for task in self.board.waiting() if self._choice.is_left_out(task.kind, task.entry)]:
             self.board.fail(task)
-            self.progress.given_up += 1
+            self.progress.given_up[self.field.contestant(task.kind, task.entry).name] += 1
 
     def _everybody(self) -> list[tuple[Kind, int]]:
         return [(kind, entry) for kind, contestants in ((Kind.ATTACK, self.field.attacks), (Kind.DEFENSE, self.field.defenses))

@@ -13,6 +13,7 @@ from harness import doctor
 from harness.config import SandboxConfig, TournamentConfig, Workers
 from harness.doctor import advisories, engine, gpu, host, limits
 from harness.doctor.check import Check, usable
+from harness.gpus import parse
 
 INFO = {
     "ServerVersion": "27.3.1", "KernelVersion": "6.1", "OperatingSystem": "Debian", "Driver": "overlay2",
@@ -83,12 +84,11 @@ def test_a_distributions_version_is_to_be_looked_up():
     assert "security tracker" in check.next_step
 
 
-GPU_ROW = "0, GPU-7f3c, NVIDIA H200, 143771, 570.86.15\n"
+GPU_ROW = "0, GPU-7f3c, NVIDIA H200, 570.86.15, 143771, 0, 1980\n"
 
 
 def test_gpus_are_read_and_those_asked_for_must_be_there():
-    gpus = gpu.read_gpus(GPU_ROW + "garbage\n")
-    assert gpus == [gpu.Gpu("0", "GPU-7f3c", "NVIDIA H200", "143771", "570.86.15")]
+    gpus = parse(GPU_ROW)
     assert gpu.judge(gpus, "auto").state == "ok"
     assert gpu.judge(gpus, ("GPU-7f3c", "0")).state == "ok"
     assert gpu.judge(gpus, ("1",)).state == "fail"
@@ -105,7 +105,7 @@ def test_gpus_are_read_and_those_asked_for_must_be_there():
     ("", INFO, None, None),
 ])
 def test_the_toolkit_is_judged(gpus, info, version, state):
-    check = gpu.toolkit(gpu.read_gpus(gpus), info, version)
+    check = gpu.toolkit(parse(gpus), info, version)
     assert (check.state if check else None) == state
 
 

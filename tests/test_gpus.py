@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
 
+from harness.doctor import gpu as doctor_gpu
 from harness.engine.base import Slot
 from harness.errors import EngineError
-from harness.gpus import Settling, make_slots, parse
+from harness.gpus import Settling, detect, make_slots, parse
 
 TEXT = """0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980
 1, GPU-bbbb, NVIDIA H200, 570.86.15, 143771, 0, [N/A]
@@ -69,3 +71,46 @@ def test_memory_of_programs_that_are_open_is_not_waited_for() -> None:
 
 def test_a_quiet_gpu_costs_nothing() -> None:
     assert Settling(GPUS, lambda: GPUS).wait("GPU-bbbb") == ""
+
+
+#: What an `nvidia-smi` does (a script's body), and what is known of the GPUs then: how many, or words of the sentence.
+PROBES = {
+    "one GPU": ("echo '0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980'", 1),
+    "none, exit code 0": ("echo 'No devices were found'", 0),
+    "none, exit code 6": ("echo 'No devices were found'; exit 6", 0),
+    "no driver": ("echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9", "exit code 9"),
+    "fails on stderr": ("echo 'Driver/library version mismatch' >&2; exit 18", "version mismatch"),
+    "says nothing": ("exit 0", "cannot be understood"),
+    "says something else": ("echo '0, GPU-aaaa, GPU is lost'", "cannot be understood"),
+    "one of two is lost": ("echo '0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980'; echo lost", "cannot be understood"),
+    "hangs": ("sleep 600", "did not answer"),
+    "a child of it hangs": ("sleep 600 & exit 0", "did not answer"),
+    "killed": ("kill -9 $$", "exit code -9"),
+    "not a program": (None, "cannot be started"),
+}
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_probe_that_fails_is_no_answer(tmp_path, monkeypatch, probe) -> None:
+    body, known = PROBES[probe]
+    script = tmp_path / "nvidia-smi"
+    script.write_bytes(b"\x7fELF nothing" if body is None else f"#!/bin/sh\n{body}\n".encode())
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("harness.gpus.LIMIT_S", 0.7)
+    if isinstance(known, int):
+        assert len(detect()) == known
+        return
+    with pytest.raises(EngineError, match=known) as caught:
+        detect()
+    assert "gpus: none" in caught.value.next_step
+    found = doctor_gpu.checks("auto", None)
+    assert [check.state for check in found] == ["fail"]
+    assert [check.state for check in doctor_gpu.checks("none", None)] == ["ok"]
+
+
+def test_a_failing_look_after_a_killed_run_is_told() -> None:
+    def look():
+        raise EngineError("broken")
+
+    assert "not known" in Settling(GPUS, look).wait("GPU-aaaa")

@@ -95,7 +95,7 @@ def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
     scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), FakeEngine(2, failing, random.Random(3)), ledger)
     progress = scheduler.run()
     assert tries == [1, 2, 3]
-    assert progress.given_up == 1
+    assert progress.given_up.total() == 1
     assert len(ledger.accepted) == 1 + 2 + 1
 
 
@@ -125,7 +125,7 @@ def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_othe
     done = Counter(r["submission"] for r in ledger.runs.values() if r["state"] == DONE)
     assert [done[c.stored_id] for c in (*field_.attacks, *field_.defenses)] == [0, 8, 8, 8 + 16, 0, 8 + 16]
     assert set(progress.left_out) == poisonous
-    assert progress.given_up == 8 + 8 + 16
+    assert progress.given_up.total() == 8 + 8 + 16
     assert scheduler.board.complete
 
 
@@ -235,7 +235,7 @@ def test_an_input_that_is_damaged_again_and_again_is_given_up() -> None:
 
     engine = FakeEngine(1, decide, random.Random(7))
     progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
-    assert progress.given_up == 1
+    assert progress.given_up.total() == 1
     assert len(engine.submitted) < 10
 
 

@@ -20,6 +20,9 @@ def command(directory: Path, round_name: str | None, config_path: Path) -> None:
 
     with open_tournament(config_path) as tournament:
         results = load_results(tournament, tournament.dataset(), round_name)
+    if results.runs.done < results.runs.total:
+        say(f"The round {results.round} is not finished: {results.runs.done} of {results.runs.total} runs are done, and the files "
+            "hold what came of those. `harness run` goes on.")
     paths, notes = export_all(results, directory)
     for path in (*paths, *export_2017(results, directory / "2017")):
         click.echo(path)

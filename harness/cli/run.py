@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from harness.cli.common import config_option, read_config, say, trust_option
+from harness.errors import EngineError
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: How many different failures of the host are told at the end; `harness show` has them all.
 _REASONS = 3
+#: Of how many submissions the runs given up are counted one by one.
+_NAMED = 5
 
 
 @click.command(epilog="Example: harness run --slots 4 --only my_attack")
@@ -47,7 +51,7 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
     config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
     wanted = None if gpus is None else gpus if gpus in ("auto", "none") else tuple(gpus.split(","))
     options = Options(round_name, only, fresh, slots, wanted, trace, batch, against, trust_process_sandbox)  # type: ignore[arg-type]
-    return _tell(_run(config, options))
+    return _tell(_run(config, options), only)
 
 
 def _run(config: TournamentConfig, options: Options) -> Summary:
@@ -63,7 +67,7 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
     # All that can be wrong with what a person gave is found before the state directory is touched.
     dataset = load_dataset(config.dataset)
     submissions = load_configured(config, _left_out)
-    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work")
+    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work", config.database)
     # `run_round` asks again, of everybody that takes part; what the file names must not even be registered.
     refuse_untrusted(submissions.values(), isolated=chosen.isolates, trusted=options.trust_process_sandbox)
     if warning:
@@ -89,7 +93,7 @@ def _left_out(source: str, error: HarnessError) -> None:
     say(f"{source} is left out, the contest goes on without it: {error}")
 
 
-def _tell(summary: Summary) -> int:
+def _tell(summary: Summary, only: Sequence[str]) -> int:
     progress = summary.progress
     for what in summary.removed:
         say(f"Removed what an earlier harness left: {what}.")
@@ -99,7 +103,8 @@ def _tell(summary: Summary) -> int:
         say(f"Stopped with {progress.finished} runs done; everything recorded is kept. `harness run` goes on.")
         return 130
     if not progress.started:
-        say("Nothing new to run: every run of this round has its result.")
+        whose = f"that concerns {', '.join(only)}" if only else "of this round"
+        say(f"Nothing new to run: every run {whose} has its result.")
     else:
         outcomes = ", ".join(f"{count} {name}" for name, count in progress.outcomes.most_common())
         say(f"{progress.finished} runs done ({outcomes}).")
@@ -111,8 +116,12 @@ def _tell(summary: Summary) -> int:
     for name, reason in progress.left_out.items():
         say(f"{name} is given up for now: nothing but failures on the host's side while others ran ({reason})")
     if progress.given_up:
-        say(f"{progress.given_up} runs failed on the host's side and were given up for now; see `harness status`, "
-            "`harness doctor`, then `harness run` again.")
+        whose = ", ".join(f"{count} of {name}" for name, count in progress.given_up.most_common(_NAMED))
+        more = len(progress.given_up) - _NAMED
+        raise EngineError(
+            f"The round {summary.round_name} is not finished: {progress.given_up.total()} runs failed on the host's side and were "
+            f"given up for now ({whose}{f' and others of {more} more' if more > 0 else ''}).",
+            "Run `harness doctor`, repair what it names, then `harness run` again: it goes on with these.")
     return 0
 
 

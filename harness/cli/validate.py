@@ -56,7 +56,7 @@ def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: b
     from harness.trial import try_out  # noqa: PLC0415
 
     submission = load(source, type=type_, image_info=image_lookup())
-    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime)
+    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, database=config.database)
     refuse_untrusted([submission], isolated=chosen.isolates, trusted=trusted)
     if warning:
         say(f"harness: {warning}")

@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.doctor import advisories
 from harness.doctor.check import Check
-
-#: nvidia-smi needs seconds where no persistence daemon holds the driver.
-LIMIT_S = 30
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU as nvidia-smi lists it; memory in MiB."""
-
-    index: str
-    uuid: str
-    name: str
-    memory: str
-    driver: str
-
-
-def output(command: Sequence[str]) -> str | None:
-    """What a program prints; None where it is missing, fails or hangs."""
-    if shutil.which(command[0]) is None:
-        return None
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def read_gpus(text: str) -> list[Gpu]:
-    """The GPUs in nvidia-smi's CSV."""
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines())]
-    return [Gpu(*row) for row in rows if len(row) == len(Gpu.__dataclass_fields__)]
-
-
-def found() -> list[Gpu]:
-    """The GPUs of this host."""
-    text = output(["nvidia-smi", "--query-gpu=index,uuid,name,memory.total,driver_version", "--format=csv,noheader,nounits"])
-    return read_gpus(text or "")
+from harness.errors import EngineError
+from harness.gpus import Gpu, ProbeError, ask, detect
 
 
 def judge(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | tuple[str, ...]) -> Check:
@@ -59,7 +20,7 @@ def judge(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | tuple[str, ...]
                      "Name GPUs that `nvidia-smi -L` lists, or set workers.gpus: auto.")
     if not gpus:
         return Check("GPUs", "ok", "none; entries run on the CPU")
-    listed = "; ".join(f"{gpu.index}: {gpu.name}, {gpu.memory} MiB, driver {gpu.driver}" for gpu in gpus)
+    listed = "; ".join(f"{gpu.index}: {gpu.name}, {gpu.memory_total_mib} MiB, driver {gpu.driver}" for gpu in gpus)
     return Check("GPUs", "ok", listed)
 
 
@@ -87,7 +48,15 @@ def checks(wanted: Literal["auto", "none"] | tuple[str, ...], info: Mapping[str,
     """All that concerns GPUs."""
     if wanted == "none":
         return [Check("GPUs", "ok", "not used (workers.gpus: none)")]
-    gpus = found()
-    version = output(["nvidia-ctk", "--version"]) or output(["nvidia-container-cli", "--version"])
+    try:
+        gpus = detect()
+    except EngineError as error:
+        return [Check("GPUs", "fail", error.problem, error.next_step)]
+    try:
+        version = ask(["nvidia-ctk", "--version"]) or ask(["nvidia-container-cli", "--version"])
+    except ProbeError as error:
+        failed = Check("NVIDIA container toolkit", "warn", f"its version is not known: {error}",
+                       "Make sure that it is 1.17.8 or newer.")
+        return [judge(gpus, wanted), failed]
     own = toolkit(gpus, info, version)
     return [judge(gpus, wanted), *([own] if own else [])]

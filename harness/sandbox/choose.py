@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,22 +18,37 @@ WARNING = ("No Docker engine is used: submissions run as ordinary processes of t
            "Run only programs that you trust.")
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers on this host."""
-    from harness.sandbox.docker import engine_answers  # noqa: PLC0415 - the client costs a quarter of a second
+#: What connecting says where there is no engine. Anything else (no permission, no answer in time) is an engine that fails.
+_NO_ENGINE = ("No such file or directory", "FileNotFoundError", "Connection refused")
 
-    return engine_answers()
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers on this host.
+
+    Raises:
+        EngineError: There is one, and it cannot be used: that is not the answer "no".
+    """
+    from harness.sandbox.docker.client import connect  # noqa: PLC0415 - the client costs a quarter of a second
+
+    try:
+        connect().close()
+    except EngineError as error:
+        if any(words in error.problem for words in _NO_ENGINE):
+            return False
+        raise
+    return True
 
 
 def choose_sandbox(backend: Literal["auto", "docker", "process"], runtime: str | None = None,
-                   scratch: Path | None = None) -> tuple[Sandbox, str]:
+                   scratch: Path | None = None, database: Path | None = None) -> tuple[Sandbox, str]:
     """The sandbox, and a warning to show (empty where there is nothing to warn of).
 
     ``scratch`` is where the process sandbox puts its programs' private directories: below a tournament's work directory what
-    a killed harness left there goes with the next `harness run`.
+    a killed harness left there goes with the next `harness run`. ``database`` is the tournament's: one that has run isolated does
+    not go on without because its engine is down.
 
     Raises:
-        EngineError: Docker is asked for and no engine answers.
+        EngineError: Docker is asked for and no engine answers, one is there and fails, or ``auto`` would end the isolation.
     """
     if backend != "process":
         if docker_answers():
@@ -42,9 +58,35 @@ def choose_sandbox(backend: Literal["auto", "docker", "process"], runtime: str |
         if backend == "docker":
             raise EngineError("No Docker engine answers on this host.",
                               "Start it (`harness doctor` says how), or use --sandbox process for your own programs.")
+        if database is not None and has_run_isolated(database):
+            raise EngineError("No Docker engine answers on this host, and this tournament's programs have run isolated until now.",
+                              "Start the engine, or say --sandbox process to run them without isolation.")
     from harness.sandbox.process import ProcessSandbox  # noqa: PLC0415
 
     return ProcessSandbox(scratch), WARNING
+
+
+def has_run_isolated(database: Path) -> bool:
+    """Whether a tournament has results of programs that ran in containers; false where it has no database yet.
+
+    Raises:
+        StoreError: The database cannot be used.
+    """
+    from sqlalchemy import select  # noqa: PLC0415 - with SQLAlchemy, only where something falls back
+
+    from harness.store.database import explain, open_database  # noqa: PLC0415
+    from harness.store.models import ConditionsRow, RunRow  # noqa: PLC0415
+
+    if not database.exists():
+        return False
+    engine = open_database(database, create=False)
+    try:
+        with explain(database), engine.connect() as connection:
+            used = connection.scalars(select(ConditionsRow.text).where(
+                select(RunRow.id).where(RunRow.conditions_id == ConditionsRow.id).exists())).all()
+    finally:
+        engine.dispose()
+    return any(json.loads(text).get("sandbox") not in (None, "process") for text in used)
 
 
 def isolates(backend: Literal["auto", "docker", "process"]) -> bool:
@@ -87,8 +129,11 @@ def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: b
 
 
 def image_lookup() -> Callable[[str], ImageInfo] | None:
-    """How to look a Docker image up; None where no engine answers."""
-    if not docker_answers():
+    """How to look a Docker image up; None where no engine answers, or one fails: who needs it asks again and is told."""
+    try:
+        if not docker_answers():
+            return None
+    except EngineError:
         return None
     from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
 

@@ -1,0 +1,64 @@
+"""Which sandbox is taken where an engine is absent, fails, or is down in the middle of a contest."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+
+import pytest
+
+from harness.errors import EngineError
+from harness.sandbox import choose
+from tests.e2e.conftest import Place, make_place  # noqa: F401 - a fixture
+
+PROGRAMS = ("attack-darken", "defense-mean")
+
+
+@pytest.fixture
+def no_engine(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/absent.sock")
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_without_an_engine_auto_takes_processes_and_says_so(tmp_path) -> None:
+    sandbox, warning = choose.choose_sandbox("auto", scratch=tmp_path, database=tmp_path / "tournament.db")
+    assert not sandbox.isolates
+    assert "WITHOUT isolation" in warning
+
+
+def test_an_engine_that_does_not_answer_is_not_taken_for_none(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("harness.sandbox.docker.client.TIMEOUT_S", 0.3)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/silent.sock")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent.sock"))
+        silent.listen()
+        with pytest.raises(EngineError):
+            choose.choose_sandbox("auto")
+        assert choose.choose_sandbox("process")[1]
+        assert choose.image_lookup() is None
+
+
+def made_isolated(place: Place) -> None:
+    """The results of a tournament as if they came of containers."""
+    with sqlite3.connect(place.state / "tournament.db") as connection:
+        connection.execute("UPDATE conditions SET text = replace(text, '\"sandbox\":\"process\"', '\"sandbox\":\"docker\"')")
+        connection.execute("UPDATE conditions SET text = replace(text, '\"sandbox\": \"process\"', '\"sandbox\": \"docker\"')")
+    connection.close()
+
+
+@pytest.mark.parametrize("command", [("run",), ("run", "--round", "new"), ("validate", "entries/attack-darken")], ids=" ".join)
+def test_what_has_run_isolated_goes_on_without_only_when_told(make_place, tmp_path, command) -> None:  # noqa: F811
+    place = make_place(PROGRAMS, sandbox={"backend": "auto"})
+    nowhere = f"unix://{tmp_path}/absent.sock"
+    place.run(DOCKER_HOST=nowhere)
+    assert place.harness(*command, DOCKER_HOST=nowhere).returncode == 0
+    made_isolated(place)
+    started = place.started()
+    done = place.harness(*command, DOCKER_HOST=nowhere)
+    assert done.returncode == 2, done.stderr
+    assert "have run isolated" in done.stderr
+    assert "--sandbox process" in done.stderr
+    assert place.started() == started
+    # A named round is of one kind for good; another one may be told.
+    told = [word.replace("new", "other") for word in command]
+    assert place.harness(*told, "--sandbox", "process", DOCKER_HOST=nowhere).returncode == 0
