@@ -21,6 +21,7 @@ from harness.config import load as load_config
 from harness.dataset import Batch
 from harness.dataset_write import Plan, write_dataset
 from harness.execute import Job, Made, Prepared, RunResult
+from harness.predictions import NO_LABEL
 from harness.sandbox.base import RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 
@@ -111,13 +112,13 @@ class NullExecutor:
         if job.track != "defense":
             return RunResult(Outcome.OK, report, usable=count, expected=count, made=made_by(job.name, job.batch))
         labels = self.labels(job.name, job.input_digest, job.batch, job.produced)
-        return RunResult(Outcome.OK, report, usable=int((labels >= 0).sum()), expected=count, labels=labels)
+        return RunResult(Outcome.OK, report, usable=int((labels != NO_LABEL).sum()), expected=count, labels=labels)
 
     def labels(self, name: str, input_digest: str, batch: Batch, produced: NDArray[np.bool_]) -> NDArray[np.int16]:
         """What a defense says of an input: int16 [n], -1 for none."""
         answer = self._answers[(int(input_digest[:8], 16) + 977 * int(name[1:])) % _POOL, : len(batch.ids)]
-        labels = np.choose(answer, [-1, batch.labels, batch.targets, batch.labels % CLASSES + 1])
-        return np.where(produced, labels, -1).astype(np.int16)
+        labels = np.choose(answer, [NO_LABEL, batch.labels, batch.targets, batch.labels % CLASSES + 1])
+        return np.where(produced, labels, NO_LABEL).astype(np.int16)
 
 
 def made_by(name: str, batch: Batch) -> Made:

@@ -27,6 +27,7 @@ from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.images import encode_perturbation, pixel_digest
 from harness.materials import FILE_TIME_S, Materials, random_names
 from harness.outputs import OutputReader, ReaderError
+from harness.predictions import NO_LABEL
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Sandbox
 from harness.sandbox.outcomes import Ending, Outcome, classify
 from harness.sandbox.output_area import OutputArea
@@ -82,7 +83,7 @@ class RunResult:
 
     Attributes:
         usable: Images or labels accepted; ``expected`` how many were asked for.
-        labels: int16 [n] in the batch's order, -1 where none, for a defense.
+        labels: int16 [n] in the batch's order, as answered, ``NO_LABEL`` where none, for a defense.
         refused: Image id to reason, for outputs that were there but not accepted.
         linf: Largest raw L-infinity distance before enforcement, for an attack that produced something.
         corrupt_input: Pixel digest of a stored adversarial batch that does not match it: it has to be made again.
@@ -326,10 +327,10 @@ class Executor:
     def _read_labels(self, prepared: Prepared, directory: Path, report: RunReport, *, arrays: bool) -> RunResult:
         del arrays  # a defense answers with result.csv in either case
         job = prepared.job
-        output = self._reader.read_defense(directory, prepared.names, self._dataset.label_range)
-        labels = np.full(len(job.batch.ids), -1, np.int16)
+        output = self._reader.read_defense(directory, prepared.names)
+        labels = np.full(len(job.batch.ids), NO_LABEL, np.int16)
         labels[prepared.positions] = output.labels
-        usable = int(np.count_nonzero(output.labels >= 0))
+        usable = int(np.count_nonzero(output.labels != NO_LABEL))
         refused = {job.batch.ids[prepared.positions[i]]: why for i, why in output.refused.items() if i >= 0}
         return RunResult(
             classify(report.ending, report.exit_code, usable=usable, refused=len(refused)), report, usable=usable,

@@ -16,10 +16,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.sandbox.outcomes import Outcome
-
-#: Outcomes by the number that stands for them in a record. Raise the database's version where this changes.
-OUTCOMES = tuple(Outcome)
+from harness.predictions import NO_LABEL
+from harness.sandbox.outcomes import NUMBERS, Outcome
 
 _HEAD = [("run_id", "<u4"), ("submission_id", "<u4"), ("conditions_id", "<u4"), ("input_id", "<u4"), ("output_id", "<u4"),
          ("usable", "<u2"), ("outcome", "u1"), ("wall_s", "<f8"), ("compared_with", "<u8")]
@@ -48,14 +46,14 @@ def verdict_planes(labels: NDArray[np.int16], truth: NDArray[np.int32], target: 
     """Whether each label was given, is the true one, is the target class: bits, lowest first.
 
     Args:
-        labels: int16[..., n], -1 where none was given.
+        labels: int16[..., n] as answered, ``NO_LABEL`` where none was given.
         truth: int32[n].
         target: int32[n].
 
     Returns:
         uint8[..., 3, n / 8 rounded up].
     """
-    given = labels >= 0
+    given = labels != NO_LABEL
     bits = np.stack([given, given & (labels == truth), given & (labels == target)], axis=-2)
     return np.packbits(bits, axis=-1, bitorder="little")
 
@@ -67,7 +65,7 @@ def make_record(*, run_id: int, submission_id: int, conditions_id: int, input_id
     record = np.zeros((), record_type(len(truth)))
     for name, value in (("run_id", run_id), ("submission_id", submission_id), ("conditions_id", conditions_id),
                         ("input_id", input_id), ("output_id", output_id or 0), ("usable", usable),
-                        ("outcome", OUTCOMES.index(outcome)), ("wall_s", wall_s), ("compared_with", comparison(truth, target))):
+                        ("outcome", NUMBERS[outcome]), ("wall_s", wall_s), ("compared_with", comparison(truth, target))):
         record[name] = value
     if labels is not None:
         record["planes"] = verdict_planes(labels, truth, target)

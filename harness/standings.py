@@ -15,7 +15,8 @@ from harness.config import Rules
 from harness.dataset import Batch, Dataset
 from harness.errors import DatasetError
 from harness.mixing import mix
-from harness.score_records import OUTCOMES, comparison, record_type, row_bytes, verdict_planes
+from harness.sandbox.outcomes import NUMBERS
+from harness.score_records import comparison, record_type, row_bytes, verdict_planes
 from harness.scoring import Entry, Layout, Results, RunCounts, Verdicts
 from harness.store import registry, round_state
 from harness.store.models import RoundRow, SubmissionRow
@@ -38,10 +39,10 @@ class _Ended:
 
     @classmethod
     def of(cls, records: NDArray[Any]) -> _Ended:
-        counts = np.bincount(records["outcome"], minlength=len(OUTCOMES))
+        counts = np.bincount(records["outcome"], minlength=max(NUMBERS.values()) + 1)
         return cls(len(records), int(np.count_nonzero(records["usable"] == 0)),
                    float(np.median(records["wall_s"])) if len(records) else None,
-                   {name.value: int(count) for name, count in zip(OUTCOMES, counts, strict=True) if count})
+                   {name.value: int(counts[number]) for name, number in NUMBERS.items() if counts[number]})
 
 
 class _Records:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.dataset import Batch, Dataset
 from harness.execute import Executor, Job, RunResult
+from harness.predictions import out_of_range
 from harness.problems import Problem
 from harness.sandbox.base import Limits, Program, Sandbox
 from harness.sandbox.outcomes import POLICY, Outcome
@@ -65,6 +66,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         try:
             trial = Trial(_run(executor, submission, batch, limits, gpu, served=False))
             _judge(trial, submission, batch, limits)
+            _judge_range(trial, dataset.label_range)
             if submission.serves:
                 _judge_served(trial, _run(executor, submission, batch, limits, gpu, served=True))
         finally:
@@ -147,6 +149,17 @@ def _judge_labels(trial: Trial, batch: Batch) -> None:
             trial.problems.append(Problem(
                 "labels", f"they look {words}: moved by one they are right {_accuracy(labels + offset, batch.labels):.0%} of "
                 f"the time instead of {accuracy:.0%}.", "Check the label offset (2017's labels start at 1, torch's at 0)."))
+
+
+def _judge_range(trial: Trial, label_range: tuple[int, int]) -> None:
+    labels = trial.result.labels
+    if any(problem.field_or_file == "labels" for problem in trial.problems):
+        return  # off by one: the reason is told already
+    if labels is not None and (beyond := out_of_range(labels, label_range)):
+        low, high = label_range
+        trial.problems.append(Problem(
+            "labels", f"{beyond} of {trial.result.expected} lie outside of {low}..{high} and count as wrong.",
+            "Answer with the data set's own labels (2017's start at 1, torch's at 0)."))
 
 
 def _accuracy(labels: NDArray[np.int16], truth: NDArray[np.int32]) -> float:

@@ -15,6 +15,7 @@ from harness.errors import EngineError, ImageUnavailableError, StoreError
 from harness.execute import Executor, Job, RunResult
 from harness.images import decode
 from harness.png import encode_png
+from harness.predictions import NO_LABEL
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.store.artifacts import ArtifactStore
@@ -157,8 +158,8 @@ def test_a_defense_is_given_what_the_attack_made_and_only_that(desk) -> None:
     result = desk.run(label, "defense", input_digest=made.digest, produced=made.produced, clean=False)
     wanted = np.clip(desk.dataset.pixels(desk.batch).astype(int) + 8, 0, 255).astype(np.uint8)[made.produced]
     assert sorted(seen) == sorted(image.tobytes() for image in wanted)
-    assert (result.labels[made.produced] >= 0).all()
-    assert (result.labels[~made.produced] == -1).all()
+    assert (result.labels[made.produced] != NO_LABEL).all()
+    assert (result.labels[~made.produced] == NO_LABEL).all()
     assert (result.usable, result.expected) == (5, 5)
 
 

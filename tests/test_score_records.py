@@ -14,9 +14,10 @@ from sqlalchemy import select
 from harness.config import load
 from harness.contest import Options, Watcher, run_round
 from harness.dataset import Dataset
-from harness.sandbox.outcomes import Outcome
+from harness.predictions import NO_LABEL, OUT_OF_RANGE
+from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.sandbox.process import ProcessSandbox
-from harness.score_records import OUTCOMES, comparison, make_record, record_type, verdict_planes
+from harness.score_records import comparison, make_record, record_type, verdict_planes
 from harness.scoring import Results
 from harness.standings import load_results
 from harness.store import registry
@@ -25,14 +26,16 @@ from harness.tournament import Tournament
 from tests.e2e import make
 from tests.verdicts import codes_from_labels, codes_of
 
-labels = st.lists(st.tuples(st.integers(-1, 4), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=70)
+answers = st.integers(-1, 4) | st.sampled_from([NO_LABEL, -OUT_OF_RANGE, OUT_OF_RANGE])
+labels = st.lists(st.tuples(answers, st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=70)
 
 
 @given(labels)
 def test_bits_are_the_verdicts(rows) -> None:
     given_labels, truth, target = (np.array(column, np.int32) for column in zip(*rows, strict=True))
     bits = np.unpackbits(verdict_planes(given_labels.astype(np.int16), truth, target), axis=-1, bitorder="little")[:, :len(rows)]
-    assert (bits[0] + 2 * bits[1] + 4 * bits[2]).tolist() == codes_from_labels(given_labels, truth, target).tolist()
+    assert (bits[0] + 2 * bits[1] + 4 * bits[2]).tolist() == codes_from_labels(
+        np.where(given_labels == NO_LABEL, -1, np.where(given_labels < 0, 99, given_labels)), truth, target).tolist()
 
 
 def test_a_record_is_read_as_it_was_made() -> None:
@@ -40,7 +43,7 @@ def test_a_record_is_read_as_it_was_made() -> None:
     made = make_record(run_id=2**32 - 1, submission_id=70_000, conditions_id=3, input_id=900_000, output_id=None, usable=1000,
                        outcome=Outcome.TIME_LIMIT, wall_s=1 / 3, labels=None, truth=truth, target=target)
     (record,) = np.frombuffer(made, record_type(11))
-    assert record.item()[:8] == (2**32 - 1, 70_000, 3, 900_000, 0, 1000, OUTCOMES.index(Outcome.TIME_LIMIT), 1 / 3)
+    assert record.item()[:8] == (2**32 - 1, 70_000, 3, 900_000, 0, 1000, NUMBERS[Outcome.TIME_LIMIT], 1 / 3)
     assert record["compared_with"] == comparison(truth, target)
     assert not record["planes"].any()
     assert len({comparison(truth, target), comparison(target, truth), comparison(truth + 1, target)}) == 3
@@ -74,7 +77,7 @@ def from_labels(tournament: Tournament, results: Results, dataset: Dataset) -> n
         places = np.flatnonzero(results.batch == batches[held.batch_id])
         parts = np.frombuffer(held.parts, np.int32) if held.parts else np.full(len(places), held.id)
         for place, source, label in zip(places, parts.tolist(), np.frombuffer(run.labels, np.int16).tolist(), strict=True):
-            if label >= 0 and source in made:
+            if label != NO_LABEL and source in made:
                 codes[attacks.index(made[source]), defenses.index(names[run.submission_id]), place] = (
                     1 + 2 * (label == dataset.labels[place]) + 4 * (label == dataset.targets[place]))
     return codes

@@ -45,12 +45,12 @@ class DefenseOutput:
     """What a defense run left.
 
     Attributes:
-        labels: int32[n], -1 where none counts, ``OUT_OF_RANGE`` for an integer that is no label.
+        labels: int16[n] as answered, ``NO_LABEL`` where none counts.
         refused: Index -> why what was there for this image does not count.
         notes: Sentences about what was ignored.
     """
 
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int16]
     refused: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -100,18 +100,17 @@ class OutputReader:
         notes = [f"{resized} images had another size and were resized."] if resized else []
         return AttackOutput(adversarial, produced, distances, refused, notes)
 
-    def read_defense(self, output_dir: Path, names: Sequence[str], label_range: tuple[int, int]) -> DefenseOutput:
+    def read_defense(self, output_dir: Path, names: Sequence[str]) -> DefenseOutput:
         """The labels that a defense left as ``result.csv`` in a directory.
 
         Args:
             output_dir: Where it wrote; the program has been stopped or frozen.
             names: The images that it was given, with or without extension.
-            label_range: Lowest and highest label, both included.
 
         Raises:
             ReaderError: The host's fault, not the submission's.
         """
-        none = np.full(len(names), NO_LABEL, np.int32)
+        none = np.full(len(names), NO_LABEL, np.int16)
         try:
             with _opened(output_dir) as directory:
                 data = None if directory is None else walk.read_file(directory, RESULT, MAX_RESULT_BYTES)
@@ -119,7 +118,7 @@ class OutputReader:
             return DefenseOutput(none, dict.fromkeys(range(len(names)), f"{RESULT}: {refusal.reason}"))
         if data is None:
             return DefenseOutput(none, notes=[f"There is no {RESULT}."])
-        read = read_labels(data, names, label_range)
+        read = read_labels(data, names)
         index_of = {name: index for index, name in enumerate(names)}
         return DefenseOutput(
             read.labels, {index_of[name]: reason for name, reason in read.refused.items()}, read.notes

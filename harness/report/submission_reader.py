@@ -17,7 +17,10 @@ from sqlalchemy.orm import Session
 
 from harness import audit
 from harness.config import Rules
+from harness.dataset_files import read_description
+from harness.errors import DatasetError
 from harness.leaderboard import Row, build_leaderboard, build_matrix
+from harness.predictions import out_of_range
 from harness.report.logs import LoggedRun
 from harness.report.round_reader import RoundReader
 from harness.report.submission import FailedRun, Opponent, SubmissionView, Timings, opponents
@@ -147,8 +150,23 @@ class SubmissionReader(RoundReader):
         if worst is not None:
             runs = sum(value is not None for value in cut)
             notes.append(f"In {runs} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")
+        if beyond := self._beyond_the_range(member):
+            notes.append(beyond)
         found = audit.findings(self.session, self.row).get(member.name)
         return (*notes, audit_note(found)) if found else tuple(notes)
+
+    def _beyond_the_range(self, member: SubmissionRow) -> str | None:
+        """Judged by the label range of today: labels are kept as they were answered."""
+        try:
+            described = read_description(self.tournament.config.dataset)
+        except DatasetError:
+            return None  # a submission is shown without its data set too
+        low, high = described.label_low, described.label_high
+        answers = self.session.scalars(select(RunRow.labels).where(self.relevant([member]), RunRow.labels.is_not(None)))
+        counts = [out_of_range(np.frombuffer(labels or b"", np.int16), (low, high)) for labels in answers]
+        if not any(counts):
+            return None
+        return f"{plural(sum(counts), 'label')} in {plural(sum(map(bool, counts)), 'run')} outside of {low}..{high} count as wrong."
 
     def logs(self, name: str, batch: int | None = None, against: str | None = None) -> list[LoggedRun]:
         """What runs printed: the asked ones, else the ones that failed, else the last one.

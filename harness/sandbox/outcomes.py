@@ -28,6 +28,15 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: The number that stands for an outcome in stored score records. Numbers are never changed nor given again: a new outcome takes the
+#: next one, wherever it stands above.
+NUMBERS: dict[Outcome, int] = {
+    Outcome.OK: 0, Outcome.EXITED_NONZERO: 1, Outcome.TIME_LIMIT: 2, Outcome.MEMORY_LIMIT: 3, Outcome.OUTPUT_LIMIT: 4,
+    Outcome.NO_OUTPUT: 5, Outcome.BAD_OUTPUT: 6, Outcome.START_FAILED: 7, Outcome.IMAGE_MISSING: 8, Outcome.HOST_ERROR: 9,
+    Outcome.CANCELLED: 10,
+}
+
+
 class Ending(StrEnum):
     """What the harness saw or did at the end of a program; the sandbox alone decides it."""
 

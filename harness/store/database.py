@@ -1,4 +1,4 @@
-"""Opening ``tournament.db``: schema version, pragmas, and SQLite's failures in words.
+"""Opening ``tournament.db``: schema version, migration, pragmas, and SQLite's failures in words.
 
 WAL lets `status` and `leaderboard` read while `run` writes. ``synchronous=FULL`` makes a commit durable; the recorder batches
 runs into one commit instead of weakening it.
@@ -17,6 +17,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
+from harness.store.lock import writer_lock
+from harness.store.migrations import STEPS, migrate
 from harness.store.models import SCHEMA_VERSION, Base, CounterRow
 
 #: How long a command waits for another program that holds the database.
@@ -27,7 +29,8 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
     """Open the database, making it where it is absent.
 
     Raises:
-        StoreError: It is absent (and ``create`` is false), from another version, damaged, or its place cannot be written.
+        StoreError: It is absent (and ``create`` is false), from a version that cannot be migrated, damaged, or its place cannot be
+            written.
     """
     if not path.exists():
         if not create:
@@ -59,19 +62,12 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
 def _check_version(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
         found = _version(connection)
-        if found == 0:
-            # The driver begins no transaction before DDL: without this one, a harness killed here would leave some of the tables
-            # and no version, and two that come first at once would each make them.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            found = _version(connection)
-            tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
-            if found == 0 and tables == 0:
-                Base.metadata.create_all(connection)
-                connection.execute(CounterRow.__table__.insert(), [{"name": "results", "value": 0}])  # type: ignore[attr-defined]
-                connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
-                found = SCHEMA_VERSION
         if found == SCHEMA_VERSION:
             return
+        if found == 0 or found in STEPS:
+            found = _bring_up(connection, path)
+            if found == SCHEMA_VERSION:
+                return
     if found > SCHEMA_VERSION:
         raise StoreError(f"{path} was written by a newer harness (database version {found}, this one knows "
                          f"{SCHEMA_VERSION}).", "Use the newer harness, or another `state:` directory.")
@@ -79,6 +75,34 @@ def _check_version(engine: Engine, path: Path) -> None:
         raise StoreError(f"{path} was written by an older harness (database version {found}, this one knows "
                          f"{SCHEMA_VERSION}).", "Use the older harness, or another `state:` directory.")
     raise StoreError(f"{path} is not a database of this harness.", "Use another `state:` directory in tournament.yaml.")
+
+
+def _bring_up(connection: Connection, path: Path) -> int:
+    """Make the tables, or migrate those of an earlier version; the version that the database then has."""
+    try:
+        # The driver begins no transaction before DDL: without this one, a harness killed here would leave some of the tables
+        # and no version, and two that come first at once would each make them.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        found = _version(connection)
+        tables = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE type = 'table'")).scalar_one()
+        if found == 0 and tables == 0:
+            Base.metadata.create_all(connection)
+            connection.execute(CounterRow.__table__.insert(), [{"name": "results", "value": 0}])  # type: ignore[attr-defined]
+            connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+            return SCHEMA_VERSION
+        if found in STEPS:
+            # An older `harness run` that still works on it would go on to write in the older form. Whoever waits for this
+            # transaction finds a migrated database and asks for no lock.
+            with writer_lock(path.parent):
+                migrate(connection, found, SCHEMA_VERSION)
+                connection.commit()
+            return SCHEMA_VERSION
+    except OperationalError as error:
+        if "readonly" in str(error.orig):
+            raise StoreError(f"{path} was written by an older harness and has to be migrated, but it cannot be written.",
+                             "Make the state directory writable and run any command once; or use the older harness.") from error
+        raise
+    return found
 
 
 def _version(connection: Connection) -> int:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
-#: Raised whenever a table changes; kept in the file's ``user_version``.
-SCHEMA_VERSION = 2
+#: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
+SCHEMA_VERSION = 3
 
 #: States of a run. Waiting is the absence of a row.
 RUNNING, DONE, OPEN = 1, 2, 3
@@ -107,6 +107,7 @@ class RunRow(Base):
     started_at: Mapped[float]
     outcome: Mapped[str | None] = mapped_column(default=None)
     output_id: Mapped[int | None] = mapped_column(ForeignKey("input.id"), default=None)
+    #: int16 per image as answered, -32768 for none; what is right is judged when scoring.
     labels: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
     usable: Mapped[int] = mapped_column(default=0)
     wall_s: Mapped[float | None] = mapped_column(default=None)

@@ -12,7 +12,7 @@ import pytest
 from harness.images import encode_png, enforce, linf
 from harness.outputs import OutputReader, ReaderError
 from harness.outputs import process as process_module
-from harness.predictions import OUT_OF_RANGE
+from harness.predictions import NO_LABEL
 
 RNG = np.random.default_rng(0)
 CLEAN = RNG.integers(0, 256, (4, 10, 12, 3), np.uint8)
@@ -293,11 +293,11 @@ def test_arrays_that_are_refused(tmp_path, reader, name):
 
 
 def test_defense(tmp_path, reader):
-    (tmp_path / "result.csv").write_bytes(b"n0.png,3\nn1,99999\nn2.png,x\n")
-    output = reader.read_defense(tmp_path, NAMES, (0, 9))
-    assert output.labels.tolist() == [3, OUT_OF_RANGE, -1, -1]
+    (tmp_path / "result.csv").write_bytes(b"n0.png,3\nn1,99\nn2.png,x\n")
+    output = reader.read_defense(tmp_path, NAMES)
+    assert output.labels.tolist() == [3, 99, NO_LABEL, NO_LABEL]
     assert list(output.refused) == [2]
-    assert output.notes
+    assert "not an integer" in output.refused[2]
 
 
 @pytest.mark.parametrize(("make", "words"), [
@@ -307,14 +307,14 @@ def test_defense(tmp_path, reader):
 ])
 def test_result_that_is_refused(tmp_path, reader, make, words):
     make(tmp_path / "result.csv")
-    output = reader.read_defense(tmp_path, NAMES, (0, 9))
-    assert (output.labels == -1).all()
+    output = reader.read_defense(tmp_path, NAMES)
+    assert (output.labels == NO_LABEL).all()
     assert sorted(output.refused) == [0, 1, 2, 3]
     assert words in output.refused[0]
 
 
 def test_no_result(tmp_path, reader):
     for directory in (tmp_path, tmp_path / "absent"):
-        output = reader.read_defense(directory, NAMES, (0, 9))
-        assert (output.labels == -1).all()
+        output = reader.read_defense(directory, NAMES)
+        assert (output.labels == NO_LABEL).all()
         assert not output.refused
