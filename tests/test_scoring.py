@@ -356,7 +356,7 @@ def test_the_interval_of_a_proportion_is_the_binomial_one() -> None:
     images = 4000
     earned = (np.arange(images) < images * 0.3).astype(np.int64)[None]
     scores = resampled_scores(earned, np.ones((1, images), np.int64))
-    ends = intervals(scores, np.array([0.3]))
+    ends = intervals(scores, np.array([0.3]), np.array([images]))
     half = 1.96 * math.sqrt(0.3 * 0.7 / images)
     assert ends.score_low[0] == pytest.approx(0.3 - half, abs=0.001)
     assert ends.score_high[0] == pytest.approx(0.3 + half, abs=0.001)
@@ -368,7 +368,7 @@ def test_rank_intervals_tell_close_entries_from_distant_ones() -> None:
     chance = np.array([0.9, 0.5, 0.5, 0.1])
     earned = (generator.random((4, 300)) < chance[:, None]).astype(np.int64)
     possible = np.ones_like(earned)
-    ends = intervals(resampled_scores(earned, possible), earned.mean(1))
+    ends = intervals(resampled_scores(earned, possible), earned.mean(1), np.full(4, 300))
     assert ends.rank_low.tolist() == [1, 2, 2, 4]
     assert ends.rank_high.tolist() == [1, 3, 3, 4]
 

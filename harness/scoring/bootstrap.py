@@ -1,4 +1,4 @@
-"""95 % bootstrap intervals over images, for scores and ranks.
+"""95 % bootstrap intervals over images for scores, and the resamples that rank sets are made of.
 
 The images are the sample: the question is how the table would look with other images of the same kind, while the entries
 and the set of opponents that count stay as they are. Percentile bootstrap (Efron and Tibshirani, An Introduction to the
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.ranking import ranks
+from harness.scoring.rank_sets import rank_sets
 from harness.scoring.tally import Counts
 
 Numbers = NDArray[np.float64] | Counts
@@ -34,12 +34,12 @@ _EXACT_IN_FLOAT32 = 1 << 24
 
 @dataclass(frozen=True)
 class Intervals:
-    """Ends of the 95 % intervals; each array has one value per entry.
+    """Ends of the 95 % intervals and rank sets; each array has one value per entry.
 
     Attributes:
         score_low: float64[K], NaN where no resample has a score.
         score_high: float64[K].
-        rank_low: int64[K], the best rank (the smallest number).
+        rank_low: int64[K], the best rank (the smallest number); see ``rank_sets``.
         rank_high: int64[K], the worst.
     """
 
@@ -100,14 +100,15 @@ def resampled_scores(
     return ratio(*resampled_sums([earned, possible], resamples, seed))
 
 
-def intervals(scores: NDArray[np.float64], point: NDArray[np.float64]) -> Intervals:
-    """Percentile intervals of one track's scores and ranks.
+def intervals(scores: NDArray[np.float64], point: NDArray[np.float64], images: NDArray[np.int64]) -> Intervals:
+    """Percentile intervals of one track's scores, and simultaneous rank sets.
 
-    An interval is widened to the point estimate where the percentiles leave it out (a tie that most resamples break).
+    An interval is widened to the point estimate where the percentiles leave it out.
 
     Args:
         scores: float64[R, K], as from ``resampled_scores``; the columns compete with each other.
         point: float64[K], the scores themselves.
+        images: int64[K], on how many images each score rests.
     """
     tail = (1 - LEVEL) / 2
     known = ~np.isnan(scores).all(axis=0)
@@ -116,13 +117,7 @@ def intervals(scores: NDArray[np.float64], point: NDArray[np.float64]) -> Interv
         # Where no resample is without a score, which is usual, a tenth of the time.
         quantile = np.nanquantile if np.isnan(scores[:, known]).any() else np.quantile
         ends[:, known] = quantile(scores[:, known], [tail, 1 - tail], axis=0)
-    # One row at a time would be slow, all at once would be R x K x K booleans.
-    places = np.concatenate([ranks(part) for part in np.array_split(scores, max(1, len(scores) // _CHUNK))])
-    low, high = np.quantile(places, [tail, 1 - tail], axis=0, method="inverted_cdf").astype(np.int64)
-    place = ranks(point)
-    return Intervals(
-        np.fmin(ends[0], point), np.fmax(ends[1], point), np.minimum(low, place), np.maximum(high, place),
-    )
+    return Intervals(np.fmin(ends[0], point), np.fmax(ends[1], point), *rank_sets(scores, point, images, LEVEL))
 
 
 def ratio(earned: Numbers, possible: Numbers) -> NDArray[np.float64]:

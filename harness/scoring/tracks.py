@@ -84,11 +84,13 @@ def score_views(
     scores = {view: {track: score_track(counts, members[track], track, view) for track in TRACKS} for view in views}
     if not resamples:
         return scores
-    sums = iter(resampled_sums(_terms(results, counts, views, members), resamples))
+    terms = _terms(results, counts, views, members)
+    sums = iter(resampled_sums(terms, resamples))
+    rests_on = iter([(possible > 0).sum(1) for possible in terms[1::2]])
     for view in views:
         for track in FORMULAS[view]:
             found = scores[view][track]
-            scores[view][track] = replace(found, intervals=intervals(ratio(next(sums), next(sums)), found.score))
+            scores[view][track] = replace(found, intervals=intervals(ratio(next(sums), next(sums)), found.score, next(rests_on)))
     return scores
 
 
