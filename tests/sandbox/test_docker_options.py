@@ -131,6 +131,9 @@ class NoEngine:
     def info(self) -> dict[str, Any]:
         return {"NCPU": 64}
 
+    def inspect_image(self, image: str) -> dict[str, Any]:
+        return {"Id": image}
+
 
 @pytest.fixture
 def started(monkeypatch) -> list[dict[str, Any]]:

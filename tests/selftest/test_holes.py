@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from harness import materials
-from harness.sandbox.docker import DockerSandbox, container, layer
+from harness.sandbox.docker import DockerSandbox, container, layer, page_cache
 from harness.sandbox.docker import options as docker_options
 from harness.sandbox.serving import ServedProgram
 from harness.selftest.contest import examine
 from harness.selftest.table import ROWS
 from tests.conftest import built
+from tests.sandbox.test_page_cache import put_out
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -64,6 +65,15 @@ def test_an_omission_is_noticed(omission: str, monkeypatch) -> None:
     where, what, instead, name = OMISSIONS[omission]
     monkeypatch.setattr(where, what, instead)
     assert failed(name) == [name]
+
+
+def test_pages_left_out_of_memory_are_noticed(monkeypatch) -> None:
+    monkeypatch.setattr(page_cache.PageCache, "settle", lambda *_: None)
+    sandbox = DockerSandbox()
+    for layer_directory in page_cache.PageCache(sandbox.api)._find_layers(built("light")):
+        put_out(layer_directory)
+    sandbox.api.close()
+    assert failed("reads-the-page-cache") == ["reads-the-page-cache"]
 
 
 def failed(name: str) -> list[str]:

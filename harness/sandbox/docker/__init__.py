@@ -20,6 +20,7 @@ from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Session
 from harness.sandbox.docker import cleanup, code_image, images
 from harness.sandbox.docker.client import ENGINE_FAILURES, connect, engine_answers
 from harness.sandbox.docker.options import Mount, Start, command_line
+from harness.sandbox.docker.page_cache import PageCache
 from harness.sandbox.docker.run import Engine, open_container, run_container
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
@@ -53,13 +54,15 @@ class DockerSandbox:
         # The engine refuses a container that asks for more processors than it has.
         self._most_cpus = float(facts.get("NCPU") or sys.maxsize)
         self._engine = Engine(self.api, root, runtime)
+        self._page_cache = PageCache(self.api)
         self._ready: dict[tuple[str, str], images.ImageFacts] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
 
     def prepare(self, program: Program) -> None:
         """See ``Sandbox.prepare``."""
-        self._image(program)
+        # The first time here, where no slot waits for it.
+        self._page_cache.settle(self._image(program).ident)
 
     def pin_image(self, reference: str) -> str:
         """The id of an image, which no later tag can move; pulled where it is absent.
@@ -130,6 +133,7 @@ class DockerSandbox:
         argv = command_line(program, image, arguments)
         if not argv:
             return RunReport(Ending.START_FAILED, detail="The image has neither an ENTRYPOINT nor a CMD.")
+        self._page_cache.settle(image.ident)
         limits = dataclasses.replace(limits, cpus=min(limits.cpus, self._most_cpus))
         return Start(program, image, argv, mounts, limits, gpu, owner.labels_of(labels), self._engine.runtime, stdin)
 

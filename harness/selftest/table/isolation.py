@@ -33,6 +33,7 @@ ROWS = (
     _hunt("leaves-notes", "leaves notes for its next run: files, shared memory, queues, sockets, daemons", "defense"),
     _hunt("leaves-notes-strict", "leaves notes for its next run, as an unprivileged user", "defense", "leaves-notes.py",
           profile="strict"),
+    _hunt("reads-the-page-cache", "reads back which files of its image were read before it", "defense"),
     _hunt("tells-the-attack", "looks for anything beside pixels that says which attack made its input", "defense",
           check="same_facts"),
     _hunt("hunts-as-a-defense", "searches as a defense what it searches as an attack", "defense", "hunts-files.py"),
