@@ -11,6 +11,7 @@ import difflib
 import glob
 import os
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -117,6 +118,20 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class Condition:
+    """Marks a field that can change the outcome of a run: results are kept under it (see ``harness.conditions``).
+
+    Attributes:
+        limit: The field of ``sandbox.base.Limits`` that it sets.
+        always: Whether it is in every key. One that came after version 0.1.0 is left out at its default, so that older results
+            keep their keys.
+    """
+
+    limit: str | None = None
+    always: bool = True
+
+
 class Rules(_Model):
     """What is contested: everything here can change a score."""
 
@@ -124,7 +139,7 @@ class Rules(_Model):
     max_epsilon: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
         (16,), strict=False, min_length=1, max_length=1000,
         description="L-infinity bounds in 0..255; batch k gets max_epsilon[k mod length].")
-    time_limit_s: float = Field(
+    time_limit_s: Annotated[float, Condition(limit="time_limit_s")] = Field(
         500.0, ge=0.01, le=_WEEK_S, description="Wall clock of one run, seconds, from the container's start.")
     mixed_batches: bool = Field(
         default=False, description="Mix the adversarial images of several attacks in each defense run, so that a batch "
@@ -154,15 +169,18 @@ class SandboxConfig(_Model):
         "auto", description="docker isolates; process does not (for your own programs); auto takes docker where it answers.")
     isolation: Literal["run", "submission"] = Field(
         "run", description="run: a fresh container for every run; submission: one container serves many batches.")
-    cpus: float = Field(1.0, ge=0.01, le=_MOST_CPUS, description="CPU cores of one run.")
-    memory: Memory = Field(4 << 30, description="Memory of one run, swap included.")
-    shm: Bytes = Field(1 << 30, description="Size of /dev/shm.")
-    tmp: Bytes = Field(1 << 30, description="Size of /tmp.")
-    pids: int = Field(512, ge=1, le=1 << 22, description="Processes and threads of one run.")
-    output: Bytes = Field(512 << 20, description="Bytes that one run may write as output.")
-    layer: Bytes = Field(4 << 30, description="Bytes that one run may write elsewhere in its container.")
-    start_limit_s: float = Field(120.0, ge=0.01, le=_WEEK_S, description="Seconds until a served program must be ready.")
-    runtime: str | None = Field(
+    cpus: Annotated[float, Condition(limit="cpus")] = Field(1.0, ge=0.01, le=_MOST_CPUS, description="CPU cores of one run.")
+    memory: Annotated[Memory, Condition(limit="memory_bytes")] = Field(4 << 30, description="Memory of one run, swap included.")
+    shm: Annotated[Bytes, Condition(limit="shm_bytes")] = Field(1 << 30, description="Size of /dev/shm.")
+    tmp: Annotated[Bytes, Condition(limit="tmp_bytes")] = Field(1 << 30, description="Size of /tmp.")
+    pids: Annotated[int, Condition(limit="pids")] = Field(512, ge=1, le=1 << 22, description="Processes and threads of one run.")
+    output: Annotated[Bytes, Condition(limit="output_bytes")] = Field(
+        512 << 20, description="Bytes that one run may write as output.")
+    layer: Annotated[Bytes, Condition(limit="layer_bytes")] = Field(
+        4 << 30, description="Bytes that one run may write elsewhere in its container.")
+    start_limit_s: Annotated[float, Condition(limit="start_limit_s", always=False)] = Field(
+        120.0, ge=0.01, le=_WEEK_S, description="Seconds until a served program must be ready.")
+    runtime: Annotated[str | None, Condition()] = Field(
         None, min_length=1, max_length=100, description="Docker runtime, such as runsc or kata; null for the engine's default.")
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from harness.archive import bare_name
+from harness.conditions import conditions_of, differences, limits_of
 from harness.config import Rules, TournamentConfig
 from harness.contestants import Books, Contestant, Field, Shelved
 from harness.dataset import Batch, Dataset
@@ -39,15 +40,11 @@ from harness.submission import Submission, freeze, read_metadata_file
 from harness.submission import load as load_submission
 from harness.tracks import consumers, consumes, producers, produces
 
-#: Raised whenever what a program is given, or how its output is read, changes: results from before are not results of now.
-CONTRACT_VERSION = 1
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
 CLEAN = "clean"
 #: Is told of a source that is left out, and why.
 LeftOut = Callable[[str, SubmissionError], None]
-#: Conditions that are no fields of ``sandbox:`` by that name, as a person knows them.
-_PLACES = {"contract": "contract version", "sandbox": "sandbox.backend", "gpu": "a GPU for each run:"}
 
 
 @dataclass(frozen=True)
@@ -227,8 +224,9 @@ class Tournament:
             return known, kept
         batches = registry.ensure_batches(session, dataset.batches(rules.batch_size, rules.max_epsilon), dataset.digest,
                                           lambda b: _clean_digest(dataset, b))
-        conditions = tuple(registry.ensure_conditions(session, self._conditions(rules, sandbox, isolation, gpu=gpu))
-                           for isolation in ("run", "submission"))
+        conditions = tuple(
+            registry.ensure_conditions(session, self._conditions(rules, sandbox, isolation, gpu=gpu))
+            for isolation in ("run", "submission"))
         row = registry.ensure_round(
             session, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
             (conditions[0], conditions[1]), batches, registry.active(session), frozen=False)
@@ -237,19 +235,13 @@ class Tournament:
     def _check_conditions(self, session: Session, row: RoundRow, now: Mapping[str, object]) -> None:
         """Refuse to record runs of today's sandbox under conditions that say another."""
         made = json.loads(session.get_one(ConditionsRow, row.conditions_id).text)
-        differ = [f"{_PLACES.get(key, f'sandbox.{key}')} {_in_yaml(made.get(key))}, not {_in_yaml(now.get(key))}"
-                  for key in {**now, **made} if made.get(key) != now.get(key)]
+        differ = differences(made, now)
         if differ:
             raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
                               "Put that back, or start another round.")
 
     def _conditions(self, rules: Rules, sandbox: str, isolation: str, *, gpu: bool) -> dict[str, object]:
-        """Everything beside submission and input that can change an outcome."""
-        held = self.config.sandbox
-        return {
-            "contract": CONTRACT_VERSION, "sandbox": sandbox, "isolation": isolation, "gpu": gpu, "runtime": held.runtime,
-            "time_limit_s": rules.time_limit_s, "cpus": held.cpus, "memory": held.memory, "shm": held.shm,
-            "tmp": held.tmp, "pids": held.pids, "output": held.output, "layer": held.layer}
+        return conditions_of(rules, self.config.sandbox, backend=sandbox, isolation=isolation, gpu=gpu)
 
     def program(self, row: SubmissionRow, *, gpu: bool = False) -> Program:
         """What the sandbox starts for a registered submission."""
@@ -296,7 +288,7 @@ class _RoundLoader:
 
     def _limits(self) -> Limits:
         """The file's, as far as the round has no rule of its own."""
-        return replace(limits_of(self.tournament.config), time_limit_s=self.rules.time_limit_s)
+        return limits_of(self.rules, self.tournament.config.sandbox)
 
     def _contestant(self, member: SubmissionRow, medians: dict[int, float]) -> Contestant:
         isolation = self.tournament.config.sandbox.isolation
@@ -456,19 +448,6 @@ def _register(session: Session, submission: Submission, *, source: str, own: boo
     if own or "team" in submission.said:
         owners.confirm(session, registered.row)
     return registered
-
-
-def limits_of(config: TournamentConfig) -> Limits:
-    """The limits of one run, from the tournament file."""
-    held = config.sandbox
-    return Limits(
-        time_limit_s=config.rules.time_limit_s, start_limit_s=held.start_limit_s, cpus=held.cpus,
-        memory_bytes=held.memory, shm_bytes=held.shm, tmp_bytes=held.tmp, pids=held.pids, output_bytes=held.output,
-        layer_bytes=held.layer)
-
-
-def _in_yaml(value: object) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _spelt(names: Collection[str], members: Sequence[SubmissionRow]) -> frozenset[str]:

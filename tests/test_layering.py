@@ -27,6 +27,7 @@ ROOMS = [
     "dataset dataset_build dataset_digest dataset_files dataset_import dataset_pixels dataset_verify dataset_write",
     "store",
     "sandbox",
+    "conditions",
     "outputs",
     "plan mixing score_records",
     "materials sessions",

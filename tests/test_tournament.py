@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness import gpus
+from harness.conditions import limits_of
 from harness.config import load
 from harness.contest import Options, Summary, Watcher, run_round
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
@@ -20,7 +21,7 @@ from harness.sandbox.base import RunReport, RunRequest
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
 from harness.store import registry
-from harness.tournament import Fresh, Tournament, limits_of, load_configured
+from harness.tournament import Fresh, Tournament, load_configured
 from tests.e2e import make
 from tests.verdicts import codes_of
 
@@ -152,7 +153,8 @@ def test_the_gpus_of_the_host_are_handed_to_the_runs(root, tournament, monkeypat
 
 
 def test_the_limits_are_the_files(root) -> None:
-    limits = limits_of(load(root / "tournament.yaml"))
+    config = load(root / "tournament.yaml")
+    limits = limits_of(config.rules, config.sandbox)
     assert (limits.time_limit_s, limits.memory_bytes, limits.output_bytes) == (60, 256 << 20, 4 << 20)
 
 
@@ -229,7 +231,7 @@ def test_what_is_made_fresh_is_the_rounds_own_version(root, tournament) -> None:
 @pytest.mark.parametrize(("fields", "sandbox", "words"), [
     ({}, "docker", r"round final was made with sandbox\.backend process, not docker\."),
     ({"cpus": 2.0, "runtime": "runsc"}, "process",
-     r"round final was made with sandbox\.runtime null, not runsc, and sandbox\.cpus 1\.0, not 2\.0\."),
+     r"round final was made with sandbox\.cpus 1\.0, not 2\.0, and sandbox\.runtime null, not runsc\."),
     ({"memory": 1 << 20}, "process", "sandbox.memory 268435456, not 1048576")])
 def test_a_named_round_is_not_run_under_other_conditions(root, tournament, fields, sandbox, words) -> None:
     tournament.submit_configured()

@@ -49,10 +49,10 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
 
 
 def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: bool) -> Trial:
+    from harness.conditions import limits_of  # noqa: PLC0415
     from harness.gpus import first_gpu  # noqa: PLC0415
     from harness.sandbox.choose import choose_sandbox, image_lookup, refuse_untrusted  # noqa: PLC0415
     from harness.submission import load  # noqa: PLC0415
-    from harness.tournament import limits_of  # noqa: PLC0415
     from harness.trial import try_out  # noqa: PLC0415
 
     submission = load(source, type=type_, image_info=image_lookup())
@@ -64,7 +64,7 @@ def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: b
     batch = dataset.batches(config.rules.batch_size, config.rules.max_epsilon)[0]
     say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images, epsilon {batch.epsilon} ...")
     gpu = first_gpu(config.workers.gpus)
-    return try_out(submission, dataset, batch, chosen, limits_of(config), gpu)
+    return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu)
 
 
 def _config(path: Path) -> TournamentConfig:
