@@ -62,6 +62,7 @@ def _host(config: TournamentConfig) -> list[Check]:
     return [
         host.writable(config.state),
         host.room("disk of the state", config.state),
+        host.decoders(),
         host.memory(slots, config.sandbox.memory, psutil.virtual_memory().total),
     ]
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.doctor.check import Check
+from harness.outputs.confine import MEASURES
+from harness.outputs.process import ReaderError, measures
 
 #: A tournament's database, artifacts and one container's writable layer need about this much.
 SCARCE_BYTES = 10 << 30
@@ -94,3 +96,16 @@ def judge_clock(wall: float, drift: float, engine: float | None) -> Check:
     if engine is not None and abs(engine - wall) > CLOCK_SKEW_S:
         return Check("clock", "warn", f"the engine's clock differs by {abs(engine - wall):.0f} s from this host's", step)
     return Check("clock", "ok", f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M} UTC, steady")
+
+
+def decoders() -> Check:
+    """How far the processes that decode images of opponents are shut in."""
+    try:
+        held = measures()
+    except ReaderError as error:
+        return Check("decoders", "fail", str(error), "Free memory and processes, and look again.")
+    missing = [words for name, words in MEASURES.items() if name not in held]
+    if not missing:
+        return Check("decoders", "ok", "as nobody, without network, files and other system calls than theirs")
+    return Check("decoders", "warn", f"they run without {', without '.join(missing)}",
+                 "Run the harness as root, on x86_64 or aarch64.")

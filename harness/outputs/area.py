@@ -13,6 +13,10 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+#: Processor time for one image; 2048x2048 pixels in the slowest format take 0.5 s.
+CPU_LIMIT_S = 3.0
+#: Most files of one message to a worker.
+FILES = 32
 _REASON_BYTES = 240
 
 
@@ -32,6 +36,7 @@ class SharedBatch:
 
     Attributes:
         current: int32[1], the image that the worker is at.
+        spent_s: float64[1], processor time that decoding took so far.
         verdicts: uint8[n], of ``Verdict``.
         linf: int32[n], raw L-infinity distance.
         reasons: uint8[n, _REASON_BYTES], UTF-8 padded with zeros.
@@ -40,6 +45,7 @@ class SharedBatch:
     """
 
     current: NDArray[np.int32]
+    spent_s: NDArray[np.float64]
     verdicts: NDArray[np.uint8]
     linf: NDArray[np.int32]
     reasons: NDArray[np.uint8]
@@ -76,6 +82,7 @@ def views(memory: mmap.mmap, shape: tuple[int, int, int]) -> SharedBatch:
     images = (count, height, width, 3)
     return SharedBatch(
         current=np.frombuffer(buffer, np.int32, 1, 0),
+        spent_s=np.frombuffer(buffer, np.float64, 1, 8),
         linf=np.frombuffer(buffer, np.int32, count, 64),
         verdicts=np.frombuffer(buffer, np.uint8, count, verdicts),
         reasons=np.frombuffer(buffer, np.uint8, count * _REASON_BYTES, reasons).reshape(count, _REASON_BYTES),

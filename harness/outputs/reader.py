@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.images import enforce, linf
 from harness.outputs import array_file, walk
 from harness.outputs.area import Verdict
-from harness.outputs.process import ReaderError, Worker, memory_for
+from harness.outputs.process import ReaderError, Worker, memory_for, opened_directory
 from harness.predictions import MAX_RESULT_BYTES, NO_LABEL, bare_name, read_labels
 
 RESULT = "result.csv"
@@ -92,7 +92,8 @@ class OutputReader:
             shared = worker.decode(output_dir, files, clean, epsilon)
             verdicts = shared.verdicts.copy()
             produced = (verdicts == Verdict.PRODUCED) | (verdicts == Verdict.RESIZED)
-            adversarial = shared.adversarial.copy()
+            # Again: what a decoder that an image has taken over left is held within epsilon as well.
+            adversarial = enforce(clean, shared.adversarial, epsilon)
             adversarial[~produced] = clean[~produced]
             distances = np.where(produced, shared.linf, -1).astype(np.int32)
             refused = {index: shared.reason(index) for index in np.flatnonzero(verdicts == Verdict.REFUSED).tolist()}
@@ -112,7 +113,7 @@ class OutputReader:
         """
         none = np.full(len(names), NO_LABEL, np.int16)
         try:
-            with _opened(output_dir) as directory:
+            with opened_directory(output_dir) as directory:
                 data = None if directory is None else walk.read_file(directory, RESULT, MAX_RESULT_BYTES)
         except walk.RefusedFileError as refusal:
             return DefenseOutput(none, dict.fromkeys(range(len(names)), f"{RESULT}: {refusal.reason}"))
@@ -164,23 +165,9 @@ class OutputReader:
             raise ReaderError(msg) from error
 
 
-@contextmanager
-def _opened(output_dir: Path) -> Iterator[int | None]:
-    try:
-        directory = walk.open_directory(output_dir)
-    except OSError as error:
-        msg = f"the output directory {output_dir} cannot be opened ({error.strerror})"
-        raise ReaderError(msg) from error
-    try:
-        yield directory
-    finally:
-        if directory is not None:
-            os.close(directory)
-
-
 def _from_array(output_dir: Path, clean: NDArray[np.uint8], epsilon: int) -> AttackOutput | None:
     try:
-        with _opened(output_dir) as directory:
+        with opened_directory(output_dir) as directory:
             pixels = None if directory is None else array_file.read_array(directory, clean.shape)
     except walk.RefusedFileError as refusal:
         count = len(clean)

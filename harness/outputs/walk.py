@@ -87,15 +87,30 @@ def read_file(directory: int, name: str, byte_limit: int) -> bytes | None:
     if descriptor is None:
         return None
     try:
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-            # One byte more than it has now: a file that grows meanwhile is noticed, and no larger buffer is set up.
-            data = file.read(os.fstat(descriptor).st_size + 1)
+        return read_descriptor(descriptor, byte_limit)
+    finally:
+        os.close(descriptor)
+
+
+def read_descriptor(descriptor: int, byte_limit: int) -> bytes:
+    """The content of an open regular file, from its beginning.
+
+    Raises:
+        RefusedFileError: It is too large, or cannot be read.
+    """
+    pieces, size = [], 0
+    try:
+        # One byte more than it has now: a file that grows meanwhile is noticed, and no larger buffer is set up.
+        most = min(os.fstat(descriptor).st_size, byte_limit) + 1
+        while size < most and (piece := os.pread(descriptor, most - size, size)):
+            pieces.append(piece)
+            size += len(piece)
     except OSError as error:
         reason = f"it cannot be read ({error.strerror})"
         raise RefusedFileError(reason) from error
-    if len(data) > byte_limit:
+    if size > byte_limit:
         raise RefusedFileError(_too_large(byte_limit))
-    return data
+    return b"".join(pieces)
 
 
 def _check(found: os.stat_result, byte_limit: int) -> None:

@@ -1,103 +1,123 @@
-"""The process in which images of an opponent are decoded: little memory, little time, nothing to lose.
+"""The process in which images of an opponent are decoded: little memory, little time, nothing to lose and nothing to reach.
 
-Run as ``python -m harness.outputs.worker FD MEMORY_BYTES``. A JSON line on stdin asks for a batch, a line on stdout says
-that it is done, and all else goes through the shared memory behind FD. The kernel ends it when one image takes too long. It
-ends by itself when the harness is gone.
+Run as ``python -m harness.outputs.worker FD MEMORY_BYTES``. A message on the socket that is its stdin brings up to a few dozen open
+files, a line on stdout says that they are done, and all else goes through the shared memory behind FD. It opens nothing itself: it
+has no file system, see ``confine``. The kernel ends it when one image takes too long. It ends by itself when the harness is gone.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import mmap
 import os
-import resource
 import select
 import signal
+import socket
 import sys
+import time
 import warnings
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-#: Processor time for one image; 2048x2048 pixels in the slowest format take 0.5 s.
-CPU_LIMIT_S = 10.0
+from harness.outputs.area import CPU_LIMIT_S, FILES
+
 #: Wall clock for one image, for a file system that hangs; far above any wait on a busy host.
 WALL_LIMIT_S = 300.0
+_MESSAGE_BYTES = 1 << 16
 _PARENT_POLL_S = 5.0
+#: What Pillow imports in the middle of decoding.
+_LATE = ("copy", "PIL.ImageCms", "PIL.ImageColor", "PIL.ImageFilter", "PIL.ImagePalette", "PIL.MpoImagePlugin",
+         "encodings.ascii", "encodings.latin_1", "encodings.cp1252", "encodings.utf_16", "encodings.utf_16_be",
+         "encodings.utf_16_le")
 
 
-def _confine(memory_bytes: int) -> None:
-    """Take away what decoding does not need."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+def _prepare() -> None:
+    """Import all that decoding needs, and decode one image of each format: later nothing can be imported."""
+    from io import BytesIO  # noqa: PLC0415
+
+    from PIL import Image  # noqa: PLC0415
+
+    from harness import images  # noqa: PLC0415
+
+    for name in _LATE:
+        try:
+            importlib.import_module(name)
+        except ImportError:  # an optional part of Pillow that is not there
+            continue
     # What Pillow grumbles about is judged by whether pixels come out.
     warnings.simplefilter("ignore")
+    for name in images.FORMATS:
+        file = BytesIO()
+        Image.new("RGB", (4, 4)).save(file, name)
+        for data in (file.getvalue(), file.getvalue()[:-4]):
+            try:
+                images.open_rgb(data, 16).resize((2, 2), Image.Resampling.BICUBIC)
+            except images.UnreadableImageError:
+                continue
 
 
-def _requests(parent: int) -> Any:  # noqa: ANN401 - JSON
-    pending = b""
+def _requests(questions: socket.socket, parent: int) -> Iterator[tuple[dict[str, Any], list[int]]]:
     while os.getppid() == parent:
         if not select.select([0], [], [], _PARENT_POLL_S)[0]:
             continue
-        piece = os.read(0, 1 << 16)
-        if not piece:
+        message, files, _, _ = socket.recv_fds(questions, _MESSAGE_BYTES, FILES)
+        if not message:
             return
-        pending += piece
-        while b"\n" in pending:
-            line, pending = pending.split(b"\n", 1)
-            yield json.loads(line)
+        yield json.loads(message), files
 
 
-def _decode_batch(request: dict[str, Any], memory: mmap.mmap, parent: int) -> None:
+def _decode(request: dict[str, Any], files: list[int], memory: mmap.mmap, parent: int) -> None:
     from harness.images import UnreadableImageError, decode, enforce, file_byte_limit, linf  # noqa: PLC0415
     from harness.outputs import walk  # noqa: PLC0415 - after the limits are set
     from harness.outputs.area import Verdict, views  # noqa: PLC0415
 
     count, height, width = request["shape"]
-    size = (width, height)
+    size, budget_s = (width, height), request["budget_s"]
     shared = views(memory, (count, height, width))
-    directory = walk.open_directory(Path(request["directory"]))
-    if directory is None:
-        shared.verdicts[request["start"] :] = Verdict.ABSENT
-        return
-    for index in range(request["start"], count):
+    for index, file in zip(request["indices"], files, strict=True):
         if os.getppid() != parent:
             os._exit(1)
         shared.current[0] = index
-        signal.setitimer(signal.ITIMER_PROF, CPU_LIMIT_S)
+        left_s = budget_s - float(shared.spent_s[0])
+        if left_s <= 0:
+            shared.refuse(index, f"the {budget_s:.0f} s of processor time for reading this batch's images are used up")
+            continue
+        began = time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, min(CPU_LIMIT_S, left_s + 0.1))
         signal.setitimer(signal.ITIMER_REAL, WALL_LIMIT_S)
         try:
-            data = walk.read_file(directory, request["files"][index], file_byte_limit(size))
-            if data is None:
-                shared.verdicts[index] = Verdict.ABSENT
-                continue
-            decoded = decode(data, size)
+            decoded = decode(walk.read_descriptor(file, file_byte_limit(size)), size)
         except (walk.RefusedFileError, UnreadableImageError) as refusal:
             shared.refuse(index, refusal.reason)
             continue
+        finally:
+            shared.spent_s[0] += time.process_time() - began
         clean = shared.clean[index]
         shared.linf[index] = linf(clean[None], decoded.pixels[None])[0]
         shared.adversarial[index] = enforce(clean, decoded.pixels, request["epsilon"])
         shared.verdicts[index] = Verdict.RESIZED if decoded.resized else Verdict.PRODUCED
-    os.close(directory)
 
 
 def main() -> None:
     """Serve batches until stdin ends."""
     parent = os.getppid()
     descriptor, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
-    _confine(memory_bytes)
+    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+    os.close(descriptor)
+    questions = socket.socket(fileno=0)
     # Libraries may print; only the protocol reaches the harness.
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
-    import harness.images  # noqa: PLC0415 - the first batch should not wait for it
-    import harness.outputs.area  # noqa: F401, PLC0415
+    importlib.import_module("harness.outputs.walk")
+    _prepare()
+    from harness.outputs.confine import confine  # noqa: PLC0415
 
-    os.write(answers, b"ready\n")
-    for request in _requests(parent):
-        _decode_batch(request, memory, parent)
+    os.write(answers, " ".join(["ready", *confine(memory_bytes)]).encode() + b"\n")
+    for request, files in _requests(questions, parent):
+        _decode(request, files, memory, parent)
+        for file in files:
+            os.close(file)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         os.write(answers, b"done\n")

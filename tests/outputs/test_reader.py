@@ -110,9 +110,13 @@ def workers_of(parent):
 
 #: A decoder with the faults that a bug in one would have; loaded instead of the real worker.
 FAULTY = """
-import os, signal, sys
+import ctypes, os, signal, sys
 from harness import images
 from harness.outputs import worker
+flag = os.environ.get("TMPDIR", "") + "/flag"
+dies = os.path.exists(flag)
+if dies:
+    os.unlink(flag)
 worker.CPU_LIMIT_S = 0.2
 worker.WALL_LIMIT_S = 4.0
 real = images.decode
@@ -126,12 +130,12 @@ def decode(data, size):
         signal.pause()
     if data == b"memory":
         bytearray(64 << 30)
+    if data == b"crash without a signal of its own":
+        ctypes.string_at(0)
     if data.startswith(b"once"):
-        path = data[4:].decode()
-        if os.path.exists(path):
-            os.unlink(path)
+        if dies:
             os._exit(3)
-        return real(open(path + ".png", "rb").read(), size)
+        return real(data[4:], size)
     return real(data, size)
 images.decode = decode
 worker.main()
@@ -139,11 +143,12 @@ worker.main()
 
 
 @pytest.fixture
-def faulty(monkeypatch, reader):
+def faulty(monkeypatch, reader, tmp_path):
     real = subprocess.Popen
 
     def start(arguments, **options):
         assert arguments[1:3] == ["-m", "harness.outputs.worker"]
+        options["env"] |= {"TMPDIR": str(tmp_path)}
         return real([sys.executable, "-c", FAULTY, *arguments[3:]], **options)
 
     monkeypatch.setattr(process_module.subprocess, "Popen", start)
@@ -154,6 +159,7 @@ def faulty(monkeypatch, reader):
     (b"crash", 0, "ends the decoder (signal 11)"),
     (b"crash", 2, "ends the decoder (signal 11)"),
     (b"crash", 3, "ends the decoder (signal 11)"),
+    (b"crash without a signal of its own", 1, "ends the decoder (signal 11)"),
     (b"spin", 2, "too much processor time"),
     (b"hang", 2, "does not end"),
 ])
@@ -180,8 +186,7 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path, faulty):
     write(tmp_path)
     flag = tmp_path / "flag"
     flag.touch()
-    (tmp_path / "flag.png").write_bytes(encode_png(ADV[1]))
-    (tmp_path / NAMES[1]).write_bytes(b"once" + str(flag).encode())
+    (tmp_path / NAMES[1]).write_bytes(b"once" + encode_png(ADV[1]))
     output = faulty.read_attack(tmp_path, NAMES, CLEAN, 8)
     assert not flag.exists()
     assert output.produced.all()
@@ -318,3 +323,33 @@ def test_no_result(tmp_path, reader):
         output = reader.read_defense(directory, NAMES)
         assert (output.labels == NO_LABEL).all()
         assert not output.refused
+
+
+def plain_ppm(side):
+    return b"P3\n%d %d\n255\n" % (side, side) + b"7 " * (3 * side * side)
+
+
+def test_slow_images_use_up_the_batchs_processor_time(tmp_path, reader, monkeypatch):
+    monkeypatch.setattr(process_module, "decoding_budget_s", lambda *_: 0.5)
+    names = [f"n{index}.png" for index in range(40)]
+    for name in names:
+        (tmp_path / name).write_bytes(plain_ppm(600))
+    began = time.monotonic()
+    output = reader.read_attack(tmp_path, names, np.zeros((40, 8, 8, 3), np.uint8), 8)
+    assert time.monotonic() - began < 15, "40 such images take 12 s of processor time, and 0.5 s are to be had"
+    assert output.produced[0], "one is read"
+    assert not output.produced[-1]
+    assert "processor time for reading this batch's images" in output.refused[39]
+
+
+def test_the_budget_is_of_one_batch_and_honest_images_are_far_below_it(tmp_path, reader):
+    assert process_module.decoding_budget_s(100, (299, 299)) == 25
+    clean = RNG.integers(0, 256, (100, 299, 299, 3), np.uint8)
+    names = [f"n{index}.png" for index in range(100)]
+    for name, pixels in zip(names, clean, strict=True):
+        (tmp_path / name).write_bytes(encode_png(pixels))
+    with reader._worker(process_module.memory_for(clean)) as worker:
+        for _ in range(2):
+            shared = worker.decode(tmp_path, names, clean, 8)
+            assert (shared.verdicts == 2).all()
+            assert 0 < float(shared.spent_s[0]) < 5

@@ -57,6 +57,7 @@ IMAGES = (
     _either("png-thousands-of-chunks", "puts 15,000 chunks before the pixels"),
     _refused("png-truncated", "cuts its images short"),
     _refused("png-damaged", "turns bytes of its images"),
+    _either("plain-text-images", "writes images in the slowest format, as decimal numbers"),
     _kept("png-16-bit", "writes 16 bits a channel"),
     _kept("png-palette", "writes palette images, wholly transparent"),
     _kept("png-alpha", "writes an alpha channel"),
