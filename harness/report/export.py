@@ -27,6 +27,19 @@ from harness.tracks import TRACKS
 MOST_VERDICTS_AS_CSV = 20_000_000
 
 
+#: What each column of a Parquet file holds, whatever rows there are.
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
+                     "attack", "defense"), str),
+    **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
+                     "labelled", "correct", "wrong", "target_hit"), int),
+    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", "clean_accuracy"), float),
+    "baseline": bool,
+}
+_VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,
+                                   "target_hit": bool}
+
+
 def export_2017(results: Results, directory: Path) -> list[Path]:
     """Write the files of 2017's server and toolkit; returns their paths."""
     matrix = build_matrix(results)
@@ -68,16 +81,16 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
         write_csv(paths[-1], tuple(columns), zip(*columns.values(), strict=True))
         if parquet:
             paths.append(directory / f"{name}.parquet")
-            write_parquet(paths[-1], [columns])
+            write_parquet(paths[-1], [columns], {title: _TYPES[title] for title in columns})
     size = math.prod(results.verdicts.shape)
     if size <= MOST_VERDICTS_AS_CSV:
         paths.append(directory / "verdicts.csv")
         _write_verdicts_csv(paths[-1], results)
     else:
         notes.append(f"verdicts.csv is left out: it would have {size:,} rows.")
-    if parquet and size:
+    if parquet:
         paths.append(directory / "verdicts.parquet")
-        write_parquet(paths[-1], verdicts(results))
+        write_parquet(paths[-1], verdicts(results), _VERDICT_TYPES)
     if not parquet:
         notes.append("No Parquet files: pyarrow is not installed (pip install 'harness[export]').")
     return paths, notes

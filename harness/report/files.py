@@ -62,18 +62,19 @@ def parquet_here() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_parquet(path: Path, groups: Iterable[Columns]) -> None:
-    """Write column groups one after another as row groups, so that only one is in memory at a time."""
+def write_parquet(path: Path, groups: Iterable[Columns], types: Mapping[str, type]) -> None:
+    """Write column groups one after another as row groups, so that only one is in memory at a time.
+
+    Args:
+        path: The file.
+        groups: None at all makes a file without rows.
+        types: Columns to str, int, float or bool: an empty group, or a column of None, must not decide a column's type.
+    """
     import pyarrow as pa  # noqa: PLC0415 - an optional library, and slow to import
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with whole_file(path) as temporary:
-        writer = None
-        try:
-            for group in groups:
-                table = pa.table(dict(group))
-                writer = writer or pq.ParquetWriter(temporary, table.schema, compression="zstd")
-                writer.write_table(table.cast(writer.schema))
-        finally:
-            if writer is not None:
-                writer.close()
+    known = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    schema = pa.schema([(name, known[kind]) for name, kind in types.items()])
+    with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for group in groups:
+            writer.write_table(pa.table([pa.array(group[name], schema.field(name).type) for name in types], schema=schema))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.errors import StoreError
+from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report import export
 from harness.report.export import export_2017, export_all
 from harness.report.files import write_csv
-from harness.scoring import Entry, Results, complete
-from tests.verdicts import codes_from_labels
+from harness.report.writers import leaderboard_markdown, leaderboard_sheet, matrix_markdown, to_csv, to_json
+from harness.scoring import Entry, Results, Verdicts, complete
+from tests.verdicts import codes_from_labels, codes_of
 
 
 def vector() -> Results:
@@ -109,3 +114,54 @@ def test_a_file_that_cannot_be_written_leaves_nothing_half_written(tmp_path: Pat
     with pytest.raises(StoreError, match="No space left"):
         write_csv(tmp_path / "x.csv", ("a",), broken())
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def without(results: Results, attacks: tuple[int, ...], defenses: tuple[int, ...], what: str) -> Results:
+    """Entries that made nothing ("void"), have not run ("waiting"), or half ran ("half")."""
+    produced, codes = results.produced.copy(), codes_of(results)
+    attack_done, run_done, clean_done = results.attack_done.copy(), results.run_done.copy(), results.clean_done.copy()
+    for attack in attacks:
+        if what == "void":
+            produced[attack] = False
+        else:
+            attack_done[attack, what == "half":] = run_done[attack, :, what == "half":] = False
+    for defense in defenses:
+        if what == "void":
+            codes[:, defense] = 0
+        else:
+            run_done[:, defense, what == "half":] = clean_done[defense, what == "half":] = False
+    return replace(results, produced=produced, verdicts=Verdicts.of(codes * produced[:, None]), attack_done=attack_done,
+                   run_done=run_done, clean_done=clean_done)
+
+
+POSITIONS = {"first": (0,), "middle": (1,), "last": (2,), "all": (0, 1, 2), "none": ()}
+STATES = [(what, attacks, defenses) for what, attacks, defenses in itertools.product(
+    ("void", "waiting", "half"), POSITIONS, POSITIONS) if attacks != "none" or defenses != "none"]
+
+
+def check_export(results: Results, directory: Path) -> None:
+    """All files are there, and Parquet has the rows of the CSV under the same types as in any other tournament."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    paths, notes = export_all(results, directory)
+    assert notes == []
+    assert {path.name for path in export_2017(results, directory / "2017")} == set(FILES_2017)
+    for path in (path for path in paths if path.suffix == ".parquet"):
+        table = parquet.read_table(path)
+        assert table.num_rows == len(read(path.with_suffix(".csv"))) - 1
+        assert not any(str(kind) == "null" for kind in table.schema.types)
+    board = build_leaderboard(results)
+    json.loads(to_json(board.to_json()))
+    assert len(to_csv(leaderboard_sheet(board)).splitlines()) == 1 + len(results.attacks) + len(results.defenses)
+    assert leaderboard_markdown(board).count("##") == 3
+    assert matrix_markdown(build_matrix(results)).count("\n| ") >= len(results.attacks)
+
+
+@pytest.mark.parametrize(("what", "attacks", "defenses"), STATES, ids=["-".join(state) for state in STATES])
+def test_every_writer_takes_entries_without_results(results, tmp_path: Path, what: str, attacks: str, defenses: str) -> None:
+    check_export(without(results(2, 1, 3, 8), POSITIONS[attacks], POSITIONS[defenses], what), tmp_path)
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0), (0, 0, 2), (2, 0, 0), (0, 2, 0), (0, 2, 2), (2, 0, 2), (1, 1, 1)],
+                         ids=str)
+def test_every_writer_takes_sides_without_entries(results, tmp_path: Path, counts: tuple[int, int, int]) -> None:
+    check_export(results(*counts, 8), tmp_path)
