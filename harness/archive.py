@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from harness.archive_members import ArchiveRefusedError, Member, tar_members, zip_members
+from harness.code_tree import MAX_DEPTH, MAX_PATH_BYTES, open_regular
 from harness.errors import SubmissionError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -26,10 +28,16 @@ MAX_ENTRIES = 100_000
 MAX_RATIO = 200
 _FREE_BYTES = 256 << 20
 
-_MAX_PATH_BYTES = 1024
 _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
 _MACOS_LEFTOVERS = "__MACOSX"
+#: What people send instead, by its first bytes.
+_OTHER_KINDS = (
+    (b"Rar!", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"\xfd7zXZ\0", "compressed with xz"),
+    (b"BZh", "compressed with bzip2"), (b"\x28\xb5\x2f\xfd", "compressed with zstd"), (b"PK\x07\x08", "a part of a split zip"),
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file"), (b"<!DOCTYPE", "a web page"),
+    (b"<!doctype", "a web page"), (b"<html", "a web page"), (b"%PDF", "a PDF"))
+_PART = re.compile(r"\.(z\d\d|\d\d\d|part\d+)")
 
 
 def bare_name(path: Path) -> str:
@@ -60,6 +68,9 @@ def unpack(path: Path, target: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         raise
     entries = list(target.iterdir())
+    if not entries:
+        shutil.rmtree(target, ignore_errors=True)
+        raise SubmissionError(f"The archive {path} holds nothing.", "Pack the directory that holds metadata.json.")
     if len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink():
         return entries[0]
     return target
@@ -68,13 +79,16 @@ def unpack(path: Path, target: Path) -> Path:
 def _unpack(path: Path, target: Path) -> None:
     writer = _Writer(target, min(MAX_BYTES, path.stat().st_size * MAX_RATIO + _FREE_BYTES))
     try:
-        with path.open("rb") as file:
+        with open_regular(os.path.realpath(path)) as file:
+            _refuse_other_kinds(file, path)
             for member in _members(file, writer.byte_limit):
                 writer.add(member)
         writer.make_links()
+    except SubmissionError:
+        raise
     except ArchiveRefusedError as error:
         problem = f"The archive {path} is refused: {error}."
-        raise SubmissionError(problem, "Pack plain files and directories again, with zip or tar.") from error
+        raise SubmissionError(problem, "Pack plain files and directories again, with zip or tar and without a password.") from error
     except _WriteError as error:
         problem = f"The archive {path} cannot be unpacked ({error})."
         raise SubmissionError(problem, "Make room for it, or shorten its paths.") from error
@@ -82,6 +96,16 @@ def _unpack(path: Path, target: Path) -> None:
     except Exception as error:
         problem = f"The archive {path} is damaged, or is none ({type(error).__name__})."
         raise SubmissionError(problem, "Pack it again as .zip, .tar or .tar.gz.") from error
+
+
+def _refuse_other_kinds(file: BinaryIO, path: Path) -> None:
+    head = file.read(32).lstrip()
+    file.seek(0)
+    kind = next((kind for magic, kind in _OTHER_KINDS if head.startswith(magic)), "")
+    if not kind and _PART.fullmatch(path.suffix):
+        kind = "a part of a split archive"
+    if kind:
+        raise SubmissionError(f"{path} is {kind}.", "Pack the directory as one .zip, .tar or .tar.gz.")
 
 
 def _members(file: BinaryIO, byte_limit: int) -> Iterator[Member]:
@@ -157,7 +181,7 @@ class _Writer:
             place.mkdir(parents=True, exist_ok=True)
             return
         if member.kind == "link":
-            if member.target.startswith("/") or "\0" in member.target or len(member.target) > _MAX_PATH_BYTES:
+            if member.target.startswith("/") or "\0" in member.target or len(member.target) > MAX_PATH_BYTES:
                 reason = f"its link {path[:200]!a} leads out of it"
                 raise ArchiveRefusedError(reason)
             self.links[path] = member.target
@@ -194,7 +218,8 @@ def _checked_parts(path: str) -> list[str]:
     if path.startswith("/") or ".." in parts or "\0" in path or "\\" in path:
         reason = f"it holds the path {path[:200]!a}"
         raise ArchiveRefusedError(reason)
-    if len(os.fsencode(path)) > _MAX_PATH_BYTES or any(len(os.fsencode(part)) > _MAX_NAME_BYTES for part in parts):
+    too_long = len(os.fsencode(path)) > MAX_PATH_BYTES or any(len(os.fsencode(part)) > _MAX_NAME_BYTES for part in parts)
+    if too_long or len(parts) > MAX_DEPTH:
         reason = f"it holds a path that is too long: {path[:60]!a}..."
         raise ArchiveRefusedError(reason)
     return parts

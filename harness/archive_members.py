@@ -70,7 +70,10 @@ def _check_zip_directory(file: BinaryIO, max_entries: int) -> None:
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or len(tail) - place < _ZIP_END.size:
         raise zipfile.BadZipFile
-    entries, directory_bytes = _ZIP_END.unpack_from(tail, place)[4:6]
+    disk, _, _, entries, directory_bytes = _ZIP_END.unpack_from(tail, place)[1:6]
+    if 0 < disk < 0xFFFF:  # noqa: PLR2004 - all ones: a zip64 record says it
+        reason = "it is a part of a split zip"
+        raise ArchiveRefusedError(reason)
     zip64 = start + place - _ZIP64_LOCATOR_BYTES - _ZIP64_END.size
     if zip64 >= 0:
         file.seek(zip64)

@@ -1,18 +1,21 @@
 """A directory of code as content: walked, digested and copied without following anything out of it.
 
 The digest is of what makes the program behave: relative path, exec bit and bytes of each file, the text of each link, and
-directories that hold nothing. Times, owners and other mode bits are no part of it. ``__pycache__``, ``*.pyc`` and ``.git``
-are left out, so that running an entry in place does not make it another submission.
+directories that hold nothing. Times, owners and other mode bits are no part of it. ``.git`` and compiled Python files beside
+their source are left out, so that running an entry in place does not make it another submission; a ``.pyc`` without its source
+is code. The author of a directory is an opponent: nothing in it is waited for, followed or descended into without end.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,8 +25,18 @@ from harness.errors import SubmissionError
 #: What one submission may hold; above it is a data set or a mistake.
 MAX_BYTES = 16 << 30
 MAX_ENTRIES = 100_000
-_LEFT_OUT_DIRECTORIES = frozenset({"__pycache__", ".git"})
+MAX_PATH_BYTES = 1024
+#: Directories in one another. Python walks and removes trees by recursion, which ends at a thousand.
+MAX_DEPTH = 100
+_COMPILED = "compiled Python files that lie beside their source"
+_VERSIONS = "`.git`"
+_CACHE = "__pycache__"
+#: A layered file system takes such a name for the removal of another file: it would not be there when the program runs.
+_WHITEOUT = ".wh."
 _CHUNK_BYTES = 1 << 20
+_SHOWN = 200
+_KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+          stat.S_IFDIR: "a directory", stat.S_IFLNK: "a link"}
 
 
 @dataclass(frozen=True, order=True)
@@ -45,21 +58,73 @@ class Node:
     target: str = ""
 
 
-def walk(root: Path) -> list[Node]:
-    """Everything below a directory, sorted by path.
+@dataclass(frozen=True)
+class Tree:
+    """What a directory of code holds.
+
+    Attributes:
+        nodes: What counts, sorted by path.
+        left_out: How many of what kind were left out, by words for the kind.
+    """
+
+    nodes: tuple[Node, ...]
+    left_out: Mapping[str, int]
+
+
+def survey(root: Path) -> Tree:
+    """Everything below a directory.
 
     Raises:
-        SubmissionError: It holds a device, socket or pipe, a link that leads out of it, or too much.
+        SubmissionError: It holds a device, socket or pipe, a link that leads out of it, a name that would not survive, or too
+            much of anything.
     """
-    nodes: list[Node] = []
-    total = 0
-    for node in _below(root, root, ""):
-        nodes.append(node)
-        total += node.size
-        if len(nodes) > MAX_ENTRIES or total > MAX_BYTES:
-            problem = f"{root} holds more than {MAX_ENTRIES} files or {MAX_BYTES >> 30} GiB."
-            raise SubmissionError(problem, "Leave out what the program does not need.")
-    return sorted(nodes)
+    walker = _Walker(root)
+    try:
+        walker.walk()
+    except OSError as error:
+        problem = f"{shown(error.filename or root)} cannot be read ({error.strerror})."
+        raise SubmissionError(problem, "Make it readable, or leave it out.") from error
+    return Tree(tuple(sorted(walker.nodes)), dict(walker.left_out))
+
+
+def walk(root: Path) -> tuple[Node, ...]:
+    """What counts of a directory, sorted by path; raises as ``survey``."""
+    return survey(root).nodes
+
+
+def shown(name: object) -> str:
+    """A path that an author chose, as one short line that a terminal bears."""
+    text = str(name)
+    if len(text) <= _SHOWN and text.isprintable():
+        return text
+    short = text if len(text) <= _SHOWN else f"{text[:_SHOWN // 2]}...{text[-_SHOWN // 2:]}"
+    return ascii(short)
+
+
+def open_regular(path: str | Path) -> io.BufferedReader:
+    """A file for reading; never waits, and follows no link at the end of the path.
+
+    Raises:
+        OSError: It cannot be read, or is no file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"it is {_KINDS.get(kind, 'no file')}, not a file", str(path))
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, so that no link is followed
+
+
+def open_inside(root: Path, path: str) -> io.BufferedReader:
+    """As ``open_regular``, for a path below a root whose links lead to what lies below it too.
+
+    Raises:
+        OSError: It cannot be read, is no file, or lies elsewhere.
+    """
+    inside, real = os.path.realpath(root), os.path.realpath(root / path)
+    if os.path.commonpath((inside, real)) != inside:
+        raise OSError(errno.EINVAL, "it leads out of the submission", path)
+    return open_regular(real)
 
 
 def digest(root: Path) -> str:
@@ -96,30 +161,100 @@ def copy(root: Path, target: Path) -> None:
             place.chmod(0o555 if node.executable else 0o444)
 
 
-def _below(root: Path, directory: Path, prefix: str) -> Iterator[Node]:
-    try:
-        entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-    except OSError as error:
-        problem = f"{directory} cannot be read ({error.strerror})."
-        raise SubmissionError(problem) from error
-    empty = True
-    for entry in entries:
-        if entry.name in _LEFT_OUT_DIRECTORIES or entry.name.endswith(".pyc"):
-            continue
-        empty = False
+class _Walker:
+    """Walks a directory without recursion, and stops at the first thing that cannot be taken."""
+
+    def __init__(self, root: Path) -> None:
+        self.nodes: list[Node] = []
+        self.left_out: Counter[str] = Counter()
+        self._root = root
+        self._seen = 0
+        self._bytes = 0
+        #: Directories to look into, each with the names of the Python sources beside it.
+        self._pending: list[tuple[str, Collection[str]]] = [("", ())]
+
+    def walk(self) -> None:
+        while self._pending:
+            prefix, sources = self._pending.pop()
+            entries = self._list(prefix)
+            kept = [entry for entry in entries if not self._is_left_out(prefix, entry, entries, sources)]
+            for entry in kept:
+                self._add(prefix, entry, entries)
+            if prefix and not kept:
+                self.nodes.append(Node(prefix.rstrip("/"), "empty"))
+
+    def _list(self, prefix: str) -> list[os.DirEntry[str]]:
+        found = []
+        with os.scandir(self._root / prefix) as entries:
+            for entry in entries:
+                self._seen += 1
+                if self._seen > MAX_ENTRIES:
+                    raise SubmissionError(f"{shown(self._root)} holds more than {MAX_ENTRIES} files.",
+                                          "Leave out what the program does not need.")
+                found.append(entry)
+        return found
+
+    def _is_left_out(self, prefix: str, entry: os.DirEntry[str], beside: list[os.DirEntry[str]], sources: Collection[str]) -> bool:
+        """Whether it is no part of the content; counts it then."""
+        if entry.name == ".git":
+            self.left_out[_VERSIONS] += 1
+            return True
+        if entry.name == _CACHE and entry.is_dir(follow_symlinks=False):
+            return self._is_cache(f"{prefix}{_CACHE}/", _sources(beside))
+        cached = prefix.endswith(f"/{_CACHE}/") or prefix == f"{_CACHE}/"
+        if _is_compiled(entry, sources if cached else _sources(beside), cached=cached):
+            self.left_out[_COMPILED] += 1
+            return True
+        return False
+
+    def _is_cache(self, prefix: str, sources: Collection[str]) -> bool:
+        """Whether a directory holds nothing but compiled files of the sources beside it."""
+        held = self._list(prefix)
+        if not all(_is_compiled(entry, sources, cached=True) for entry in held):
+            self._seen -= len(held)  # it is listed again in its turn
+            return False
+        self.left_out[_COMPILED] += len(held)
+        return True
+
+    def _add(self, prefix: str, entry: os.DirEntry[str], beside: list[os.DirEntry[str]]) -> None:
         path = prefix + entry.name
-        found = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(found.st_mode):
-            yield from _below(root, directory / entry.name, f"{path}/")
-        elif stat.S_ISREG(found.st_mode):
-            yield Node(path, "file", bool(found.st_mode & 0o111), found.st_size)
-        elif stat.S_ISLNK(found.st_mode):
-            yield Node(path, "link", target=_inner_link(root, directory / entry.name))
+        self._check_name(path, entry.name)
+        facts = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(facts.st_mode):
+            self._pending.append((f"{path}/", _sources(beside) if entry.name == _CACHE else ()))
+        elif stat.S_ISREG(facts.st_mode):
+            self._bytes += facts.st_size
+            if self._bytes > MAX_BYTES:
+                raise SubmissionError(f"{shown(self._root)} holds more than {MAX_BYTES >> 30} GiB.",
+                                      "Leave out what the program does not need.")
+            self.nodes.append(Node(path, "file", bool(facts.st_mode & 0o111), facts.st_size))
+        elif stat.S_ISLNK(facts.st_mode):
+            self.nodes.append(Node(path, "link", target=_inner_link(self._root, self._root / path)))
         else:
-            problem = f"{directory / entry.name} is neither a file nor a directory nor a link."
+            problem = f"{shown(self._root / path)} is neither a file nor a directory nor a link."
             raise SubmissionError(problem, "Leave it out.")
-    if empty and prefix:
-        yield Node(prefix.rstrip("/"), "empty")
+
+    def _check_name(self, path: str, name: str) -> None:
+        if path.count("/") >= MAX_DEPTH or len(os.fsencode(path)) > MAX_PATH_BYTES:
+            raise SubmissionError(f"{shown(self._root)} nests directories too deeply: {shown(path)}.",
+                                  f"Use at most {MAX_DEPTH} in one another, and paths of at most {MAX_PATH_BYTES} bytes.")
+        if name.startswith(_WHITEOUT):
+            raise SubmissionError(f"{shown(self._root / path)} has a name that Docker takes for the removal of a file.",
+                                  f"Give it a name that does not begin with `{_WHITEOUT}`.")
+
+
+def _sources(entries: list[os.DirEntry[str]]) -> Collection[str]:
+    """Names of the modules whose source lies among these: plain files, because Python takes nothing else for a source."""
+    return {entry.name.removesuffix(".py") for entry in entries
+            if entry.name.endswith(".py") and entry.is_file(follow_symlinks=False)}
+
+
+def _is_compiled(entry: os.DirEntry[str], sources: Collection[str], *, cached: bool) -> bool:
+    """Whether it is made of one of these sources: ``x.pyc``, or ``x.cpython-311.pyc`` in a cache."""
+    if not entry.name.endswith(".pyc") or not entry.is_file(follow_symlinks=False):
+        return False
+    module, tag, _ = entry.name.removesuffix(".pyc").partition(".cpython-" if cached else "\0")
+    return module in sources and bool(tag) is cached
 
 
 def _inner_link(root: Path, link: Path) -> str:
@@ -128,18 +263,17 @@ def _inner_link(root: Path, link: Path) -> str:
     plain = os.path.normpath(os.path.join(os.path.relpath(link.parent, root), target))  # noqa: PTH118 - text only
     leads_out = os.path.isabs(target) or plain == ".." or plain.startswith("../")  # noqa: PTH117 - text only
     if leads_out or os.path.commonpath((inside, os.path.realpath(link))) != inside:
-        problem = f"The link {link} leads out of the submission."
+        problem = f"The link {shown(link)} leads out of the submission."
         raise SubmissionError(problem, "Copy what it points to into the submission.")
     return target
 
 
 def _open(path: Path) -> io.BufferedReader:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        return open_regular(path)
     except OSError as error:
-        problem = f"{path} cannot be read ({error.strerror})."
-        raise SubmissionError(problem) from error
-    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, so that no link is followed
+        problem = f"{shown(path)} cannot be read ({error.strerror})."
+        raise SubmissionError(problem, "Make it readable, or leave it out.") from error
 
 
 def _file_sha256(path: Path) -> str:

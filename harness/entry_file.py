@@ -6,10 +6,12 @@ participants met as a zero without a word.
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from pathlib import Path
 
+from harness.code_tree import open_inside
 from harness.problems import Problem
 
 _HEAD_BYTES = 512
@@ -28,10 +30,10 @@ def host_architecture() -> str:
     return _ARCHITECTURES.get(machine, machine)
 
 
-def first_bytes(path: Path) -> bytes:
-    """The beginning of a file; empty where it cannot be read."""
+def first_bytes(root: Path, path: str) -> bytes:
+    """The beginning of a submission's file; empty where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_inside(root, path) as file:
             return file.read(_HEAD_BYTES)
     except OSError:
         return b""
@@ -48,7 +50,7 @@ def crlf_problem(head: bytes, name: str) -> Problem | None:
 def start_problems(root: Path, entry_point: str) -> list[Problem]:
     """Everything that keeps an entry point from being started, but CRLF."""
     path = root / entry_point
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         return [Problem(entry_point, "it leads out of the submission.", "Name a file of the submission as entry_point.")]
     if path.is_dir():
         return [Problem(entry_point, "the entry point is a directory.", "Name a file of the submission as entry_point.")]
@@ -57,7 +59,7 @@ def start_problems(root: Path, entry_point: str) -> list[Problem]:
     problems = []
     if not path.stat().st_mode & 0o111:
         problems.append(Problem(entry_point, "it is not executable.", f"Run `chmod +x {entry_point}` and pack it again."))
-    return problems + _format_problems(root, entry_point, first_bytes(path))
+    return problems + _format_problems(root, entry_point, first_bytes(root, entry_point))
 
 
 def _format_problems(root: Path, name: str, head: bytes) -> list[Problem]:

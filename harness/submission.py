@@ -7,8 +7,11 @@ talks to no Docker engine: who calls it says how to look an image up.
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
+import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +19,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from harness import archive, code_tree
-from harness.errors import SubmissionError
+from harness.errors import HarnessError, SubmissionError
+from harness.misplaced import close_by, without_metadata
 from harness.problems import Problem, raise_all
 from harness.submission_metadata import (
     MAX_BYTES,
@@ -24,6 +28,7 @@ from harness.submission_metadata import (
     Metadata,
     Profile,
     name_problem,
+    read_entry_point,
     read_metadata,
     text_problem,
 )
@@ -131,12 +136,33 @@ def load(
     asked = _Asked(name, type, team, baseline)
     raise_all(asked.problems(), str(source))
     path = Path(source)
-    if path.is_dir():
+    kind = kind_of(path)
+    if kind == "directory":
         return _from_directory(path, path.resolve().name, asked, "directory")
-    if path.is_file():
+    if kind == "archive":
         root = unpack(path)
         return _from_directory(root, archive.bare_name(path), asked, "archive")
     return _from_image(str(source), asked, image_info)
+
+
+def kind_of(path: Path) -> Literal["directory", "archive", "absent"]:
+    """What lies at a path.
+
+    Raises:
+        SubmissionError: A pipe, a socket, a device, or a link in a circle.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - of a path that may be none
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.EACCES):
+            raise SubmissionError(f"{code_tree.shown(path)} cannot be read ({error.strerror}).", "Correct the path.") from None
+        return "absent"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    if stat.S_ISREG(mode):
+        return "archive"
+    raise SubmissionError(f"{code_tree.shown(path)} is neither a directory nor a file.",
+                          "Name a directory, a .zip, .tar or .tar.gz.")
 
 
 def unpack(path: Path) -> Path:
@@ -152,14 +178,27 @@ def unpack(path: Path) -> Path:
 
 def read_metadata_file(root: Path) -> tuple[Metadata | None, list[Problem]]:
     """``metadata.json`` of a directory: the metadata, or None and every problem."""
-    path = root / METADATA
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        return read_metadata(_metadata_bytes(root))
     except OSError as error:
+        misplaced = without_metadata(root) if error.errno == errno.ENOENT else None
+        if misplaced is not None:
+            return None, [misplaced]
         sentence = f"it cannot be read ({error.strerror})."
         return None, [Problem(METADATA, sentence, "Write metadata.json with type, container and entry_point.")]
-    return read_metadata(data)
+
+
+def entry_point_alone(root: Path) -> str | None:
+    """The entry point of a metadata.json that has other faults, where it is usable by itself."""
+    try:
+        return read_entry_point(_metadata_bytes(root))
+    except OSError:
+        return None
+
+
+def _metadata_bytes(root: Path) -> bytes:
+    with code_tree.open_inside(root, METADATA) as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def freeze(submission: Submission, submissions_dir: Path) -> Submission:
@@ -232,12 +271,22 @@ def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["dir
 def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], ImageInfo] | None) -> Submission:
     looks_like_path = reference.startswith((".", "/", "~")) or reference.endswith(archive.SUFFIXES)
     if looks_like_path or not reference or any(not character.isprintable() or character == " " for character in reference):
-        problem = f"The submission {reference!a} is not there."
+        near = close_by(reference)
+        problem = f"The submission {reference[:200]!a} is not there." + (f" There is {near}." if near else "")
         raise SubmissionError(problem, "Name a directory, a .zip, .tar or .tar.gz, or a Docker image.")
     if image_info is None:
         problem = f"{reference} is neither a directory nor an archive, and no Docker engine is at hand to look for an image."
+        near = close_by(reference)
+        problem += f" There is {near}." if near else ""
         raise SubmissionError(problem, "Correct the path, or start the Docker engine.")
-    info = image_info(reference)
+    try:
+        info = image_info(reference)
+    except HarnessError as error:
+        near = close_by(reference)
+        if not near:
+            raise
+        problem = f"There is no path {reference}, but {near}; and as an image: {error.problem}"
+        raise SubmissionError(problem, f"Correct the path, or the image: {error.next_step}") from error
     labels = info.labels
     own_name = reference.split("@", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
     kind = asked.type or labels.get("harness.type", "")

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 from harness.problems import Problem
+from harness.strict_json import read_json
 from harness.tracks import TRACKS
 
 Profile = Literal["strict", "legacy"]
@@ -22,6 +23,9 @@ MAX_BYTES = 1 << 20
 _REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _MAX_TEXT = 100
+_MAX_REASON = 200
+#: As for any path of a submission (``code_tree``), and what a file system bears of one name.
+_MAX_PATH_BYTES, _MAX_NAME_BYTES = 1024, 255
 #: The built-in opponent of every defense.
 _RESERVED = "clean"
 
@@ -52,7 +56,7 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
     return Metadata(
         type=fields["type"],
         container=fields["container"],
-        entry_point=fields["entry_point"].removeprefix("./"),
+        entry_point=str(PurePosixPath(fields["entry_point"])),
         container_gpu=fields.get("container_gpu") or None,
         profile=fields.get("profile"),
         serves=fields.get("protocol") == "serve",
@@ -62,14 +66,21 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
     ), []
 
 
+def read_entry_point(data: bytes) -> str | None:
+    """The entry point alone, where it is usable; other fields may be wrong."""
+    fields, _ = _object(data)
+    if fields is None or "entry_point" not in fields or _entry_point(fields["entry_point"]):
+        return None
+    return str(PurePosixPath(fields["entry_point"]))
+
+
 def name_problem(name: object, field: str = "name") -> Problem | None:
     """Why something cannot be the name of a submission."""
     if isinstance(name, str) and _NAME.fullmatch(name) and name.lower() != _RESERVED:
         return None
-    shown = ascii(name)[:80]
     if isinstance(name, str) and name.lower() == _RESERVED:
         return Problem(field, "`clean` is the name of the built-in opponent.", "Choose another name.")
-    sentence = f"{shown} is not a name: letters, digits, `.`, `_`, `-`, at most 64, the first a letter or digit."
+    sentence = f"{_told(name)} is not a name: letters, digits, `.`, `_`, `-`, at most 64, the first a letter or digit."
     return Problem(field, sentence, "Give a name with --name.")
 
 
@@ -85,13 +96,19 @@ def _object(data: bytes) -> tuple[dict[str, Any] | None, list[Problem]]:
     if len(data) > MAX_BYTES:
         return None, [Problem(where, f"it has more than {MAX_BYTES} bytes.", step)]
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, a number of 5,000 digits, too deep
-        reason = str(error).splitlines()[0][:_MAX_TEXT]
-        return None, [Problem(where, f"it is not JSON ({reason}).", step)]
+        fields = read_json(data)
+    except ValueError as error:
+        return None, [Problem(where, f"it is not JSON ({str(error)[:_MAX_REASON]}).", step)]
     if not isinstance(fields, dict):
         return None, [Problem(where, "it is not a JSON object.", step)]
     return fields, []
+
+
+def _told(value: object) -> str:
+    """A value as it is shown: short, and without looking into what may be nested a thousand deep."""
+    if isinstance(value, str):
+        return ascii(value[:_MAX_TEXT])[:80]
+    return {list: "an array", dict: "an object", type(None): "null"}.get(type(value), str(value)[:80])
 
 
 def _required(fields: Mapping[str, Any]) -> list[Problem]:
@@ -100,7 +117,7 @@ def _required(fields: Mapping[str, Any]) -> list[Problem]:
         if field not in fields:
             problems.append(Problem(field, "the field is missing.", f'Add `"{field}": "{example}"` to metadata.json.'))
     if "type" in fields and (not isinstance(fields["type"], str) or fields["type"] not in TRACKS):
-        sentence = f"{ascii(fields['type'])[:80]} is none of {', '.join(TRACKS)}."
+        sentence = f"{_told(fields['type'])} is none of {', '.join(TRACKS)}."
         problems.append(Problem("type", sentence, "Correct `type` in metadata.json."))
     if "container" in fields:
         problems += _reference(fields["container"], "container")
@@ -112,17 +129,19 @@ def _required(fields: Mapping[str, Any]) -> list[Problem]:
 def _reference(value: object, field: str) -> list[Problem]:
     if isinstance(value, str) and _REFERENCE.fullmatch(value):
         return []
-    sentence = f"{ascii(value)[:80]} is not the name of a Docker image."
+    sentence = f"{_told(value)} is not the name of a Docker image."
     return [Problem(field, sentence, f"Correct `{field}` in metadata.json.")]
 
 
 def _entry_point(value: object) -> list[Problem]:
     step = "Name a file of the submission, relative to its root."
     if not isinstance(value, str) or not value or not value.isprintable():
-        return [Problem("entry_point", f"{ascii(value)[:80]} is not the path of a file.", step)]
+        return [Problem("entry_point", f"{_told(value)} is not the path of a file.", step)]
     path = PurePosixPath(value)
+    if len(value.encode()) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
+        return [Problem("entry_point", f"{_told(value)} is too long for a path.", step)]
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        return [Problem("entry_point", f"{ascii(value)[:80]} does not lie in the submission.", step)]
+        return [Problem("entry_point", f"{_told(value)} does not lie in the submission.", step)]
     return []
 
 
@@ -138,6 +157,6 @@ def _optional(fields: Mapping[str, Any]) -> list[Problem]:
         value = fields.get(field)
         if value is not None and not any(value is choice or (value == choice and isinstance(value, str)) for choice in allowed):
             choices = " or ".join(json.dumps(choice) for choice in allowed)
-            sentence = f"{ascii(value)[:80]} is neither {choices}." if len(allowed) > 1 else ""
+            sentence = f"{_told(value)} is neither {choices}." if len(allowed) > 1 else ""
             problems.append(Problem(field, sentence, f"Correct or remove `{field}` in metadata.json."))
     return [problem for problem in problems if problem is not None]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import code_tree
 from harness.dataset import Batch, Dataset
 from harness.execute import Executor, Job, RunResult
 from harness.predictions import out_of_range
@@ -22,7 +23,7 @@ from harness.sandbox.base import Limits, Program, Sandbox
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.sessions import SessionPool
 from harness.store.artifacts import ArtifactStore
-from harness.submission import Submission
+from harness.submission import Submission, freeze
 from harness.tracks import produces
 
 #: Share of a limit above which an author is warned that a slower or busier host would pass it.
@@ -61,6 +62,9 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
         work = Path(directory)
         work.chmod(0o711)
+        left_out = code_tree.survey(submission.code_dir).left_out if submission.code_dir is not None else {}
+        # The very files that the contest would run.
+        submission = freeze(submission, work / "submissions")
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
         executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
         try:
@@ -71,6 +75,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
                 _judge_served(trial, _run(executor, submission, batch, limits, gpu, served=True))
         finally:
             executor.close()
+    trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
     return trial
 
 

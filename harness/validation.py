@@ -5,7 +5,6 @@ Running it on a real batch is the other half (``trial.py``). Nothing is executed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from harness import archive, code_tree
 from harness.entry_file import crlf_problem, first_bytes, host_architecture, start_problems
 from harness.errors import HarnessError
 from harness.problems import Problem
-from harness.submission import METADATA, ImageInfo, load, read_metadata_file, unpack
-from harness.submission_metadata import MAX_BYTES, Metadata, name_problem
+from harness.submission import ImageInfo, entry_point_alone, kind_of, load, read_metadata_file, unpack
+from harness.submission_metadata import name_problem
 
 __all__ = ["Problem", "check", "check_directory"]
 
@@ -34,13 +33,14 @@ def check(source: str | Path, *, type: str | None = None, image_info: ImageLookU
     """
     path = Path(source)
     try:
-        if path.is_dir():
+        kind = kind_of(path)
+        if kind == "directory":
             return check_directory(path, image_info, own_name=path.resolve().name)
-        if path.is_file():
+        if kind == "archive":
             return check_directory(unpack(path), image_info, own_name=archive.bare_name(path))
         loaded = load(source, type=type, image_info=image_info)
     except HarnessError as error:
-        return [Problem(str(source), error.problem, error.next_step)]
+        return [Problem(code_tree.shown(source), error.problem, error.next_step)]
     return _architecture(image_info, loaded.container, str(source))
 
 
@@ -56,7 +56,9 @@ def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_na
     if own_name is not None and metadata is not None and metadata.name is None:
         problem = name_problem(own_name)
         problems += [problem] if problem is not None else []
-    problems += _entry_point(root, metadata)
+    # Also where other fields are wrong: the author wants to hear it all.
+    entry_point = metadata.entry_point if metadata is not None else entry_point_alone(root)
+    problems += start_problems(root, entry_point) if entry_point else []
     problems += _content(root)
     if metadata is not None and image_info is not None:
         for field, reference in (("container", metadata.container), ("container_gpu", metadata.container_gpu)):
@@ -65,30 +67,13 @@ def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_na
     return problems
 
 
-def _entry_point(root: Path, metadata: Metadata | None) -> list[Problem]:
-    """Also where other fields are wrong: the author wants to hear it all."""
-    entry_point = metadata.entry_point if metadata is not None else _entry_point_alone(root)
-    return start_problems(root, entry_point) if entry_point else []
-
-
-def _entry_point_alone(root: Path) -> str | None:
-    """The field of a metadata.json that has other faults, where it is usable by itself."""
-    try:
-        fields = json.loads((root / METADATA).read_bytes()[:MAX_BYTES])
-        entry_point = fields["entry_point"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return None
-    usable = isinstance(entry_point, str) and entry_point.isprintable() and entry_point
-    return entry_point if usable and ".." not in Path(entry_point).parts and not Path(entry_point).is_absolute() else None
-
-
 def _content(root: Path) -> list[Problem]:
     """The files as such: what cannot be copied, what is too large, scripts written on Windows."""
     try:
         nodes = code_tree.walk(root)
     except HarnessError as error:
-        return [Problem(str(root), error.problem, error.next_step)]
-    found = [crlf_problem(first_bytes(root / node.path), node.path) for node in nodes if node.kind == "file"]
+        return [Problem(code_tree.shown(root), error.problem, error.next_step)]
+    found = [crlf_problem(first_bytes(root, node.path), code_tree.shown(node.path)) for node in nodes if node.kind == "file"]
     problems = [problem for problem in found if problem is not None]
     total = sum(node.size for node in nodes)
     if total > LARGE_BYTES:

@@ -248,3 +248,36 @@ def test_any_damage_is_refused_or_unpacked(tmp_path_factory, data):
     except SubmissionError:
         assert not (place / "out").exists()
     assert {found.name for found in place.iterdir()} <= {"a", "out"}
+
+
+OTHER_KINDS = {
+    "entry.zip": (b"Rar!\x1a\x07\x01\0", "a RAR archive"),
+    "entry.7z": (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive"),
+    "entry.tar.xz": (b"\xfd7zXZ\0\0", "xz"),
+    "entry.tar.bz2": (b"BZh91AY&SY", "bzip2"),
+    "entry.tar.zst": (b"\x28\xb5\x2f\xfd\0", "zstd"),
+    "first.zip": (b"PK\x07\x08PK\x03\x04", "a part of a split zip"),
+    "entry.z01": (b"\x01\x02\x03\x04", "a part of a split archive"),
+    "download.zip": (b"\n<!DOCTYPE html><html>", "a web page"),
+    "lfs.zip": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    "zeros.tar": (bytes(10240), "holds nothing"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
+def test_what_is_no_archive_of_ours_is_named(tmp_path, name):
+    data, words = OTHER_KINDS[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SubmissionError, match=words) as refused:
+        archive.unpack(tmp_path / name, tmp_path / "out")
+    assert ".tar.gz" in refused.value.next_step or "Pack" in refused.value.next_step
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_part_of_a_split_zip(tmp_path):
+    path = zipped(tmp_path / "a.zip", ("run.sh", b"#!", 0o100755))
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x05\x06") + 4] = 2
+    path.write_bytes(data)
+    with pytest.raises(SubmissionError, match="a part of a split zip"):
+        archive.unpack(path, tmp_path / "out")

@@ -20,7 +20,7 @@ ROOMS = [
     "field_errors",
     "png images perturbation",
     "predictions",
-    "archive archive_members code_tree",
+    "archive archive_members code_tree misplaced",
     "config",
     "submission submission_metadata",
     "entry_file validation",

@@ -1,5 +1,7 @@
 import json
 import os
+import socket
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import archive, code_tree, submission
-from harness.errors import SubmissionError
+from harness.errors import ImageUnavailableError, SubmissionError
 from harness.submission import ImageInfo
 from harness.submission_metadata import read_metadata
 
@@ -26,6 +28,16 @@ def write_entry(root: Path, **fields) -> Path:
     (root / "lib").mkdir()
     (root / "lib" / "weights.bin").write_bytes(b"\0" * 1000)
     return root
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_link(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
 
 
 def test_directory(tmp_path):
@@ -47,8 +59,11 @@ def test_digest_is_of_content_alone(tmp_path):
     entry = write_entry(tmp_path / "one")
     first = submission.load(entry).digest
     assert submission.load(write_entry(tmp_path / "two")).digest == first
+    (entry / "helper.py").write_text("")
+    first = submission.load(entry).digest
     (entry / "__pycache__").mkdir()
-    (entry / "__pycache__" / "run.cpython-311.pyc").write_bytes(b"x")
+    (entry / "__pycache__" / "helper.cpython-311.pyc").write_bytes(b"x")
+    (entry / "helper.pyc").write_bytes(b"x")
     os.utime(entry / "run.sh", (1, 1))
     assert submission.load(entry).digest == first
     (entry / "lib" / "weights.bin").write_bytes(b"\1" * 1000)
@@ -73,12 +88,56 @@ def test_digest_notices(tmp_path, change):
     pytest.param(lambda root: (root / "lib" / "link").symlink_to("../../x"), id="link out"),
     pytest.param(lambda root: ((root / "up").symlink_to("lib"), (root / "l").symlink_to("up/../../x")), id="through a link"),
     pytest.param(lambda root: os.mkfifo(root / "pipe"), id="pipe"),
+    pytest.param(lambda root: as_pipe(root / "metadata.json"), id="metadata a pipe"),
+    pytest.param(lambda root: (root / ".wh.run.sh").touch(), id="whiteout"),
+    pytest.param(lambda root: (root / "lib" / ".wh..wh..opq").touch(), id="opaque whiteout"),
+    pytest.param(lambda root: (root / "/".join("d" * 101)).mkdir(parents=True), id="nested"),
+    pytest.param(lambda root: socket.socket(socket.AF_UNIX).bind(str(root / "s")), id="socket"),
+    pytest.param(lambda root: as_link(root / "metadata.json", "/dev/zero"), id="metadata a device"),
+    pytest.param(lambda root: as_link(root / "metadata.json", "metadata.json"), id="metadata a link in a circle"),
 ])
 def test_content_that_is_refused(tmp_path, make):
     entry = write_entry(tmp_path / "one")
     make(entry)
     with pytest.raises(SubmissionError):
         submission.load(entry)
+
+
+#: What lies in a directory of code, and what of it counts beside run.sh and the rest.
+COMPILED = {
+    "beside its source": (["x.py", "x.pyc", "__pycache__/x.cpython-311.pyc", "__pycache__/x.cpython-39.opt-1.pyc"], ["x.py"]),
+    "alone": (["main.pyc"], ["main.pyc"]),
+    "in a cache alone": (["__pycache__/main.cpython-311.pyc"], ["__pycache__/main.cpython-311.pyc"]),
+    "in a cache below": (["a/x.py", "a/__pycache__/x.cpython-311.pyc", "a/__pycache__/y.cpython-311.pyc"],
+                         ["a/__pycache__/y.cpython-311.pyc", "a/x.py"]),
+    "of another's source": (["x.py", "y.pyc", "a/x.pyc"], ["a/x.pyc", "x.py", "y.pyc"]),
+    "of a directory called source": (["x.py/z", "x.pyc"], ["x.py/z", "x.pyc"]),
+    "something else in a cache": (["x.py", "__pycache__/x.pyc", "__pycache__/data"],
+                                  ["__pycache__/data", "__pycache__/x.pyc", "x.py"]),
+    "a version of git": ([".git/config", "a/.git"], ["a"]),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_what_is_left_out_is_no_code(tmp_path, name):
+    files, counted = COMPILED[name]
+    for path in files:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    tree = code_tree.survey(tmp_path)
+    assert [node.path for node in tree.nodes] == counted
+    # A directory that holds nothing else counts as an empty one.
+    assert sum(tree.left_out.values()) == len(files) - len([path for path in counted if path in files])
+
+
+def test_a_changed_compiled_program_is_another_content(tmp_path):
+    entry = write_entry(tmp_path / "one")
+    (entry / "main.pyc").write_bytes(b"1")
+    first = submission.load(entry)
+    (entry / "main.pyc").write_bytes(b"2")
+    assert submission.load(entry).digest != first.digest
+    frozen = submission.freeze(submission.load(entry), tmp_path / "state")
+    assert (frozen.code_dir / "main.pyc").read_bytes() == b"2"
 
 
 def test_freeze_copies_and_pins(tmp_path):
@@ -184,7 +243,75 @@ def test_no_metadata(tmp_path):
         submission.load(tmp_path)
 
 
+def test_directories_nested_beyond_what_python_can_walk(tmp_path):
+    entry = write_entry(tmp_path / "one")
+    script = "d=0; while [ $d -lt 1500 ]; do mkdir n && cd n && d=$((d+1)); done"
+    subprocess.run(["bash", "-c", script], cwd=entry, check=True)
+    try:
+        with pytest.raises(SubmissionError, match="too deeply"):
+            submission.load(entry)
+    finally:
+        subprocess.run(["rm", "-rf", str(entry)], check=True)
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"\xff\xfe", b"n" * 255, b"\x1b[2J", "\u202e".encode()])
+def test_odd_names_are_content_and_are_shown_on_one_line(tmp_path, name):
+    entry = write_entry(tmp_path / "one")
+    (entry / os.fsdecode(name)).write_text("x")
+    loaded = submission.load(entry)
+    frozen = submission.freeze(loaded, tmp_path / "state")
+    assert name in os.listdir(os.fsencode(frozen.code_dir))
+    os.mkfifo(entry / os.fsdecode(b"p" + name[1:]))
+    with pytest.raises(SubmissionError, match="neither a file") as refused:
+        submission.load(entry)
+    assert refused.value.problem.isprintable()
+    assert len(refused.value.problem) < 1200
+
+
+def test_more_files_than_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(code_tree, "MAX_ENTRIES", 100)
+    entry = write_entry(tmp_path / "one")
+    (entry / ".git").mkdir()
+    for number in range(100):
+        (entry / f"{number}.pyc").touch()
+    with pytest.raises(SubmissionError, match="more than 100 files"):
+        submission.load(entry)
+
+
+def test_a_source_that_is_neither_file_nor_directory(tmp_path):
+    os.mkfifo(tmp_path / "entry.zip")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("entry.zip", "loop"):
+        with pytest.raises(SubmissionError):
+            submission.load(tmp_path / name)
+    with pytest.raises(SubmissionError, match="neither a directory nor a file"):
+        submission.load("/dev/zero")
+    for source in ("x" * 5000, "./" + "y" * 300, "\0"):
+        with pytest.raises(SubmissionError):
+            submission.load(source)
+
+
+def test_a_mistyped_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_entry(tmp_path / "my_attack")
+
+    def absent(reference):
+        raise ImageUnavailableError(f"The Docker image {reference} is not on this host.", "Build it.")
+
+    for source, look_up in (("./my_atack", None), ("my_atack", None), ("my_atack", absent), ("my-attack", absent)):
+        with pytest.raises(SubmissionError, match="my_attack"):
+            submission.load(source, image_info=look_up)
+    with pytest.raises(ImageUnavailableError, match="not on this host"):
+        submission.load("python:3.11", image_info=absent)
+
+
 @pytest.mark.parametrize("data", [
+    b'{"type": "attack", "type": "defense", "container": "x", "entry_point": "r"}',
+    b'{"type": NaN, "container": "x", "entry_point": "r"}', b'{"type": 1e999, "container": "x", "entry_point": "r"}',
+    b'{"type": ' + b"[" * 900 + b"]" * 900 + b', "container": "x", "entry_point": "r"}',
+    b'{"type": "attack", "container": "x", "entry_point": "' + b"x" * 300 + b'"}',
+    b'{"type": "attack", "container": "x", "entry_point": "r", "name": "Clean"}',
+    b'{"type": "attack", "container": "x", "entry_point": "r", "team": "  "}',
     b"", b"[]", b"{", b"\xff\xfe\x00", b"[" * 100_000,
     b'{"a": ' + b"9" * 5000 + b"}", b" " * 2_000_000,
 ])

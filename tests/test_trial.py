@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import py_compile
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,20 @@ def test_labels_off_by_one(dataset: Dataset, tmp_path: Path) -> None:
         body="classify = lambda images: (images[:, 0, 0, 0].astype(int) - 40) // 60"))
     assert [problem.field_or_file for problem in trial.problems] == ["labels"]
     assert "one too low" in trial.problems[0].sentence
+
+
+def test_a_program_without_its_source_is_tried_as_it_would_run(dataset: Dataset, tmp_path: Path) -> None:
+    """The frozen copy runs: what is left out of it is not there, and what is not left out is."""
+    entry = tmp_path / "entry"
+    (entry / ".git").mkdir(parents=True)
+    code = ATTACK.format(body="attack = lambda images, epsilon: images + epsilon")
+    (entry / "source.py").write_text(code)
+    py_compile.compile(str(entry / "source.py"), str(entry / "main.pyc"))
+    py_compile.compile(str(entry / "source.py"), str(entry / "source.pyc"))
+    (entry / "run").write_text('#!/bin/sh\nif [ -e source.pyc ] || [ -e .git ]; then exit 3; fi\nexec python3 main.pyc "$@"\n')
+    (entry / "run").chmod(0o755)
+    (entry / "metadata.json").write_text(json.dumps({"type": "attack", "container": "none", "entry_point": "run"}))
+    trial = try_out(load(entry), dataset, dataset.batches(100, (16,))[0], ProcessSandbox(), Limits(time_limit_s=60.0))
+    assert trial.problems == []
+    assert [remark for remark in trial.remarks if "Left out" in remark] == [
+        "Left out of its code: 1 `.git`.", "Left out of its code: 1 compiled Python files that lie beside their source."]

@@ -50,6 +50,13 @@ def tree(row: Row, bench: Bench) -> Source:
         (folder / "model").symlink_to(str(row.options["link"]).format(canary=bench.planted["canary"]))
     if "fifo" in row.options:
         os.mkfifo(folder / "model")
+    if "metadata" in row.options:
+        (folder / "metadata.json").unlink()
+        os.mkfifo(folder / "metadata.json")
+    if "file" in row.options:
+        (folder / str(row.options["file"])).touch()
+    if "nested" in row.options:
+        (folder / "/".join("d" * int(str(row.options["nested"])))).mkdir(parents=True)
     return Source(str(folder), row.name)
 
 
@@ -194,6 +201,7 @@ TRICKS: dict[str, Trick] = {
     "archive-with-a-huge-header": _huge_header,
     "archive-with-a-name-twice": lambda files, _: _tar(files, _member("run")),
     "archive-with-a-long-name": lambda files, _: _tar(files, _member("x/" * 2500 + "x")),
+    "archive-with-a-whiteout": lambda files, _: _tar(files, _member(".wh.run")),
     "archive-that-is-encrypted": _encrypted,
     "archive-cut-short": lambda files, _: _zip(files)[:-40],
     "archive-that-is-none": lambda *_: b"not an archive\n" * 100,
