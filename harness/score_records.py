@@ -11,11 +11,14 @@ labels, which are kept with the run.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection, text
 
+from harness.dataset import Batch
 from harness.predictions import NO_LABEL
 from harness.sandbox.outcomes import NUMBERS, Outcome
 
@@ -70,3 +73,26 @@ def make_record(*, run_id: int, submission_id: int, conditions_id: int, input_id
     if labels is not None:
         record["planes"] = verdict_planes(labels, truth, target)
     return record.tobytes()
+
+
+_WITHOUT = text("""SELECT run.id, run.submission_id, run.conditions_id, run.input_id, run.output_id, run.usable, run.outcome,
+run.wall_s, run.labels FROM run JOIN input ON input.id = run.input_id LEFT JOIN score ON score.run_id = run.id
+WHERE run.state = 2 AND input.batch_id = :batch AND (score.record IS NULL OR length(score.record) <> :size)""")
+_KEEP = text("INSERT OR REPLACE INTO score (run_id, record) VALUES (:run, :record)")
+
+
+def repair(connection: Connection, batches: Mapping[int, Batch]) -> int:
+    """Make the records of runs on these batches (by stored id) that are absent or of a wrong size; how many there were."""
+    made = []
+    for stored, batch in batches.items():
+        size = record_type(len(batch.ids)).itemsize
+        for row in connection.execute(_WITHOUT, {"batch": stored, "size": size}):
+            labels = None if row.labels is None else np.frombuffer(row.labels, np.int16)
+            made.append({"run": row.id, "record": make_record(
+                run_id=row.id, submission_id=row.submission_id, conditions_id=row.conditions_id, input_id=row.input_id,
+                output_id=row.output_id, usable=row.usable, outcome=Outcome(row.outcome), wall_s=row.wall_s or 0.0, labels=labels,
+                truth=batch.labels, target=batch.targets)})
+    if made:
+        connection.execute(_KEEP, made)
+        connection.execute(text("UPDATE counter SET value = value + 1 WHERE name = 'results'"))
+    return len(made)

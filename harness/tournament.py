@@ -32,6 +32,7 @@ from harness.mixing import mixed_inputs
 from harness.plan import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
 from harness.sandbox.base import Limits, Profile, Program
 from harness.sandbox.outcomes import Outcome
+from harness.score_records import repair
 from harness.store import owners, registry, round_state
 from harness.store.artifacts import ArtifactStore
 from harness.store.database import explain, open_database
@@ -201,6 +202,8 @@ class Tournament:
             members = registry.round_submissions(session, row.id)
             batches = dataset.batches(rules.batch_size, rules.max_epsilon)
             rows = registry.ensure_batches(session, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
+            # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
+            repair(session.connection(), {row.id: batch for row, batch in zip(rows, batches, strict=True)})
             wanted = _spelt(only, members)
             unknown = wanted - {member.name for member in members}
             if unknown:

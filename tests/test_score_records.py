@@ -101,3 +101,23 @@ def test_a_corrected_label_is_a_matter_of_scoring(played: Tournament) -> None:
     assert found.runs == before.runs
     with played.session() as session:
         assert len(session.scalars(select(ScoreRow)).all()) == found.runs.done
+
+
+DAMAGE = {"absent": "DELETE FROM score WHERE run_id % 3 = 0", "cut short": "UPDATE score SET record = substr(record, 1, 20)",
+          "empty": "UPDATE score SET record = x''"}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_records_are_made_again_from_the_labels(played: Tournament, name: str) -> None:
+    dataset = played.dataset()
+    before = load_results(played, dataset)
+    with played.session() as session, session.begin():
+        kept = {row.run_id: row.record for row in session.scalars(select(ScoreRow))}
+        session.connection().exec_driver_sql(DAMAGE[name])
+    assert load_results(played, dataset).runs != before.runs
+    assert played.open_round(dataset, sandbox="process").board.complete
+    found = load_results(played, dataset)
+    assert found.runs == before.runs
+    assert np.array_equal(codes_of(found), codes_of(before))
+    with played.session() as session:
+        assert {row.run_id: row.record for row in session.scalars(select(ScoreRow))} == kept
