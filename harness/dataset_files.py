@@ -6,17 +6,21 @@ Each fault is one sentence that names the file and the row or field, raised as `
 from __future__ import annotations
 
 import csv
+import difflib
+import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import DatasetError
+from harness.field_errors import explain
 from harness.predictions import OUT_OF_RANGE
+from harness.strict_text import decode_text
+from harness.strict_yaml import Document, read_yaml
 
 DESCRIPTION = "dataset.yaml"
 METADATA = "metadata.csv"
@@ -26,6 +30,8 @@ COLUMNS = ("ImageId", "TrueLabel", "TargetClass")
 HASH_COLUMN = "PixelSha256"
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}", re.ASCII)
+#: What a CSV may be separated with where it is not by commas, in words.
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "`|`"}
 _INTEGER = re.compile(r"\s*-?[0-9]{1,6}\s*", re.ASCII)
 
 
@@ -44,7 +50,7 @@ class Description(BaseModel):
         source: Where they come from.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -52,7 +58,7 @@ class Description(BaseModel):
     label_high: Annotated[int, Field(lt=OUT_OF_RANGE)]
     width: Annotated[int, Field(ge=1, le=16384)]
     height: Annotated[int, Field(ge=1, le=16384)]
-    classes: tuple[str, ...] = ()
+    classes: Annotated[tuple[str, ...], Field(strict=False)] = ()
     licence: str = ""
     source: str = ""
 
@@ -88,24 +94,37 @@ def read_description(root: Path) -> Description:
         problem = f"The data set {root} is not there."
         raise DatasetError(problem, "Make it with `harness dataset build digits` or `harness dataset import`.")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problem = f"{path} cannot be read ({_first_line(error)})."
+        document = read_yaml(path.read_bytes())
+    except OSError as error:
+        problem = f"{path} cannot be read ({error.strerror})."
         raise DatasetError(problem, "Make the data set with `harness dataset build` or `harness dataset import`.") from error
-    if not isinstance(values, dict):
-        problem = f"{path} is not a list of `key: value` lines."
-        raise DatasetError(problem, "Make the data set again.")
+    except ValueError as error:
+        problem = f"{path} cannot be read: {error}."
+        raise DatasetError(problem, "Correct that file, or make the data set again.") from error
+    _refuse_near_names(path, document)
     try:
-        described = Description.model_validate(values)
+        described = Description.model_validate(document.values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        problem = f"{path}: `{field}` is wrong ({first['msg']})."
-        raise DatasetError(problem, "Make the data set again.") from error
+        errors = error.errors(include_url=False)
+        place = errors[0]["loc"]
+        found = explain([each for each in errors if each["loc"] == place], document.texts, place)
+        line = document.line(place) if errors[0]["type"] != "missing" else None
+        there = "" if line is None else f"line {line}: "
+        problem = f"{path}: {there}`{'.'.join(str(part) for part in place)}` is wrong: it {found}."
+        raise DatasetError(problem, "Correct that file, or make the data set again.") from error
     if described.label_high < described.label_low:
         problem = f"{path}: `label_high` is below `label_low`."
         raise DatasetError(problem, "Correct the label range.")
     return described
+
+
+def _refuse_near_names(path: Path, document: Document) -> None:
+    """Further fields are ignored; one that is nearly ours is a slip of the pen."""
+    for name in document.values:
+        close = difflib.get_close_matches(name.lower(), Description.model_fields, n=1, cutoff=0.8)
+        if name not in Description.model_fields and close:
+            problem = f"{path}: line {document.line((name,))}: unknown field {ascii(name)[1:-1]}."
+            raise DatasetError(problem, f"Did you mean {close[0]}?")
 
 
 def read_metadata(root: Path, label_range: tuple[int, int]) -> list[Row]:
@@ -117,26 +136,35 @@ def read_metadata(root: Path, label_range: tuple[int, int]) -> list[Row]:
     return read_rows(root / METADATA, label_range)
 
 
-def read_rows(path: Path, label_range: tuple[int, int], *, offset: int = 0) -> list[Row]:
+def read_rows(
+    path: Path, label_range: tuple[int, int], *, offset: int = 0, suffixes: tuple[str, ...] = (".png",),
+) -> list[Row]:
     """Rows of a CSV in the 2017 format, sorted by image id; the columns are found by name, all others are ignored.
 
     Args:
         path: The file.
         label_range: Lowest and highest label, after the offset.
         offset: Added to every label and target.
+        suffixes: Of images, in small letters; one of them is removed from the end of an ImageId.
 
     Raises:
         DatasetError: As ``read_metadata``.
     """
     source = CsvSource(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            places = _places(next(reader, []), source)
-            rows = _checked(reader, places, label_range, offset, source)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        problem = f"it cannot be read ({_first_line(error)})"
+        text = decode_text(path.read_bytes())
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        header = next(reader, [])
+        rows = _checked(reader, len(header), _places(header, source), label_range, offset, suffixes, source)
+    except OSError as error:
+        problem = f"it cannot be read ({error.strerror})"
         raise source.error(problem, "A data set needs this file beside its images.") from error
+    except ValueError as error:
+        problem = f"it cannot be read: {error}"
+        raise source.error(problem, "Save it as CSV in UTF-8, separated by commas.") from error
+    except csv.Error as error:
+        problem = f"it cannot be read: {error} (at row {reader.line_num}); is a quote left open?"
+        raise source.error(problem) from error
     if not rows:
         problem = "it names no image"
         raise source.error(problem)
@@ -148,16 +176,26 @@ def _places(header: Sequence[str], source: CsvSource) -> tuple[int, int, int, in
     missing = [column for column in COLUMNS if column not in names]
     if missing:
         problem = f"the first line names no column {' and no column '.join(missing)}"
-        raise source.error(problem)
+        separator = next((words for sign, words in _SEPARATORS.items() if len(names) == 1 and sign in names[0]), None)
+        if separator is not None:
+            problem += f", because its columns are separated by {separator}"
+            raise source.error(problem, "Save it separated by commas.")
+        raise source.error(problem, f"Let the first line name {', '.join(COLUMNS)}, in these letters and separated by commas.")
+    twice = [column for column in (*COLUMNS, HASH_COLUMN) if names.count(column) > 1]
+    if twice:
+        problem = f"the first line names the column {twice[0]} twice, and only one could count"
+        raise source.error(problem, "Remove or rename one of them.")
     first, second, third = (names.index(column) for column in COLUMNS)
     return first, second, third, names.index(HASH_COLUMN) if HASH_COLUMN in names else None
 
 
 def _checked(
     lines: Iterable[list[str]],
+    width: int,
     places: tuple[int, int, int, int | None],
     label_range: tuple[int, int],
     offset: int,
+    suffixes: tuple[str, ...],
     source: CsvSource,
 ) -> list[Row]:
     rows: dict[str, Row] = {}
@@ -169,8 +207,12 @@ def _checked(
         if len(line) <= max(columns):
             problem = f"row {number} has too few columns"
             raise source.error(problem)
+        if any(line[width:]):
+            problem = f"row {number} has {len(line)} columns, and the first line {width}"
+            raise source.error(problem, "Put text that holds a comma into quotes.")
         image_id, label, target = (line[place].strip() for place in needed if place is not None)
-        image_id = image_id.removesuffix(".png")
+        suffix = next((suffix for suffix in suffixes if image_id.lower().endswith(suffix)), "")
+        image_id = image_id[: len(image_id) - len(suffix)]
         if not _IMAGE_ID.fullmatch(image_id):
             problem = f"row {number} has an ImageId that is not a plain file name: {image_id[:60]!r}"
             raise source.error(problem)
@@ -194,7 +236,3 @@ def _class(text: str, label_range: tuple[int, int], offset: int, source: CsvSour
         raise source.error(problem, "Correct the row, or the label range.")
     return value
 
-
-def _first_line(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text.splitlines()[0] if text else type(error).__name__

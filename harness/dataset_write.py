@@ -56,8 +56,11 @@ def write_dataset(
     size: tuple[int, int],
     classes: Sequence[str],
     source: str,
-) -> None:
+) -> list[HashedRecord]:
     """Write ``images/*.png``, ``metadata.csv`` and ``dataset.yaml`` to a directory that is not there yet, or is empty.
+
+    Returns:
+        What was written, in the order of the plans.
 
     Raises:
         DatasetError: There is something already, or the disk does not take it; what ``Plan.pixels`` raises.
@@ -72,7 +75,7 @@ def write_dataset(
             hashed = _write_images(unfinished, plans)
             _write_metadata(unfinished, plans, hashed)
             described = {
-                "name": into.resolve().name,
+                "name": shown(into.resolve().name)[:100],
                 "digest": digest_of_hashes(label_range, size, hashed),
                 "label_low": label_range[0],
                 "label_high": label_range[1],
@@ -86,11 +89,17 @@ def write_dataset(
             (unfinished / DESCRIPTION).write_text(text, encoding="utf-8")
             unfinished.chmod(0o755)
             unfinished.rename(into)
+            return hashed
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         problem = f"The data set {into} cannot be written ({error.strerror})."
         raise DatasetError(problem, "Make room, or name a place that can be written.") from error
+
+
+def shown(name: str) -> str:
+    """A file's name as text that can be written and printed, whatever its bytes are."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _write_images(root: Path, plans: Sequence[Plan]) -> list[HashedRecord]:

@@ -117,6 +117,16 @@ def header(*rows):
     return lambda root: write_csv(root, [("ImageId", "TrueLabel", "TargetClass"), *rows])
 
 
+def add(root, line):
+    path = root / "dataset.yaml"
+    path.write_text(f"{path.read_text()}{line}\n")
+
+
+def replace(root, old, new):
+    path = root / "dataset.yaml"
+    path.write_text(path.read_text().replace(old, new))
+
+
 FAULTS = {
     "pixels changed": (other_pixel, "does not match the digest"),
     "label changed": (lambda root: write_csv(root, [("ImageId", "TrueLabel", "TargetClass"), ("img00", 5, 6)]), "digest"),
@@ -126,6 +136,12 @@ FAULTS = {
     "yaml is broken": (lambda root: (root / "dataset.yaml").write_text("{"), "cannot be read"),
     "yaml is not text": (lambda root: (root / "dataset.yaml").write_bytes(b"\xff\xff"), "cannot be read"),
     "field missing": (lambda root: (root / "dataset.yaml").write_text("name: x\n"), "`digest` is wrong"),
+    "a field twice": (lambda root: add(root, "width: 6"), r"dataset\.yaml cannot be read: line \d+: `width` is there twice"),
+    "a slip of the pen": (lambda root: add(root, "license: x"), r"line \d+: unknown field license"),
+    "an octal size": (lambda root: replace(root, "width: 6", "width: 06"), "`06` is octal in YAML 1.1"),
+    "a size as text": (lambda root: replace(root, "width: 6", "width: '6'"), "`width` is wrong: it must be a whole number"),
+    "a class that is a number": (lambda root: describe(root, classes=["a", 1]), "`classes.1` is wrong: it must be text, not `1`"),
+    "classes that are no list": (lambda root: describe(root, classes="ab"), "`classes` is wrong: it must be a list"),
     "bad digest": (lambda root: describe(root, digest="x"), "`digest` is wrong"),
     "label range upside down": (lambda root: describe(root, label_low=11), "`label_high` is below"),
     "label range too high": (lambda root: describe(root, label_high=32767), "`label_high` is wrong"),

@@ -1,4 +1,5 @@
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -169,3 +170,96 @@ def test_no_clear_text_of_the_csv_reaches_yaml(tmp_path, images):
     path = csv_2017(tmp_path / "dev.csv", [("a", 1, 2)])
     import_csv(images, path, tmp_path / "dev", size=(20, 20))
     assert yaml.safe_load((tmp_path / "dev" / "dataset.yaml").read_text())["source"] == "imported with dev.csv"
+
+
+def folder(root, *names):
+    for name in names:
+        picture(root / name, 8, 8)
+    return root
+
+
+def test_classes_that_are_numbers_are_in_the_order_of_the_numbers(tmp_path):
+    source = folder(tmp_path / "f", *(f"{label}/a.png" for label in range(12)), "ant/a.png")
+    imported = import_folder(source, tmp_path / "d", size=(8, 8))
+    expected = (*(str(label) for label in range(12)), "ant")
+    assert imported.classes == dataset.load(tmp_path / "d").classes == expected
+    with (tmp_path / "d" / "metadata.csv").open() as file:
+        assert all(expected[int(row["TrueLabel"])] == row["Source"].split("/")[0] for row in csv.DictReader(file))
+    assert "Labels: 0 = 0, 1 = 1, 2 = 2," in imported.sentences()[-1]
+    assert "10 = 10, 11 = 11, 12 = ant." in imported.sentences()[-1]
+
+
+def test_two_directories_of_one_number(tmp_path):
+    with pytest.raises(DatasetError, match="which are one number"):
+        import_folder(folder(tmp_path / "f", "1/a.png", "01/a.png"), tmp_path / "d", size=(8, 8))
+
+
+def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
+    source = folder(tmp_path / "f", "a/1.png", "a/2.png", "a/deep/3.png", "a/.4.png", ".c/5.png", "loose.png", "b/6.png")
+    (source / "a" / "1.png").rename(source / "a" / "1.PNG")
+    Image.open(source / "a" / "2.png").save(source / "a" / "7.JPEG")
+    picture(source / "b" / "8.png", 9, 8)
+    (source / "b" / "copy.png").write_bytes((source / "a" / "2.png").read_bytes())
+    (source / "a" / "notes.txt").write_text("x")
+    (source / "a" / "lost.png").symlink_to("nowhere")
+    (source / "a" / "link.png").symlink_to(source / "b" / "6.png")
+    os.mkfifo(source / "b" / "pipe.png")
+    imported = import_folder(source, tmp_path / "d", size=(8, 8))
+    assert imported.taken == 7
+    assert {reason.split()[-1]: names for reason, names in imported.left_out.items()} == {
+        "one": ["a/deep"], "dot": [".c", "a/.4.png"], "class": ["loose.png"], ".ppm": ["a/notes.txt"],
+        "nothing": ["a/lost.png", "b/pipe.png"]}
+    assert imported.resized == ["8.png"]
+    assert len(imported.twins) == 2
+    assert any(", labels " in twin for twin in imported.twins)
+    assert imported.sentences()[0] == "7 images taken, 7 files or directories left out."
+    assert dataset.load(tmp_path / "d").labels.shape == (7,)
+
+
+def test_what_a_csv_leaves_out_is_counted_and_named(tmp_path, images):
+    path = csv_2017(tmp_path / "dev.csv", [("a", 1, 2), ("c", 1, 2)])
+    imported = import_csv(images, path, tmp_path / "d", size=(20, 20))
+    assert imported.taken == 2
+    assert imported.left_out["the CSV does not name it"] == ["b.png"]
+    assert ["readme.txt"] in imported.left_out.values()
+
+
+@pytest.mark.parametrize("name", ["a.JPEG", "a.jpg", "a.png", "a"])
+def test_an_image_id_may_have_any_suffix_of_an_image(tmp_path, name):
+    picture(tmp_path / "images" / "a.JPEG")
+    import_csv(tmp_path / "images", csv_2017(tmp_path / "dev.csv", [(name, 1, 2)]), tmp_path / "d", size=(20, 20))
+    assert dataset.load(tmp_path / "d").ids == ("a",)
+
+
+LINE = "ImageId,TrueLabel,TargetClass\na,1,2\n"
+FILES = {
+    "semicolons": (LINE.replace(",", ";").encode(), "separated by semicolons", "Save it separated by commas"),
+    "tabs": (LINE.replace(",", "\t").encode(), "separated by tabs", "commas"),
+    "UTF-16": (LINE.encode("utf-16"), "it is UTF-16 text", "UTF-8"),
+    "Latin-1": ((LINE + "é,1,2\n").encode("latin-1"), "line 3: byte 0xe9 is not UTF-8", "UTF-8"),
+    "NUL": (LINE.encode() + b"b\0,1,2\n", "line 3: a NUL byte", "UTF-8"),
+    "no header": (b"a,1,2\n", "no column ImageId", "Let the first line name ImageId"),
+    "small letters": (LINE.lower().encode(), "no column ImageId", "in these letters"),
+    "a column twice": (LINE.replace("Class", "Class,TrueLabel").encode(), "names the column TrueLabel twice", "Remove"),
+    "a comma too many": (LINE.encode() + b"b,x,1,2\n", "row 3 has 4 columns, and the first line 3", "quotes"),
+    "an open quote": (LINE.encode() + b'"b,1,2\n', "is a quote left open", "Correct"),
+    "a float": (LINE.replace("a,1", "a,1.0").encode(), "not an integer: '1.0'", "Correct"),
+    "twice, by suffix": (LINE.encode() + b"a.jpg,1,2\n", "row 3 repeats the ImageId a", "Correct"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_csv_of_another_kind_is_named(tmp_path, images, case):
+    data, words, step = FILES[case]
+    (tmp_path / "dev.csv").write_bytes(data)
+    with pytest.raises(DatasetError) as refused:
+        import_csv(images, tmp_path / "dev.csv", tmp_path / "d", size=(20, 20))
+    assert words in refused.value.problem
+    assert step in refused.value.next_step
+
+
+@pytest.mark.parametrize("data", [LINE.encode("utf-8-sig"), LINE.replace("\n", "\r\n").encode(), LINE.encode() + b"\n\n",
+                                  (LINE + ",,,\n").encode()])
+def test_harmless_ways_to_write_a_csv(tmp_path, images, data):
+    (tmp_path / "dev.csv").write_bytes(data)
+    assert import_csv(images, tmp_path / "dev.csv", tmp_path / "d", size=(20, 20)).taken == 1

@@ -41,9 +41,12 @@ def import_(source: Path, csv_path: Path | None, into: Path, size: int, labels: 
     from harness import dataset_import  # noqa: PLC0415
 
     if csv_path is not None:
-        dataset_import.import_csv(source, csv_path, into, size=(size, size), label_range=labels, label_offset=label_offset)
+        imported = dataset_import.import_csv(
+            source, csv_path, into, size=(size, size), label_range=labels, label_offset=label_offset)
     else:
-        dataset_import.import_folder(source, into, size=(size, size), seed=seed)
+        imported = dataset_import.import_folder(source, into, size=(size, size), seed=seed)
+    for sentence in imported.sentences():
+        say(sentence)
     say(f"Imported into {into}.")
 
 
