@@ -256,3 +256,21 @@ def test_a_named_round_keeps_its_time_limit(root, tournament) -> None:
     assert limits == {"final": {60.0}, None: {7.0}}
     with tournament.session() as session:
         assert SubmissionReader(tournament, session, "final").submission("attack-copy").timings.limit_s == 60.0
+
+
+def test_a_broken_entry_is_missed_only_where_it_is_named_by_itself(tmp_path) -> None:
+    """Also below a directory whose own name looks like a glob."""
+    place = tmp_path / "contest [1]*"
+    make.tournament(place, PROGRAMS)
+    (place / "entries" / "attack-copy" / "metadata.json").write_text("{")
+    left_out: list[str] = []
+
+    def tell(source: str, _: SubmissionError) -> None:
+        left_out.append(source)
+
+    assert len(load_configured(load(place / "tournament.yaml"), tell)) == len(PROGRAMS) - 1
+    assert left_out == [str(place / "entries" / "attack-copy")]
+    make_explicit = (place / "tournament.yaml").read_text().replace("- entries/*", "- entries/*\n- entries/attack-copy")
+    (place / "tournament.yaml").write_text(make_explicit)
+    with pytest.raises(SubmissionError, match="attack-copy"):
+        load_configured(load(place / "tournament.yaml"), tell)
