@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execute import Job
+from harness.files import whole_file
 
 
 class Tracer:
@@ -39,4 +40,5 @@ class Tracer:
             {"ph": "X", "pid": 1, "tid": tracks[track], "cat": stage, "name": name, "ts": began * 1e6, "dur": seconds * 1e6,
              "args": {"run": run, "stage": stage}}
             for track, stage, name, run, began, seconds in self._spans]
-        path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")
+        with whole_file(path) as file:
+            file.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")

@@ -57,8 +57,9 @@ def program_of(submission: Submission, *, gpu: bool = False) -> Program:
 
 
 def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
-            gpu: str | None = None) -> Trial:
+            gpu: str | None = None, cancel: threading.Event | None = None) -> Trial:
     """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named."""
+    cancel = cancel or threading.Event()
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
         work = Path(directory)
         work.chmod(0o711)
@@ -68,23 +69,24 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
         executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
         try:
-            trial = Trial(_run(executor, submission, batch, limits, gpu, served=False))
+            trial = Trial(_run(executor, submission, batch, limits, gpu, cancel, served=False))
             _judge(trial, submission, batch, limits)
             _judge_range(trial, dataset.label_range)
             if submission.serves:
-                _judge_served(trial, _run(executor, submission, batch, limits, gpu, served=True))
+                _judge_served(trial, _run(executor, submission, batch, limits, gpu, cancel, served=True))
         finally:
             executor.close()
     trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
     return trial
 
 
-def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, gpu: str | None, *, served: bool) -> RunResult:
+def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, gpu: str | None, cancel: threading.Event,
+         *, served: bool) -> RunResult:
     job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
               program=program_of(submission, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
               labels={"tournament": "validate"})
-    return executor.collect(executor.perform(executor.prepare(job), gpu, threading.Event()))
+    return executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
 
 
 def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -> None:

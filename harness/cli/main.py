@@ -1,18 +1,20 @@
 """The `harness` command.
 
 A verb's module is imported when the verb is used: `harness --help` must not pay for SQLAlchemy, nor `harness leaderboard` for
-Docker. Exit codes: 0 ok, 1 a bug or a failed self-test, 2 the person's input, 130 interrupted.
+Docker. Exit codes: 0 ok (also where the reader of our output left), 1 a bug or a failed self-test, 2 something for the person to
+correct, 130 interrupted (SIGINT, SIGTERM), 128 + its number for another signal.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
 
 from harness import __version__
+from harness.cli.streams import ReaderLeft, guarded
+from harness.ending import Ended, watched
 from harness.errors import HarnessError
 
 #: Verb to (module, one line for --help), in the order in which a newcomer needs them.
@@ -56,36 +58,52 @@ class _Verbs(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+#: The \b keeps click from filling the lines below it.
+_HELP = """Attack/defense tournaments in adversarial machine learning.
+
+\b
+Example:
+  harness dataset build digits
+  harness run
+  harness leaderboard
+"""
+
+
+@click.command(cls=_Verbs, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="harness")
 def cli() -> None:
-    r"""Attack/defense tournaments in adversarial machine learning.
-
-    \b
-    Example:
-      harness dataset build digits
-      harness run
-      harness leaderboard
-    """
+    pass
 
 
 def main() -> None:
     """Run the command line; every error a person can cause is one sentence and exit code 2."""
+    with watched():
+        try:
+            with guarded():
+                code = _run()
+        except ReaderLeft:
+            code = 0
+        except Ended as ended:
+            code = ended.exit_code
+        sys.exit(code)
+
+
+def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False)
+        try:
+            code = cli.main(standalone_mode=False)
+        except SystemExit as left:
+            code = left.code
+        sys.stdout.flush()
     except HarnessError as error:
         _say(error.problem, error.next_step)
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away (`harness logs | head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 130
+    return code if isinstance(code, int) else 0
 
 
 def _say(problem: str, next_step: str) -> None:

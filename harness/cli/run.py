@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.common import config_option, read_config, say, trust_option
+from harness.ending import asked, held
 from harness.errors import EngineError
 
 if TYPE_CHECKING:
@@ -51,12 +50,13 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
     config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
     wanted = None if gpus is None else gpus if gpus in ("auto", "none") else tuple(gpus.split(","))
     options = Options(round_name, only, fresh, slots, wanted, trace, batch, against, trust_process_sandbox)  # type: ignore[arg-type]
-    return _tell(_run(config, options), only)
+    return _run(config, options)
 
 
-def _run(config: TournamentConfig, options: Options) -> Summary:
+def _run(config: TournamentConfig, options: Options) -> int:
     from harness.contest import run_round  # noqa: PLC0415
     from harness.dataset import load as load_dataset  # noqa: PLC0415
+    from harness.files import probe  # noqa: PLC0415
     from harness.report.progress import ProgressWatcher  # noqa: PLC0415
     from harness.sandbox.choose import choose_sandbox, refuse_untrusted  # noqa: PLC0415
     from harness.scoring import View  # noqa: PLC0415
@@ -64,6 +64,8 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
     from harness.summaries import load_leaderboards  # noqa: PLC0415
     from harness.tournament import Tournament, load_configured  # noqa: PLC0415
 
+    if options.trace is not None:
+        probe(options.trace)
     # All that can be wrong with what a person gave is found before the state directory is touched.
     dataset = load_dataset(config.dataset)
     submissions = load_configured(config, _left_out)
@@ -72,7 +74,7 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
     refuse_untrusted(submissions.values(), isolated=chosen.isolates, trusted=options.trust_process_sandbox)
     if warning:
         say(f"harness: {warning}")
-    with Tournament(config) as tournament, _Signals() as signals:
+    with held(), Tournament(config) as tournament:
         # Another `harness run` shall not find other submissions than it began with; `run_round` takes the lock again.
         with writer_lock(config.state):
             for registered in tournament.submit_configured(submissions, _left_out):
@@ -82,18 +84,18 @@ def _run(config: TournamentConfig, options: Options) -> Summary:
                 if registered.change == "back":
                     say(f"{row.name} takes part again as version {row.version}, with the results that it has.")
         with ProgressWatcher() as watcher:
-            summary = run_round(tournament, dataset, chosen, options, watcher, lambda: signals.stopped)
+            summary = run_round(tournament, dataset, chosen, options, watcher, _Stop())
         if not summary.stopped:
             # Now, while nobody waits for it; kept tables are taken as they are.
             load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
-        return summary
+        return _tell(summary, options.only)
 
 
 def _left_out(source: str, error: HarnessError) -> None:
     say(f"{source} is left out, the contest goes on without it: {error}")
 
 
-def _tell(summary: Summary, only: Sequence[str]) -> int:
+def _tell(summary: Summary, only: Collection[str]) -> int:
     progress = summary.progress
     for what in summary.removed:
         say(f"Removed what an earlier harness left: {what}.")
@@ -125,26 +127,13 @@ def _tell(summary: Summary, only: Sequence[str]) -> int:
     return 0
 
 
-class _Signals:
-    """Ctrl-C and SIGTERM ask to stop; further ones are ignored until the command has ended."""
+class _Stop:
+    """Whether a signal asks to stop; what runs is ended then, and that is said once."""
 
-    def __init__(self) -> None:
-        self.stopped = False
-        self._before: dict[int, object] = {}
+    told = False
 
-    def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._stop)
-        return self
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if not self.stopped:
+    def __call__(self) -> bool:
+        if asked.is_set() and not self.told:
+            self.told = True
             say("\nStopping: ending what runs ...")
-        self.stopped = True
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            # Of an impatient person's many, one can come while the interpreter ends, and would kill it with another exit code.
-            signal.signal(number, signal.SIG_IGN if self.stopped else handler)  # type: ignore[arg-type]
+        return asked.is_set()

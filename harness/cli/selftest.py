@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from harness.cli.common import format_option, say
+from harness.ending import held
 
 if TYPE_CHECKING:
     from harness.selftest.contest import Findings
@@ -34,7 +35,8 @@ def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int
     if warning:
         say(f"harness: {warning}")
     say(f"Running {len(rows)} hostile rows beside honest entries ...")
-    findings = examine(rows, chosen, time_limit_s=time_limit or TIME_LIMIT_S, slots=slots, told=_progress)
+    with held():
+        findings = examine(rows, chosen, time_limit_s=time_limit or TIME_LIMIT_S, slots=slots, told=_progress)
     _tell(findings, format_)
     return 0 if findings.passed else 1
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.common import config_option, say, trust_option
+from harness.ending import asked, held
 from harness.tracks import TRACKS
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: b
     batch = dataset.batches(config.rules.batch_size, config.rules.max_epsilon)[0]
     say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images, epsilon {batch.epsilon} ...")
     gpu = first_gpu(config.workers.gpus)
-    return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu)
+    with held():
+        return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked)
 
 
 def _config(path: Path) -> TournamentConfig:

@@ -14,6 +14,7 @@ from typing import Any
 from docker import APIClient
 
 from harness.doctor.check import Check
+from harness.ending import held
 from harness.sandbox import owner
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
 
@@ -51,6 +52,7 @@ class Ended:
     stdout: str
 
 
+@held()
 def trial(api: APIClient, image: str, program: str, limits: dict[str, int]) -> Ended:
     """Run a Python program in a container without network, with limits as the engine names them, and remove it."""
     config = api.create_host_config(network_mode="none", cap_drop=["ALL"], security_opt=["no-new-privileges"])

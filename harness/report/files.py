@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,32 +12,9 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import StoreError
+from harness.files import whole_file
 
 Columns = Mapping[str, Sequence[object] | NDArray[np.generic]]
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes ``path`` when the block ends well.
-
-    Raises:
-        StoreError: The directory cannot be written or is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(descriptor)
-        # mkstemp makes the file for its owner alone; an export is to be read by others.
-        Path(temporary).chmod(0o644)
-        try:
-            yield Path(temporary)
-            Path(temporary).replace(path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}.",
-                         "Choose another directory, or free some space.") from None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.contest import Options, Watcher, run_round
 from harness.dataset import load as load_dataset
+from harness.ending import asked, check
 from harness.engine.base import Finished
 from harness.errors import HarnessError
 from harness.sandbox.base import Sandbox
@@ -135,7 +136,8 @@ class _Scene:
                 registered = tournament.submit(self._load(source), source=source.where)
                 self._digests.append(registered.row.digest)
             run_round(tournament, self._dataset, self._sandbox, Options(slots=self._slots, trust_process_sandbox=True), witness,
-                      lambda: False)
+                      asked.is_set)
+            check()
             return load_results(tournament, self._dataset)
 
     def run_rows(self, rows: Sequence[Row]) -> tuple[dict[str, Verdict], Results, _Witness]:

@@ -1,0 +1,132 @@
+"""Every command, every signal that ends it: the exit code, and nothing left of what it made."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import ROOT, eventually, kill_group
+
+SLEEPERS = ("attack-slow", "defense-mean")
+#: The command, and what shows that it is at work.
+COMMANDS = {
+    "run": (("run",), lambda place: place.started()),
+    "validate": (("validate", "entries/attack-slow"), lambda place: place.started()),
+    "selftest": (("selftest", "--sandbox", "process", "--only", "sleeps-ignoring-signals", "--time-limit", "60"),
+                 lambda _: "harness-selftest-*/hostile/work/run-*"),
+    "dataset build": (("dataset", "build", "digits", "--into", "made"), lambda place: list(place.root.glob(".made-*"))),
+}
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGHUP: 129, signal.SIGQUIT: 131, signal.SIGUSR1: 138}
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_ends_it_and_nothing_is_left(make_place, name, number) -> None:
+    if name != "run" and number in (signal.SIGINT, signal.SIGUSR1):
+        pytest.skip("one road for all signals: the others of these commands show it")
+    words, at_work = COMMANDS[name]
+    place = make_place(SLEEPERS)
+    # Short: the self-test makes sockets below it.
+    scratch = Path(tempfile.mkdtemp(prefix="h"))
+    process = place.start(*words, TMPDIR=str(scratch))
+    try:
+        place.until(lambda: at_work(place) if name != "selftest" else list(scratch.glob(at_work(place))), process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        kill_group(process)
+    assert process.returncode == SIGNALS[number], err
+    assert "Traceback" not in err
+    assert place.leftovers() == []
+    assert not list(place.root.glob(".made*"))
+    assert list(scratch.iterdir()) == []
+    scratch.rmdir()
+
+
+def test_under_nohup_a_lost_terminal_ends_nothing(make_place) -> None:
+    place = make_place(SLEEPERS)
+    process = place.start("run", code="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+                          "from harness.cli.main import main; main()")
+    try:
+        place.until(place.started, process)
+        process.send_signal(signal.SIGHUP)
+        assert not eventually(lambda: process.poll() is not None, 1)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert place.leftovers() == []
+
+
+REPORTS = {
+    "leaderboard": ("leaderboard",), "json": ("leaderboard", "--format", "json"), "csv": ("matrix", "--format", "csv"),
+    "show": ("show", "attack-copy"), "status": ("status",), "submissions": ("submissions",),
+    "logs": ("logs", "attack-copy", "--batch", "0"), "export": ("export", "out"),
+    "help": ("--help",),
+}
+
+
+def shell(place, line: str, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """`$@` in the line is the command."""
+    entry = [sys.executable, "-c", "from harness.cli.main import main; main()", *words]
+    return subprocess.run(["bash", "-c", f"set -o pipefail; {line}", "bash", *entry], cwd=place.root, capture_output=True,
+                          text=True, env=place.environment(PYTHONPATH=str(ROOT), **env), check=False, timeout=120)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_that_cannot_be_written(finished, name) -> None:
+    place = finished[0]
+    words = REPORTS[name]
+    for line, why in (('"$@" > /dev/full', "No space left"), ('"$@" >&-', "it is closed")):
+        done = shell(place, line, *words)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 2), (line, done.stderr)
+        assert why in done.stderr
+    # Ends before the command writes: the pipe is closed for certain.
+    left = shell(place, '"$@" | exec true', *words)
+    assert (left.returncode, left.stderr) == (0, "")
+    if name == "status":
+        assert shell(place, '"$@" 2>&-', *words).returncode == 0
+        assert shell(place, '"$@" 2>/dev/full >/dev/full', *words).returncode == 2
+    plain = shell(place, '"$@"', *words, PYTHONIOENCODING="ascii")
+    assert (plain.returncode, "Traceback" in plain.stderr) == (0, False), plain.stderr
+
+
+@pytest.mark.parametrize("line", ['"$@" 2>/dev/full', '"$@" 2>&-', '"$@" >&- 2>&-', '{ "$@"; } 2>&1 >/dev/null | exec true'])
+def test_progress_that_cannot_be_written_ends_no_contest(make_place, line) -> None:
+    place = make_place(("attack-darken", "defense-mean"))
+    assert shell(place, line, "run").returncode == 0
+    assert place.harness("run").stderr.startswith("harness: No Docker")
+    assert place.done() > 0
+
+
+@pytest.mark.parametrize("words", [("run", "--trace", "{}"), ("export", "{}")], ids=" ".join)
+@pytest.mark.parametrize("where", ["tournament.yaml/below", "/proc/nowhere/x", "data"])
+def test_an_output_that_cannot_be_written_is_found_before_the_work(make_place, words, where) -> None:
+    place = make_place(("attack-darken", "defense-mean"))
+    if words[0] == "export":
+        if where == "data":
+            pytest.skip("a directory is what an export wants")
+        place.run()
+    done = place.harness(*(word.format(where) for word in words))
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    if words[0] == "run":
+        assert place.started() == 0
+        assert not place.state.exists()
+
+
+def test_a_trace_goes_to_a_device_too(make_place) -> None:
+    place = make_place(("attack-darken", "defense-mean"))
+    place.run("--trace", "/dev/null")
+
+
+def test_without_arguments_the_help_is_clean(make_place) -> None:
+    done = make_place(("defense-mean",)).harness()
+    assert done.returncode == 2
+    assert "\\b" not in done.stderr
+    assert "\n  harness dataset build digits\n" in done.stderr or "\n    harness dataset build digits\n" in done.stderr
