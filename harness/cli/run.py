@@ -27,7 +27,7 @@ _NAMED = 5
 @click.command(epilog="Example: harness run --slots 4 --only my_attack")
 @click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
 @click.option("--isolation", type=click.Choice(["run", "submission"]), help="Instead of sandbox.isolation.")
-@click.option("--slots", type=click.IntRange(min=1), help="Runs at the same time, instead of workers.slots.")
+@click.option("--slots", type=click.IntRange(1, 1024), help="Runs at the same time, instead of workers.slots.")
 @click.option("--gpus", help="auto, none, or indices and UUIDs separated by commas.")
 @click.option("--round", "round_name", help="Make, or go on with, a named round.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only runs that concern this submission (repeatable).")

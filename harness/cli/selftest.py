@@ -21,7 +21,7 @@ if TYPE_CHECKING:
               help="Which sandbox to test; the process sandbox promises a part of the rows only.")
 @click.option("--only", multiple=True, metavar="ROW", help="Only this row (repeatable).")
 @click.option("--runtime", help="Docker runtime, such as runsc; the engine's default otherwise.")
-@click.option("--slots", type=click.IntRange(min=1), help="Runs at the same time; two for each core by default.")
+@click.option("--slots", type=click.IntRange(1, 1024), help="Runs at the same time; two for each core by default.")
 @click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds of one run; 6 by default.")
 @format_option
 def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
