@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 import json
 import re
+import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from harness.images import pixel_digest
 from harness.mixing import mixed_inputs
 from harness.plan import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
 from harness.sandbox.base import Limits, Profile, Program
+from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
 from harness.score_records import repair
 from harness.store import owners, registry, round_state
@@ -211,7 +213,7 @@ class Tournament:
                                        "`harness submissions` lists them.")
             if fresh is not None:
                 _forget(session, row, members, rows, fresh)
-            loader = _RoundLoader(self, session, row, rules, gpu=gpu)
+            loader = _RoundLoader(self, session, row, rules, _image_rules(session, self.config), gpu=gpu)
             return loader.load(members, batches, rows, wanted)
 
     def _round_row(self, session: Session, dataset: Dataset, sandbox: str, name: str | None, *,
@@ -246,12 +248,22 @@ class Tournament:
     def _conditions(self, rules: Rules, sandbox: str, isolation: str, *, gpu: bool) -> dict[str, object]:
         return conditions_of(rules, self.config.sandbox, backend=sandbox, isolation=isolation, gpu=gpu)
 
-    def program(self, row: SubmissionRow, *, gpu: bool = False) -> Program:
+    def program(self, row: SubmissionRow, rules: ImageRules, *, gpu: bool = False) -> Program:
         """What the sandbox starts for a registered submission."""
         image = row.container_gpu if gpu and row.container_gpu else row.container
         code = self.config.state / "submissions" / row.digest if row.kind != "image" else None
         return Program(digest=row.digest, image=image or None, code_dir=code, entry_point=row.entry_point or None,
-                       profile=cast("Profile", row.profile), serves=row.serves)
+                       profile=cast("Profile", row.profile), serves=row.serves, rules=rules)
+
+    @property
+    def label(self) -> str:
+        """Of this tournament's containers and images."""
+        return label_of(self.config)
+
+    def image_rules(self) -> ImageRules:
+        """What holds for images here: the organiser's patterns, images that are submissions, the secret of code images."""
+        with explain(self.config.database), self.session() as session, session.begin():
+            return _image_rules(session, self.config)
 
 
 @dataclass
@@ -262,6 +274,7 @@ class _RoundLoader:
     session: Session
     row: RoundRow
     rules: Rules
+    images: ImageRules
     gpu: bool
 
     def load(self, members: Sequence[SubmissionRow], batches: tuple[Batch, ...], rows: Sequence[BatchRow],
@@ -277,7 +290,7 @@ class _RoundLoader:
         field = Field(
             tuple(self._contestant(m, medians) for m in attacks), tuple(self._contestant(m, medians) for m in defenses),
             batches, tuple(row.id for row in rows), tuple(task_ids[row.id] for row in rows), self.rules.mixed_batches,
-            {"tournament": self._label()})
+            {"tournament": self.tournament.label})
         board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
                       labelled="mixed" if self.rules.mixed_batches else "direct")
         books = self._fill(board, field, planned)
@@ -285,9 +298,6 @@ class _RoundLoader:
         if only:
             _restrict(board, field, only)
         return Round(self.row.name, field, board, books)
-
-    def _label(self) -> str:
-        return f"{self.tournament.config.name}@{self.tournament.config.state}"
 
     def _limits(self) -> Limits:
         """The file's, as far as the round has no rule of its own."""
@@ -297,7 +307,7 @@ class _RoundLoader:
         isolation = self.tournament.config.sandbox.isolation
         return Contestant(
             stored_id=member.id, name=member.name, track=member.type,
-            program=self.tournament.program(member, gpu=self.gpu), limits=self._limits(),
+            program=self.tournament.program(member, self.images, gpu=self.gpu), limits=self._limits(),
             conditions_id=round_state.conditions_of(self.row, member, isolation=isolation),
             served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))
 
@@ -451,6 +461,26 @@ def _register(session: Session, submission: Submission, *, source: str, own: boo
     if own or "team" in submission.said:
         owners.confirm(session, registered.row)
     return registered
+
+
+def label_of(config: TournamentConfig) -> str:
+    """The label of a tournament's containers and images: its name and the directory of its state."""
+    return f"{config.name}@{config.state}"
+
+
+def _image_rules(session: Session, config: TournamentConfig) -> ImageRules:
+    taken = session.scalars(select(SubmissionRow.container).where(SubmissionRow.kind == "image"))
+    return ImageRules(config.sandbox.images, frozenset(taken), label_of(config), _secret(session))
+
+
+def _secret(session: Session) -> int:
+    """The key of code images' tags, drawn once."""
+    row = session.get(CounterRow, "images")
+    if row is None:
+        row = CounterRow(name="images", value=secrets.randbits(63))
+        session.add(row)
+        session.flush()
+    return row.value
 
 
 def _spelt(names: Collection[str], members: Sequence[SubmissionRow]) -> frozenset[str]:

@@ -19,7 +19,8 @@ from harness.dataset import Batch, Dataset
 from harness.execute import Executor, Job, RunResult
 from harness.predictions import out_of_range
 from harness.problems import Problem
-from harness.sandbox.base import Limits, Program, Sandbox
+from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
+from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.sessions import SessionPool
 from harness.store.artifacts import ArtifactStore
@@ -49,15 +50,16 @@ class Trial:
     remarks: list[str] = field(default_factory=list)
 
 
-def program_of(submission: Submission, *, gpu: bool = False) -> Program:
+def program_of(submission: Submission, rules: ImageRules | None = None, *, gpu: bool = False) -> Program:
     """What the sandbox starts for a submission that is not registered."""
     container = (submission.container_gpu if gpu else None) or submission.container
     return Program(digest=submission.digest, image=container or None, code_dir=submission.code_dir,
-                   entry_point=submission.entry_point, profile=submission.profile, serves=submission.serves)
+                   entry_point=submission.entry_point, profile=submission.profile, serves=submission.serves,
+                   rules=rules or ImageRules())
 
 
 def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
-            gpu: str | None = None, cancel: threading.Event | None = None) -> Trial:
+            gpu: str | None = None, cancel: threading.Event | None = None, rules: ImageRules | None = None) -> Trial:
     """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named."""
     cancel = cancel or threading.Event()
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
@@ -69,21 +71,23 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
         executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
         try:
-            trial = Trial(_run(executor, submission, batch, limits, gpu, cancel, served=False))
+            trial = Trial(_run(executor, submission, rules, batch, limits, gpu, cancel, served=False))
             _judge(trial, submission, batch, limits)
             _judge_range(trial, dataset.label_range)
             if submission.serves:
-                _judge_served(trial, _run(executor, submission, batch, limits, gpu, cancel, served=True))
+                _judge_served(trial, _run(executor, submission, rules, batch, limits, gpu, cancel, served=True))
         finally:
             executor.close()
+            if isinstance(sandbox, CodeImages):
+                sandbox.remove_code_images([submission.digest], "validate")
     trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
     return trial
 
 
-def _run(executor: Executor, submission: Submission, batch: Batch, limits: Limits, gpu: str | None, cancel: threading.Event,
-         *, served: bool) -> RunResult:
+def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, limits: Limits, gpu: str | None,
+         cancel: threading.Event, *, served: bool) -> RunResult:
     job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
-              program=program_of(submission, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
+              program=program_of(submission, rules, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
               labels={"tournament": "validate"})
     return executor.collect(executor.perform(executor.prepare(job), gpu, cancel))

@@ -23,21 +23,23 @@ ImageLookUp = Callable[[str], ImageInfo]
 LARGE_BYTES = 4 << 30
 
 
-def check(source: str | Path, *, type: str | None = None, image_info: ImageLookUp | None = None) -> list[Problem]:  # noqa: A002
+def check(source: str | Path, *, type: str | None = None, image_info: ImageLookUp | None = None,  # noqa: A002
+          base_info: ImageLookUp | None = None) -> list[Problem]:
     """Every problem of a directory, archive or image that can be seen without running it; never raises for what it holds.
 
     Args:
         source: As for ``submission.load``.
         type: The track, for an image without the label ``harness.type``.
         image_info: Looks a Docker image up; None where no engine is at hand, and then images are not looked for.
+        base_info: The same for what a directory names.
     """
     path = Path(source)
     try:
         kind = kind_of(path)
         if kind == "directory":
-            return check_directory(path, image_info, own_name=path.resolve().name)
+            return check_directory(path, base_info, own_name=path.resolve().name)
         if kind == "archive":
-            return check_directory(unpack(path), image_info, own_name=archive.bare_name(path))
+            return check_directory(unpack(path), base_info, own_name=archive.bare_name(path))
         loaded = load(source, type=type, image_info=image_info)
     except HarnessError as error:
         return [Problem(code_tree.shown(source), error.problem, error.next_step)]

@@ -121,14 +121,15 @@ def image(arch=HERE, **labels):
 
 
 def test_images(entry):
-    assert check(entry, image_info=image()) == []
+    assert check(entry, base_info=image()) == []
     assert check("robust:1", image_info=image(**{"harness.type": "defense"})) == []
     assert check("robust:1", type="defense", image_info=image()) == []
 
 
 def test_image_of_another_architecture(entry):
+    looked_up = image(OTHER, **{"harness.type": "defense"})
     for source in (entry, "robust:1"):
-        (problem,) = check(source, image_info=image(OTHER, **{"harness.type": "defense"}))
+        (problem,) = check(source, image_info=looked_up, base_info=looked_up)
         assert OTHER in problem.sentence
 
 
@@ -142,7 +143,7 @@ def test_image_that_is_absent(entry, error):
     def absent(reference):
         raise error
 
-    (problem,) = check(entry, image_info=absent)
+    (problem,) = check(entry, base_info=absent)
     assert (problem.field_or_file, problem.sentence) == ("container", error.problem)
 
 

@@ -23,8 +23,9 @@ _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.command("doctor", epilog="Example: harness doctor --config tournament.yaml --clean")
 @config_option
 @format_option
-@click.option("--clean", is_flag=True, help="Remove what a killed harness left.")
-def command(config_path: Path, format_: str, *, clean: bool) -> None:
+@click.option("--clean", is_flag=True, help="Remove what a killed harness left, and this tournament's images of directories.")
+@click.option("--all", "everything", is_flag=True, help="With --clean: the images of every tournament on this engine.")
+def command(config_path: Path, format_: str, *, clean: bool, everything: bool) -> None:
     """Look at this host: engine, limits, GPUs, disk, clocks, images.
 
     Exits 2 where something that the tournament asks for is missing.
@@ -35,7 +36,7 @@ def command(config_path: Path, format_: str, *, clean: bool) -> None:
     # Without a tournament file the defaults are what is asked for: a doctor is called before there is one.
     default = config_path == Path("tournament.yaml") and not config_path.exists()
     config = TournamentConfig(name="none", dataset=Path("dataset")) if default else load(config_path)
-    checks = room.examine(config, clean=clean)
+    checks = room.examine(config, clean=clean, everything=everything)
     _show(checks, format_)
     if not room.usable(checks):
         sys.exit(2)

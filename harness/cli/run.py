@@ -58,7 +58,7 @@ def _run(config: TournamentConfig, options: Options) -> int:
     from harness.dataset import load as load_dataset  # noqa: PLC0415
     from harness.files import probe  # noqa: PLC0415
     from harness.report.progress import ProgressWatcher  # noqa: PLC0415
-    from harness.sandbox.choose import choose_sandbox, refuse_untrusted  # noqa: PLC0415
+    from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases  # noqa: PLC0415
     from harness.scoring import View  # noqa: PLC0415
     from harness.store.lock import writer_lock  # noqa: PLC0415
     from harness.summaries import load_leaderboards  # noqa: PLC0415
@@ -83,6 +83,10 @@ def _run(config: TournamentConfig, options: Options) -> int:
                     say(f"{row.name} changed: this is version {row.version}.")
                 if registered.change == "back":
                     say(f"{row.name} takes part again as version {row.version}, with the results that it has.")
+        if chosen.isolates:
+            # Each of their runs ends as image_missing; nobody else waits for it.
+            for name, refused in resolve_bases(submissions.values(), tournament.image_rules()).items():
+                say(f"{name}: {refused}")
         with ProgressWatcher() as watcher:
             summary = run_round(tournament, dataset, chosen, options, watcher, _Stop())
         if not summary.stopped:

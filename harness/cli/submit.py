@@ -24,13 +24,16 @@ from harness.tracks import TRACKS
 def command(source: str, name: str | None, type_: str | None, team: str | None, baseline: bool | None,
             replace: bool, trust_process_sandbox: bool, config_path: Path) -> None:
     """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
-    from harness.sandbox.choose import image_lookup, isolates, refuse_untrusted  # noqa: PLC0415
+    from harness.sandbox.choose import image_lookup, isolates, refuse_untrusted, resolve_bases  # noqa: PLC0415
     from harness.submission import load  # noqa: PLC0415
 
     config = read_config(config_path)
     submission = load(source, name=name, type=type_, team=team, baseline=baseline, image_info=image_lookup())
     refuse_untrusted([submission], isolated=isolates(config.sandbox.backend), trusted=trust_process_sandbox)
     with open_tournament(config_path, create=True) as tournament:
+        if config.sandbox.backend != "process":
+            for refused in resolve_bases([submission], tournament.image_rules()).values():
+                raise refused
         # A relative path would mean another place to who comes from another directory.
         where = source if submission.kind == "image" else os.path.abspath(source)  # noqa: PTH100 - links are kept
         registered = tournament.submit(submission, source=where, replace=replace)

@@ -33,13 +33,15 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
             config_path: Path) -> int:
     """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
     from harness.sandbox.choose import image_lookup  # noqa: PLC0415
+    from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
     from harness.validation import check  # noqa: PLC0415
 
-    problems = check(source, type=type_, image_info=image_lookup())
+    config = _config(config_path)
+    rules = ImageRules(config.sandbox.images)
+    problems = check(source, type=type_, image_info=image_lookup(), base_info=image_lookup(rules))
     _tell(problems)
     if problems or static:
         return _verdict(source, len(problems))
-    config = _config(config_path)
     if sandbox is not None:
         config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
     trial = _try(source, type_, config, trusted=trust_process_sandbox)
@@ -53,6 +55,7 @@ def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: b
     from harness.conditions import limits_of  # noqa: PLC0415
     from harness.gpus import first_gpu  # noqa: PLC0415
     from harness.sandbox.choose import choose_sandbox, image_lookup, refuse_untrusted  # noqa: PLC0415
+    from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
     from harness.submission import load  # noqa: PLC0415
     from harness.trial import try_out  # noqa: PLC0415
 
@@ -66,7 +69,8 @@ def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: b
     say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images, epsilon {batch.epsilon} ...")
     gpu = first_gpu(config.workers.gpus)
     with held():
-        return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked)
+        return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,
+                       ImageRules.of_a_trial(config.sandbox.images))
 
 
 def _config(path: Path) -> TournamentConfig:

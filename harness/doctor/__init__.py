@@ -20,6 +20,7 @@ from harness.doctor.check import Check, State, usable
 from harness.errors import EngineError
 from harness.sandbox.docker.client import ENGINE_FAILURES, connect, explain
 from harness.sandbox.docker.images import find
+from harness.tournament import label_of
 
 __all__ = ["BASE_IMAGES", "Check", "State", "examine", "usable"]
 
@@ -27,12 +28,13 @@ __all__ = ["BASE_IMAGES", "Check", "State", "examine", "usable"]
 BASE_IMAGES = ("localhost/harness-light:1", "localhost/harness-full:1")
 
 
-def examine(config: TournamentConfig, *, clean: bool = False) -> list[Check]:
+def examine(config: TournamentConfig, *, clean: bool = False, everything: bool = False) -> list[Check]:
     """Look at the host with the eyes of a tournament.
 
     Args:
         config: What the tournament asks for; what it does not ask for can be missing without a failure.
-        clean: Remove what killed harnesses left.
+        clean: Remove what killed harnesses left, and this tournament's code images.
+        everything: Of all tournaments on this engine.
     """
     checks = [*_host(config), leftovers.areas(config.state, clean=clean)]
     info: Mapping[str, Any] | None = None
@@ -47,7 +49,7 @@ def examine(config: TournamentConfig, *, clean: bool = False) -> list[Check]:
         else:
             try:
                 info = api.info()
-                checks += _engine(api, info, config, clean=clean)
+                checks += _engine(api, info, config, clean=clean, tournament=None if everything else label_of(config))
             except (EngineError, *ENGINE_FAILURES) as error:
                 checks.append(Check("engine", "fail", f"it failed while being looked at ({explain(error)})",
                                     "Read the engine's log (`journalctl -u docker`)."))
@@ -74,7 +76,8 @@ def _no_engine(config: TournamentConfig, error: EngineError) -> Check:
     return Check("engine", "warn", f"{error.problem} Entries will run without isolation.", step)
 
 
-def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *, clean: bool) -> list[Check]:
+def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *, clean: bool,
+            tournament: str | None) -> list[Check]:
     checks = [
         engine.version(info), *engine.security(info), engine.storage(info), engine.cgroups(info),
         engine.runtimes(info, config.sandbox.runtime), engine.runc(info),
@@ -86,7 +89,7 @@ def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *
         checks += limits.tried(api, light.ident)
     else:
         checks.append(Check("memory limit", "warn", "not tried: it needs the light base image", "Run `docker/build.py light`."))
-    return [*checks, _images(api), leftovers.containers(api, clean=clean), leftovers.code_images(api, clean=clean)]
+    return [*checks, _images(api), leftovers.containers(api, clean=clean), leftovers.code_images(api, tournament, clean=clean)]
 
 
 def _images(api: APIClient) -> Check:

@@ -35,12 +35,15 @@ def containers(api: APIClient, *, clean: bool) -> Check:
     return Check(name, "warn", f"{len(found)} of a killed harness: {', '.join(found[:5])}", _STEP)
 
 
-def code_images(api: APIClient, *, clean: bool) -> Check:
-    """Images that were made of submitted directories, one layer each on their base; made anew when one is missing."""
+def code_images(api: APIClient, tournament: str | None, *, clean: bool) -> Check:
+    """Images that were made of submitted directories, one layer each on their base; made anew when one is missing.
+
+    Those of one tournament, or of all that use the engine: others may be running now.
+    """
     name = "code images"
     if clean:
-        return Check(name, "ok", f"removed {len(code_image.remove(api))}")
-    found = api.images(filters={"label": [code_image.LABEL]})
+        return Check(name, "ok", f"removed {len(code_image.remove(api, None, tournament))}")
+    found = code_image.of_tournament(api, tournament)
     return Check(name, "ok", f"{len(found)} of submitted directories; `harness doctor --clean` removes them" if found else "none")
 
 

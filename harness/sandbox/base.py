@@ -7,11 +7,12 @@ database. It never asks a program to stop in time: it kills it. It alone decides
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
+from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 
@@ -64,6 +65,7 @@ class Program:
         profile: ``legacy`` is root inside the container with a throw-away writable layer, ``strict`` an unprivileged user on
             a read-only root file system.
         serves: Whether the program speaks the serving protocol.
+        rules: What of the host's images a directory may be based on.
     """
 
     digest: str
@@ -72,6 +74,7 @@ class Program:
     entry_point: str | None
     profile: Profile = "legacy"
     serves: bool = False
+    rules: ImageRules = field(default_factory=ImageRules)
 
 
 @dataclass(frozen=True)
@@ -203,3 +206,11 @@ class Sandbox(Protocol):
 
     def cleanup(self, tournament: str | None = None) -> list[str]:
         """Remove what an earlier, killed harness left (selected by label only); says what was removed."""
+
+
+@runtime_checkable
+class CodeImages(Protocol):
+    """A sandbox that makes images of directories."""
+
+    def remove_code_images(self, digests: Collection[str] | None = None, tournament: str | None = None) -> list[str]:
+        """Remove the images made of these submissions' directories, of all where None; says what was removed."""

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, Protocol
 
-from harness.errors import EngineError, SubmissionError
+from harness.errors import EngineError, HarnessError, ImageUnavailableError, SubmissionError
 from harness.sandbox.base import Sandbox
+from harness.sandbox.image_rules import ImageRules
 from harness.submission import ImageInfo
 
 WARNING = ("No Docker engine is used: submissions run as ordinary processes of this user, WITHOUT isolation. "
@@ -106,6 +107,14 @@ class Given(Protocol):
         """``directory``, ``archive`` or ``image``."""
 
 
+class Based(Given, Protocol):
+    """A submission and the image that it names."""
+
+    @property
+    def container(self) -> str:
+        """As its metadata say it."""
+
+
 def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: bool) -> None:
     """Refuse someone else's archive or image where it would run without isolation.
 
@@ -128,8 +137,12 @@ def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: b
                                   "Start Docker, or say --trust-process-sandbox if you wrote it yourself.")
 
 
-def image_lookup() -> Callable[[str], ImageInfo] | None:
-    """How to look a Docker image up; None where no engine answers, or one fails: who needs it asks again and is told."""
+def image_lookup(rules: ImageRules | None = None) -> Callable[[str], ImageInfo] | None:
+    """How to look a Docker image up; None where no engine answers, or one fails: who needs it asks again and is told.
+
+    Args:
+        rules: For images that directories name; None for what the organiser names, which is pulled from wherever it is.
+    """
     try:
         if not docker_answers():
             return None
@@ -140,8 +153,33 @@ def image_lookup() -> Callable[[str], ImageInfo] | None:
     sandbox = DockerSandbox()
 
     def look_up(reference: str) -> ImageInfo:
-        ident = sandbox.pin_image(reference)
-        described = sandbox.api.inspect_image(ident)  # type: ignore[no-untyped-call]
-        return ImageInfo(ident, sandbox.image_labels(ident), described.get("Architecture", ""))
+        facts = sandbox.image_facts(reference) if rules is None else sandbox.base_facts(reference, rules)
+        return ImageInfo(facts.ident, facts.labels, facts.architecture)
 
     return look_up
+
+
+def resolve_bases(submissions: Iterable[Based], rules: ImageRules) -> dict[str, HarnessError]:
+    """Look up, and pull where that is allowed, the images that directories name; what is wrong, by submission's name.
+
+    This is when it is done: a run pulls nothing. Where no engine answers nothing is looked up.
+    """
+    named = [given for given in submissions if given.kind != "image" and given.container]
+    look_up = image_lookup(rules) if named else None
+    found: dict[str, HarnessError] = {}
+    answers: dict[str, HarnessError | None] = {}
+    for given in named if look_up is not None else ():
+        if given.container not in answers:
+            answers[given.container] = _refusal(look_up, given.container)  # type: ignore[arg-type]
+        refused = answers[given.container]
+        if refused is not None:
+            found[given.name] = refused
+    return found
+
+
+def _refusal(look_up: Callable[[str], ImageInfo], reference: str) -> HarnessError | None:
+    try:
+        look_up(reference)
+    except ImageUnavailableError as error:
+        return error
+    return None

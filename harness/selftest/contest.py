@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Protocol, Self, runtime_checkable
+from typing import Self
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from harness.dataset import load as load_dataset
 from harness.ending import asked, check
 from harness.engine.base import Finished
 from harness.errors import HarnessError
-from harness.sandbox.base import Sandbox
+from harness.sandbox.base import CodeImages, Sandbox
+from harness.sandbox.choose import resolve_bases
+from harness.sandbox.image_rules import ImageRules
 from harness.scoring import Results
 from harness.selftest import data, host, leftovers
 from harness.selftest.build import Source, honest
@@ -147,7 +149,7 @@ class _Scene:
         sources = []
         for row in rows:
             source = self._shop.make(row)
-            sentence = self._refusal(source)
+            sentence = self._refusal(source, bases=bool(row.sentence))
             if row.sentence:
                 settled[row.name] = judge_refusal(row, sentence)
             elif sentence is not None:
@@ -169,9 +171,13 @@ class _Scene:
             found.append(f"somebody came to the planted port or sockets: {self._secrets.visitors[:3]}")
         return found
 
-    def _refusal(self, source: Source) -> str | None:
+    def _refusal(self, source: Source, *, bases: bool) -> str | None:
+        """What is said at ``submit``; the images that directories name are looked up only where that is what is tried."""
         try:
-            self._load(source)
+            submission = self._load(source)
+            if bases and self._sandbox.isolates:
+                for refused in resolve_bases([submission], ImageRules(data.IMAGES_ALLOWED)).values():
+                    raise refused
         except HarnessError as error:
             return str(error)
         return None
@@ -187,14 +193,6 @@ class _Scene:
             # A second time there is nothing to remove.
             left = [f"{what} is left" for what in self._sandbox.remove_code_images(self._digests)]
         return left + [f"image {image} is left" for image in self._shop.remove_images()]
-
-
-@runtime_checkable
-class CodeImages(Protocol):
-    """A sandbox that makes images of directories."""
-
-    def remove_code_images(self, digests: Collection[str] | None = None) -> list[str]:
-        """Remove the images made of these submissions' directories."""
 
 
 def differences(alone: Results, beside: Results) -> list[str]:

@@ -30,6 +30,9 @@ HONEST: dict[str, tuple[Track, str]] = {
     "honest-median": ("defense", "honest-median.py"),
 }
 
+#: Hostile base images have no name.
+IMAGES_ALLOWED = ("localhost/harness-*", "sha256:*")
+
 
 def write(root: Path, secret: str) -> None:
     """Write the data set; the secret stands beside every true label."""
@@ -56,5 +59,5 @@ def config(root: Path, name: str, backend: str, time_limit_s: float) -> Tourname
         sandbox=SandboxConfig.model_validate({
             # Entries that serve are served; all others get fresh containers.
             "backend": backend, "isolation": "submission", "cpus": 1, "memory": "192m", "shm": "16m", "tmp": "16m", "pids": 64,
-            "output": "4m", "layer": "64m", "start_limit_s": time_limit_s}),
+            "output": "4m", "images": IMAGES_ALLOWED, "layer": "64m", "start_limit_s": time_limit_s}),
         workers=Workers.model_validate({"gpus": "none"}))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from harness.sandbox import owner
+from harness.sandbox.image_rules import CODE_LABEL
 from harness.selftest import machine
 from harness.selftest.build import BASE_IMAGE, PROGRAMS, Bench, Source, directory, program_text
 from harness.selftest.leftovers import IMAGE_OWNER
@@ -39,6 +40,17 @@ def base(row: Row, bench: Bench) -> Source:
     """A 2017-format directory that names such an image as the one that holds its libraries."""
     image = plain(row, bench) if row.options.get("whole", True) else scratch(row, bench)
     return directory(replace(row, options={"container": image.where}), bench)
+
+
+def on_code_image(row: Row, bench: Bench) -> Source:
+    """A directory that names the image of an honest entry's code as its base."""
+    made = bench.api.images(filters={"label": [CODE_LABEL]})[0]
+    return directory(replace(row, options={"container": made["RepoTags"][0]}), bench)
+
+
+def at_an_address(row: Row, bench: Bench) -> Source:
+    """A directory whose base lies, as it says, at the planted port."""
+    return directory(replace(row, options={"container": f"127.0.0.1:{bench.planted['port']}/x:1"}), bench)
 
 
 def scratch(row: Row, bench: Bench) -> Source:

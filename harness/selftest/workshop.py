@@ -19,7 +19,8 @@ from harness.submission import ImageInfo
 
 MAKERS: dict[str, Callable[[Row, Bench], Source]] = {
     "directory": directory, "archive": archives.archive, "metadata": archives.metadata, "tree": archives.tree,
-    "image": docker_images.plain, "scratch": docker_images.scratch, "base": docker_images.base}
+    "image": docker_images.plain, "scratch": docker_images.scratch, "base": docker_images.base,
+    "on_code_image": docker_images.on_code_image, "at_an_address": docker_images.at_an_address}
 
 
 class Workshop:

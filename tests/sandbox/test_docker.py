@@ -12,13 +12,15 @@ import time
 import zipfile
 
 import pytest
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
+from requests import Response
 
-from harness.errors import ImageUnavailableError
+from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import owner
 from harness.sandbox.base import Program
-from harness.sandbox.docker import seccomp
+from harness.sandbox.docker import code_image, seccomp
 from harness.sandbox.docker.container import engine_seconds
+from harness.sandbox.image_rules import CODE_LABEL, ImageRules
 from harness.sandbox.outcomes import Ending
 
 from .conftest import LIMITS
@@ -305,3 +307,49 @@ def test_labels_and_configuration(sandbox, bench) -> None:
 ])
 def test_the_engines_own_times(began, ended, seconds) -> None:
     assert engine_seconds({"StartedAt": began, "FinishedAt": ended}) == seconds
+
+
+def test_a_directory_reads_no_other_submission_through_its_base(sandbox, bench, make_image) -> None:
+    """Another's image, by its id or because it is a submission, and the image that the harness made of another's code."""
+    secret = bench.program(BASH + "echo secret")
+    sandbox.prepare(secret)
+    made = next(image for image in code_image.of_tournament(sandbox.api, None) if image["Labels"][CODE_LABEL] == secret.digest)
+    theirs = make_image(Entrypoint=["true"])
+    sandbox.api.tag(theirs, "localhost/harness-test-team", "1")
+    try:
+        for name in (theirs, theirs[7:19], made["Id"], made["RepoTags"][0], "localhost/harness-test-team:1"):
+            program = dataclasses.replace(
+                bench.program(BASH + "cat /code/*"), image=name, rules=ImageRules(taken=frozenset({theirs})))
+            report = bench.run(sandbox, program)
+            assert report.ending is Ending.IMAGE_MISSING, (name, report)
+            assert "secret" not in report.stdout
+    finally:
+        sandbox.api.remove_image("localhost/harness-test-team:1")
+
+
+def test_each_tournament_has_code_images_of_its_own_and_removes_no_others(sandbox, bench) -> None:
+    program = bench.program(BASH + "echo mine")
+    for number, tournament in enumerate(("one@x", "two@x")):
+        sandbox.prepare(dataclasses.replace(program, image=bench.image, rules=ImageRules(tournament=tournament, secret=number)))
+        sandbox._ready.clear()
+    assert len(code_image.of_tournament(sandbox.api, "one@x")) == len(code_image.of_tournament(sandbox.api, "two@x")) == 1
+    assert len(sandbox.remove_code_images(None, "one@x")) == 1
+    assert [len(code_image.of_tournament(sandbox.api, name)) for name in ("one@x", "two@x")] == [0, 1]
+    assert len(sandbox.remove_code_images(None, "two@x")) == 1
+
+
+def test_a_base_on_which_nothing_can_be_made_is_the_submissions_fault(sandbox, bench, monkeypatch) -> None:
+    """Unless a known good image fails the same way."""
+    sandbox.prepare(bench.program(BASH + "true"))
+    response = Response()
+    response.status_code = 500
+
+    def refuse(*_: object, **__: object) -> None:
+        raise APIError("refused", response, "max depth exceeded")
+
+    monkeypatch.setattr(sandbox.api, "commit", refuse)
+    with pytest.raises(ImageUnavailableError, match="max depth"):
+        sandbox.prepare(bench.program(BASH + "true # deep"))
+    monkeypatch.setattr(sandbox.api, "put_archive", refuse)
+    with pytest.raises(EngineError):
+        sandbox.prepare(bench.program(BASH + "true # deep"))

@@ -13,6 +13,7 @@ from urllib3.exceptions import ProtocolError
 
 from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox.docker import images
+from harness.sandbox.image_rules import ImageRules
 
 
 class FakeEngine:
@@ -83,3 +84,44 @@ def test_whose_fault_it_is(row, late) -> None:
     with pytest.raises(kind, match="'example/x:1'") as caught:
         images.require(FakeEngine(said, late=late), "example/x:1")
     assert type(caught.value) is kind
+
+
+class Asked(FakeEngine):
+    """Remembers with which credentials it was asked."""
+
+    def __init__(self, said: Exception | str, *, answers: bool) -> None:
+        super().__init__(said, late=True)
+        self.credentials: list[object] = []
+        self._answers = answers
+
+    def pull(self, name: str, **options: object) -> Iterator[dict[str, str]]:
+        self.credentials.append(options["auth_config"])
+        return super().pull(name)
+
+    def ping(self) -> bool:
+        if not self._answers:
+            raise NoConnectionError("refused")
+        return True
+
+
+@pytest.mark.parametrize("row", [*UNAVAILABLE, *OUT_OF_ORDER])
+def test_what_an_author_names_is_the_submissions_fault_and_says_nothing_of_the_network(row) -> None:
+    engine = Asked((UNAVAILABLE | OUT_OF_ORDER)[row], answers=True)
+    with pytest.raises(ImageUnavailableError) as caught:
+        images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)
+    assert caught.value.problem == "The Docker image 'example/x:1' could not be had."
+    assert engine.credentials == [{}]
+
+
+@pytest.mark.parametrize(("rules", "pull"), [
+    (ImageRules(), True), (ImageRules(("other",)), True), (ImageRules(("example/*",)), False)])
+def test_what_is_not_allowed_or_not_at_submit_is_never_asked_for(rules, pull) -> None:
+    engine = Asked("x", answers=True)
+    with pytest.raises(ImageUnavailableError, match="not on this host"):
+        images.base(engine, "example/x:1", rules, pull=pull)
+    assert engine.credentials == []
+
+
+def test_an_engine_that_goes_away_while_it_pulls_is_no_fault_of_the_submission() -> None:
+    with pytest.raises(EngineError):
+        images.base(Asked(NoConnectionError("gone"), answers=False), "example/x:1", ImageRules(("example/*",)), pull=True)

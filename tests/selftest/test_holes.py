@@ -12,6 +12,7 @@ import pytest
 from harness import materials
 from harness.sandbox.docker import DockerSandbox, container, layer, page_cache
 from harness.sandbox.docker import options as docker_options
+from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.serving import ServedProgram
 from harness.selftest.contest import examine
 from harness.selftest.table import ROWS
@@ -33,6 +34,27 @@ HOLES = {
     "the host's files": ({"Binds": [f"{tempfile.gettempdir()}:/host:ro"]}, "hunts-files"),
     "shared memory without a limit": ({"ShmSize": 1 << 30}, "fills-tmp-and-shm"),
 }
+
+
+#: A rule for base images that is left out, what it says then, and a row that has to notice.
+WITHOUT_RULES = {
+    "any image of the host": ("problem", None, "base-that-is-a-code-image"),
+    "any registry": ("may_pull", True, "base-at-an-address"),
+}
+
+
+@pytest.mark.parametrize("hole", WITHOUT_RULES)
+def test_a_rule_for_images_that_is_left_out_is_noticed(hole: str, monkeypatch) -> None:
+    built("light")
+    rule, says, name = WITHOUT_RULES[hole]
+    monkeypatch.setattr(ImageRules, rule, lambda *_: says)
+    sandbox = DockerSandbox()
+    try:
+        findings = examine([row for row in ROWS if row.name == name], sandbox, time_limit_s=20)
+    finally:
+        sandbox.api.close()
+    assert [verdict.row.name for verdict in findings.verdicts if not verdict.passed] == [name]
+    assert any("planted port" in line for line in findings.host) is (rule == "may_pull")
 
 
 @pytest.mark.parametrize("hole", HOLES)

@@ -22,6 +22,7 @@ from harness.sandbox.docker.client import ENGINE_FAILURES, connect, engine_answe
 from harness.sandbox.docker.options import Mount, Start, command_line
 from harness.sandbox.docker.page_cache import PageCache
 from harness.sandbox.docker.run import Engine, open_container, run_container
+from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 from harness.sandbox.serving import Opened, open_session
@@ -55,6 +56,7 @@ class DockerSandbox:
         self._most_cpus = float(facts.get("NCPU") or sys.maxsize)
         self._engine = Engine(self.api, root, runtime)
         self._page_cache = PageCache(self.api)
+        self._good_base: images.ImageFacts | None = None
         self._ready: dict[tuple[str, str], images.ImageFacts] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
@@ -80,6 +82,10 @@ class DockerSandbox:
     def image_facts(self, reference: str) -> images.ImageFacts:
         """Id, labels, architecture and start command of an image; raises as ``pin_image`` does."""
         return images.require(self.api, reference)
+
+    def base_facts(self, reference: str, rules: ImageRules) -> images.ImageFacts:
+        """The image that a directory names, pulled where it is absent and the organiser allows it; raises as ``pin_image`` does."""
+        return images.base(self.api, reference, rules, pull=True)
 
     def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Sandbox.run``."""
@@ -118,9 +124,9 @@ class DockerSandbox:
         self._engine.remove_orphans()
         return cleanup.remove_leftovers(self.api, tournament)
 
-    def remove_code_images(self, digests: Collection[str] | None = None) -> list[str]:
-        """Remove the images made of these submissions' directories (of all, where None); they are made anew when needed."""
-        return code_image.remove(self.api, digests)
+    def remove_code_images(self, digests: Collection[str] | None = None, tournament: str | None = None) -> list[str]:
+        """Remove the images made of these submissions' directories, of all where None; they are made anew when needed."""
+        return code_image.remove(self.api, digests, tournament)
 
     def _start(self, program: Program, arguments: list[str], mounts: list[Mount], limits: Limits, gpu: str | None,
                labels: Mapping[str, str], *, stdin: bool) -> Start | RunReport:
@@ -150,9 +156,21 @@ class DockerSandbox:
                 if program.image is None:
                     problem = "The submission names no Docker image."
                     raise ImageUnavailableError(problem, "Add `container` to its metadata.json.")
-                base = images.require(self.api, program.image)
-                self._ready[key] = base if program.code_dir is None else code_image.ensure(self.api, program, base)
+                self._ready[key] = self._made(program, program.image)
             return self._ready[key]
+
+
+    def _made(self, program: Program, reference: str) -> images.ImageFacts:
+        if program.code_dir is None:
+            found = images.find(self.api, reference)
+            if found is None:
+                problem = f"The Docker image {reference!r} is not on this host."
+                raise ImageUnavailableError(problem, "Load it, or submit it again.")
+            return found
+        base = images.base(self.api, reference, program.rules, pull=False)
+        made = code_image.ensure(self.api, program, base, self._engine.known.image or self._good_base)
+        self._good_base = base
+        return made
 
 
 def _key(program: Program) -> tuple[str, str]:

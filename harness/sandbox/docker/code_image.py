@@ -8,13 +8,14 @@ entries do not bear, or shared between runs, which the rules forbid.
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import io
 import os
 import stat
 import tarfile
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from docker import APIClient
 from docker.errors import APIError
@@ -22,34 +23,38 @@ from docker.errors import APIError
 from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import owner
 from harness.sandbox.base import Program
-from harness.sandbox.docker import images
+from harness.sandbox.docker import failures, images
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
-
-REPOSITORY = "localhost/harness-code"
-#: Not the containers' label: whoever starts such an image by hand must not own something that cleanup removes.
-LABEL = "harness.code-image"
-_LAYOUT = "1"
+from harness.sandbox.image_rules import CODE_LABEL, CODE_REPOSITORY, CODE_TOURNAMENT
 
 
-def ensure(api: APIClient, program: Program, base: images.ImageFacts) -> images.ImageFacts:
+def ensure(api: APIClient, program: Program, base: images.ImageFacts, good: images.ImageFacts | None) -> images.ImageFacts:
     """The image of a directory on its base, made where it is not there yet.
 
+    Args:
+        api: The engine.
+        program: What to put on the base.
+        base: The image that the directory names.
+        good: An image that has been seen to work; where the engine takes files into it, a failure is the submission's.
+
     Raises:
-        ImageUnavailableError: The base hides ``/code`` behind a volume.
+        ImageUnavailableError: The base hides ``/code`` behind a volume, or no image can be made on it.
         EngineError: The engine failed.
     """
     covered = [volume for volume in base.volumes if volume.rstrip("/") in {"", "/code"}]
     if covered:
         problem = f"The Docker image {program.image!r} declares a volume at {covered[0]!r}, where the code has to lie."
         raise ImageUnavailableError(problem, "Name an image without it in metadata.json.")
-    tag = hashlib.sha256(f"{_LAYOUT} {program.digest} {base.ident}".encode()).hexdigest()[:40]
-    name = f"{REPOSITORY}:{tag}"
+    tag = program.rules.code_tag(program.digest, base.ident)
+    name = f"{CODE_REPOSITORY}:{tag}"
     found = images.find(api, name)
     if found is None:
         try:
             _build(api, program, base, tag)
         except ENGINE_FAILURES as error:
             problem = f"The Docker engine failed to make an image of {program.digest[:12]} ({explain(error)})."
+            if good is not None and not failures.says_the_host(explain(error)) and _takes_files(api, good):
+                raise ImageUnavailableError(problem, "Name another image in metadata.json, or look at the files.") from error
             raise EngineError(problem, "Run `harness doctor`.") from error
         found = images.find(api, name)
     if found is None:
@@ -58,11 +63,17 @@ def ensure(api: APIClient, program: Program, base: images.ImageFacts) -> images.
     return found
 
 
-def remove(api: APIClient, digests: Collection[str] | None = None) -> list[str]:
-    """Remove the code images of these submissions, or of all; says what was removed."""
+def of_tournament(api: APIClient, tournament: str | None) -> list[dict[str, Any]]:
+    """The code images of one tournament, or of all."""
+    wanted = [CODE_LABEL] if tournament is None else [CODE_LABEL, f"{CODE_TOURNAMENT}={tournament}"]
+    return list(api.images(filters={"label": wanted}))
+
+
+def remove(api: APIClient, digests: Collection[str] | None = None, tournament: str | None = None) -> list[str]:
+    """Remove the code images of these submissions, or of all, in one tournament or in all; says what was removed."""
     removed = []
-    for image in api.images(filters={"label": [LABEL]}):
-        digest = (image.get("Labels") or {}).get(LABEL, "")
+    for image in of_tournament(api, tournament):
+        digest = (image.get("Labels") or {}).get(CODE_LABEL, "")
         if digests is not None and digest not in digests:
             continue
         # Without force where a container still uses it: that one's run goes on.
@@ -70,6 +81,24 @@ def remove(api: APIClient, digests: Collection[str] | None = None) -> list[str]:
             api.remove_image(image["Id"])
             removed.append(f"code image of {digest[:12]}")
     return removed
+
+
+def _takes_files(api: APIClient, good: images.ImageFacts) -> bool:
+    """Whether the engine still does with a known good image what it failed to do."""
+    spool = io.BytesIO()
+    with tarfile.open(fileobj=spool, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("control"))
+    try:
+        ident = api.create_container_from_config({  # type: ignore[no-untyped-call]
+            "Image": good.ident, "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True,
+            "Labels": owner.labels_of({"builder": "1"})})["Id"]
+        try:
+            api.put_archive(ident, "/", spool.getvalue())
+        finally:
+            api.remove_container(ident, v=True, force=True)
+    except ENGINE_FAILURES:
+        return False
+    return True
 
 
 def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) -> None:
@@ -84,7 +113,8 @@ def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) 
             _write_tar(spool, program.code_dir)
             spool.seek(0)
             api.put_archive(ident, "/", spool)
-        api.commit(ident, repository=REPOSITORY, tag=tag, conf={"Labels": {**dict.fromkeys(labels, ""), LABEL: program.digest}})
+        ours = {CODE_LABEL: program.digest, CODE_TOURNAMENT: program.rules.tournament}
+        api.commit(ident, repository=CODE_REPOSITORY, tag=tag, conf={"Labels": {**dict.fromkeys(labels, ""), **ours}})
     finally:
         # With v: an image with volumes has made anonymous ones.
         api.remove_container(ident, v=True, force=True)

@@ -1,7 +1,9 @@
 """Images: found or pulled, pinned, and what of their configuration matters here.
 
-Names that start with ``localhost/`` are made on the host and never asked for elsewhere. What a registry answers about an image
-is final; a registry that is busy or silent, and an engine that goes away, say nothing of it, and the run is tried again.
+Names that start with ``localhost/`` are made on the host and never asked for elsewhere. What the organiser names (``require``) is
+pulled with the organiser's credentials, and the answer is told. What an author names (``base``) is asked for only where the
+organiser allows it, without credentials, and no answer of a network is passed on: it would tell which hosts and ports there
+are. Nothing is pulled in a run.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from docker.errors import ImageNotFound, InvalidRepository, NotFound, NullResour
 
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain, status_of
+from harness.sandbox.image_rules import ImageRules
 
 #: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
 _NOT_THERE = re.compile(
@@ -41,6 +44,7 @@ class ImageFacts:
     volumes: tuple[str, ...]
     labels: Mapping[str, str]
     architecture: str
+    names: tuple[str, ...] = ()
 
 
 def find(api: APIClient, reference: str) -> ImageFacts | None:
@@ -69,7 +73,7 @@ def require(api: APIClient, reference: str) -> ImageFacts:
     """
     facts = find(api, reference)
     if facts is None and _pullable(reference):
-        _pull(api, reference)
+        _pull(api, reference, None)
         facts = find(api, reference)
     if facts is None:
         problem = f"The Docker image {reference!r} is not on this host."
@@ -77,15 +81,53 @@ def require(api: APIClient, reference: str) -> ImageFacts:
     return facts
 
 
+def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> ImageFacts:
+    """The facts of the image that a directory names, pulled where it is absent, ``pull`` is said and the organiser allows it.
+
+    Raises:
+        ImageUnavailableError: It cannot be had, or may not be used.
+        EngineError: The engine does not answer.
+    """
+    facts = find(api, reference)
+    if facts is None and pull and rules.may_pull(reference):
+        try:
+            _pull(api, reference, {})
+        except HarnessError as error:
+            # Whatever went wrong is not told: it is the answer of a host that an author chose.
+            if api_silent(api):
+                raise
+            problem = f"The Docker image {reference!r} could not be had."
+            raise ImageUnavailableError(problem, "Name one that the organiser offers, or ask the organiser to load it.") from error
+        facts = find(api, reference)
+    if facts is None:
+        problem = f"The Docker image {reference!r} is not on this host."
+        raise ImageUnavailableError(problem, "Name one that the organiser offers, or ask the organiser to load it.")
+    refused = rules.problem(reference, facts.ident, facts.names, facts.labels)
+    if refused is not None:
+        problem = f"The Docker image {reference!r} {refused}."
+        raise ImageUnavailableError(problem, "Name one of the base images, or one that the organiser offers.")
+    return facts
+
+
+def api_silent(api: APIClient) -> bool:
+    """Whether the engine does not answer."""
+    try:
+        api.ping()
+    except ENGINE_FAILURES:
+        return True
+    return False
+
+
 def _pullable(reference: str) -> bool:
     return bool(reference) and not (reference.startswith("localhost/") or _BARE_ID.fullmatch(reference))
 
 
-def _pull(api: APIClient, reference: str) -> None:
+def _pull(api: APIClient, reference: str, credentials: dict[str, str] | None) -> None:
+    """Pull it; with None for ``credentials`` the client looks for the person's own."""
     # Without a tag the engine would be asked for every tag of the repository.
     name = reference if "@" in reference or ":" in reference.rsplit("/", 1)[-1] else f"{reference}:latest"
     try:
-        for event in api.pull(name, stream=True, decode=True):
+        for event in api.pull(name, stream=True, decode=True, auth_config=credentials):
             if "error" in event:
                 raise _unpulled(reference, str(event["error"]), None)
     except ENGINE_FAILURES as error:
@@ -112,4 +154,5 @@ def _facts(described: Mapping[str, Any]) -> ImageFacts:
         environment=tuple(config.get("Env") or ()),
         volumes=tuple(config.get("Volumes") or ()),
         labels=dict(config.get("Labels") or {}),
-        architecture=str(described.get("Architecture") or ""))
+        architecture=str(described.get("Architecture") or ""),
+        names=(*(described.get("RepoTags") or ()), *(described.get("RepoDigests") or ())))

@@ -101,6 +101,10 @@ ROWS = (
     _base("base-with-volume-for-code", "brings a base image with a volume over /code", Outcome.IMAGE_MISSING,
           config={"Volumes": {"/code": {}}}),
     _base("base-without-anything", "brings a base image that holds nothing", Outcome.START_FAILED, whole=False),
+    Row("base-that-is-a-code-image", "names the image that the harness made of another entry's code", program="behaves.py",
+        build="on_code_image", sentence="made of a submission"),
+    Row("base-at-an-address", "names a host and port that it wants the engine to connect to", program="behaves.py",
+        build="at_an_address", sentence="not on this host"),
     Row("image-that-is-not-there", "names an image that nobody has", one_of(Outcome.IMAGE_MISSING), "none", program="behaves.py",
         options={"container": "localhost/harness-selftest-no-such-image:1"}),
 )

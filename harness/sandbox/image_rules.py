@@ -1,0 +1,113 @@
+"""Which images of the host a directory may be based on: the organiser's word, never an author's.
+
+A directory's ``container`` is a text by its author. Left alone it names another team's image or the harness's own image of another
+team's code, whose files it then reads, and makes the engine connect to whatever host and port it says. Pure: what the engine knows
+of an image goes in, a sentence comes out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Self
+
+#: The harness's own images of submitted directories.
+CODE_REPOSITORY = "localhost/harness-code"
+#: On each of them, the submission's digest. Not the containers' label: whoever starts such an image by hand must not own something
+#: that cleanup removes.
+CODE_LABEL = "harness.code-image"
+#: On each of them, the tournament that it was made for.
+CODE_TOURNAMENT = "harness.code-image.tournament"
+BASE_IMAGES = "localhost/harness-*"
+_BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
+_LAYOUT = "2"
+
+
+@dataclass(frozen=True)
+class ImageRules:
+    """What holds for the images of one tournament.
+
+    Attributes:
+        allowed: Patterns of references that a directory may name; None for the base images and what is on the host under a name.
+        taken: Ids of the images that are submissions themselves.
+        tournament: Whose code images are made.
+        secret: Key of code images' tags: an author who knows all digests still cannot name one.
+    """
+
+    allowed: tuple[str, ...] | None = None
+    taken: frozenset[str] = frozenset()
+    tournament: str = ""
+    secret: int = 0
+
+    @classmethod
+    def of_a_trial(cls, allowed: tuple[str, ...] | None) -> Self:
+        """For a run outside of any tournament, whose code image nobody else shall find."""
+        return cls(allowed, tournament="validate", secret=secrets.randbits(63))
+
+    def may_pull(self, reference: str) -> bool:
+        """Whether the engine may ask a registry for it."""
+        return any(_matches(pattern, reference) for pattern in self.allowed or ()) and not (
+            familiar(reference).startswith("localhost/") or _BARE_ID.fullmatch(reference))
+
+    def problem(self, reference: str, ident: str, names: Sequence[str], labels: Mapping[str, str]) -> str | None:
+        """Why a directory may not be based on an image that is here, as the end of a sentence; None where it may.
+
+        Args:
+            reference: As the directory names it.
+            ident: The image's id.
+            names: Its tags and digests on this host.
+            labels: Its labels.
+        """
+        own = any(familiar(name).partition(":")[0].partition("@")[0] == CODE_REPOSITORY for name in (reference, *names))
+        if own or CODE_LABEL in labels:
+            return "is one that the harness made of a submission"
+        if ident in self.taken:
+            return "is a submission itself"
+        if any(_matches(pattern, reference) for pattern in (self.allowed if self.allowed is not None else (BASE_IMAGES,))):
+            return None
+        if self.allowed is not None:
+            return "is not among those that the organiser allows (sandbox.images)"
+        if familiar(reference) not in {familiar(name) for name in names}:
+            # By its id, or a part of it: whoever knows one of another team's image must gain nothing.
+            return "has no such name on this host"
+        return "is made to be a submission" if "harness.type" in labels else None
+
+    def code_tag(self, digest: str, base_ident: str) -> str:
+        """The tag of a code image."""
+        text = f"{_LAYOUT} {digest} {base_ident}".encode()
+        return hmac.new(self.secret.to_bytes(16, "big"), text, hashlib.sha256).hexdigest()[:40]
+
+
+def familiar(reference: str) -> str:
+    """A reference as the engine lists it: without the default registry, with a tag or a digest."""
+    registry, path, version = _parts(reference)
+    place = path.removeprefix("library/") if registry == "docker.io" else f"{registry}/{path}"
+    return f"{place}{version or ':latest'}"
+
+
+def _parts(reference: str) -> tuple[str, str, str]:
+    """Registry, path, and tag or digest with its sign; as the engine reads a reference, so that `a:5000/b` is host and port."""
+    name, at, digest = reference.partition("@")
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        registry, path = ("docker.io" if first == "index.docker.io" else first), rest
+    else:
+        registry, path = "docker.io", name
+    path, colon, tag = path.partition(":")
+    if registry == "docker.io" and "/" not in path:
+        path = f"library/{path}"
+    return registry, path, f"@{digest}" if at else f"{colon}{tag}"
+
+
+def _matches(pattern: str, reference: str) -> bool:
+    """Whether a reference is meant; part by part, so that no `*` of a name reaches over to the registry or the port."""
+    if _BARE_ID.fullmatch(reference) or pattern.startswith("sha256:"):
+        return pattern.startswith("sha256:") and fnmatchcase(reference, pattern)
+    wanted, given = _parts(pattern), _parts(reference)
+    version = not wanted[2] or fnmatchcase(given[2] or ":latest", wanted[2])
+    return version and fnmatchcase(given[0], wanted[0]) and fnmatchcase(given[1], wanted[1])

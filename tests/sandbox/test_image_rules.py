@@ -1,0 +1,76 @@
+"""Which images a directory may be based on, as a table; references are read as the engine reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.sandbox.image_rules import CODE_LABEL, ImageRules, familiar
+
+IDENT = "sha256:" + "ab" * 32
+THEIRS = "sha256:" + "cd" * 32
+
+
+@pytest.mark.parametrize(("reference", "listed"), [
+    ("python", "python:latest"), ("python:3.11", "python:3.11"), ("library/python", "python:latest"),
+    ("docker.io/library/python:3", "python:3"), ("index.docker.io/library/python", "python:latest"),
+    ("teams/x", "teams/x:latest"), ("docker.io/teams/x:1", "teams/x:1"), ("localhost/harness-light:1", "localhost/harness-light:1"),
+    ("example.org:5000/a/b", "example.org:5000/a/b:latest"), ("python:5000/x", "python:5000/x:latest"),
+    ("python:3@sha256:ab", "python@sha256:ab"),
+])
+def test_references_are_read_as_the_engine_lists_them(reference: str, listed: str) -> None:
+    assert familiar(reference) == listed
+
+
+#: Reference, its names on the host, labels, patterns; whether a directory may be based on it.
+ROWS = {
+    "a base image": ("localhost/harness-light:1", ["localhost/harness-light:1"], {}, None, True),
+    "what is here under a name": ("docker.io/library/python:3", ["python:3"], {}, None, True),
+    "by its id": (IDENT, ["python:3"], {}, None, False),
+    "by a part of its id": ("abababababab", ["python:3"], {}, None, False),
+    "by its id without the algorithm": (IDENT[7:], ["python:3"], {}, None, False),
+    "a code image": ("localhost/harness-code:1", ["localhost/harness-code:1"], {}, None, False),
+    "a code image under another name": ("x:1", ["x:1", "localhost/harness-code:1"], {}, None, False),
+    "a code image by its label": ("x:1", ["x:1"], {CODE_LABEL: "d"}, None, False),
+    "a code image, though all is allowed": ("localhost/harness-code:1", ["localhost/harness-code:1"], {}, ("localhost/*",), False),
+    "made to be a submission": ("team/x:1", ["team/x:1"], {"harness.type": "attack"}, None, False),
+    "allowed by name": ("python:3.11-slim", ["python:3.11-slim"], {}, ("python:3.*-slim",), True),
+    "another tag": ("python:2.7", ["python:2.7"], {}, ("python:3.*-slim",), False),
+    "any tag where none is said": ("python:2.7", ["python:2.7"], {}, ("python",), True),
+    "a digest where a tag is asked for": ("python:3.1-slim@sha256:ab", ["python@sha256:ab"], {}, ("python:3.*-slim",), False),
+    "a base image that is not on the list": ("localhost/harness-light:1", ["localhost/harness-light:1"], {}, ("python",), False),
+    "a port that looks like a tag": ("python:5000/x", ["python:5000/x:latest"], {}, ("python:*",), False),
+    "a registry that looks like a name": ("python.evil.example/x", ["python.evil.example/x:latest"], {}, ("python*",), False),
+    "a registry that ends alike": ("evilexample.org/x", ["evilexample.org/x:latest"], {}, ("example.org/*",), False),
+    "a registry's port": ("example.org:22/x", ["example.org:22/x:latest"], {}, ("example.org/*",), False),
+    "all of a registry": ("example.org/a/b:1", ["example.org/a/b:1"], {}, ("example.org/*",), True),
+    "an id where ids are allowed": (IDENT, [], {}, ("sha256:*",), True),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_a_directory_may_be_based_on(row: str) -> None:
+    reference, names, labels, allowed, may = ROWS[row]
+    said = ImageRules(allowed).problem(reference, IDENT, names, labels)
+    assert (said is None) is may, said
+
+
+@pytest.mark.parametrize("allowed", [None, ("team/*",), ("*",)])
+def test_never_an_image_that_is_a_submission(allowed) -> None:
+    assert ImageRules(allowed, frozenset({THEIRS})).problem("team/x:1", THEIRS, ["team/x:1"], {}) == "is a submission itself"
+
+
+@pytest.mark.parametrize(("allowed", "reference", "may"), [
+    (None, "python:3", False), (None, "127.0.0.1:22/x", False), ((), "python:3", False),
+    (("python",), "python:3", True), (("python",), "127.0.0.1:22/python", False), (("python:*",), "python:22/x", False),
+    (("example.org/*",), "example.org:22/x", False), (("localhost/*",), "localhost/x", False), (("sha256:*",), IDENT, False),
+    (("*",), "127.0.0.1:22/x", False), (("*/*",), "169.254.169.254/latest/x", False),
+])
+def test_only_what_is_listed_is_pulled(allowed, reference: str, may: bool) -> None:
+    assert ImageRules(allowed).may_pull(reference) is may
+
+
+def test_tags_of_code_images_cannot_be_guessed() -> None:
+    first, second = ImageRules(secret=1), ImageRules(secret=2)
+    assert first.code_tag("d", IDENT) == ImageRules(secret=1).code_tag("d", IDENT)
+    tags = {first.code_tag("d", IDENT), second.code_tag("d", IDENT), first.code_tag("e", IDENT), first.code_tag("d", THEIRS)}
+    assert len(tags) == 4
