@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.untrusted_text import lines
+
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
     from harness.tournament import Tournament
@@ -64,4 +66,9 @@ def open_tournament(path: Path, *, create: bool = False) -> Tournament:
 
 def say(text: str) -> None:
     """Talk to the person (stderr); stdout is for data."""
-    click.echo(text, err=True)
+    click.echo(lines(text), err=True)
+
+
+def tell(text: str) -> None:
+    """Print what is asked for (stdout), where authors' text may be part of it."""
+    click.echo(lines(text))

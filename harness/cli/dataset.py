@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import say
+from harness.cli.common import say, tell
 
 
 @click.group(name="dataset", epilog="Example: harness dataset build digits")
@@ -60,7 +60,7 @@ def verify(root: Path) -> None:
 
     problems = find_problems(root)
     for problem in problems:
-        click.echo(problem)
+        tell(problem)
     if problems:
         raise DatasetError(f"{root} is not what its digest says ({plural(len(problems), 'difference')}).",
                            "Restore the files named above, or build or import it again.")

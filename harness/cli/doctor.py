@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,28 +41,28 @@ def command(config_path: Path, format_: str, *, clean: bool, everything: bool) -
 
 
 def _show(checks: Sequence[Check], style: str) -> None:
+    from harness.report.writers import Sheet, to_csv, to_json, to_markdown  # noqa: PLC0415
+
     rows = [dataclasses.asdict(check) for check in checks]
-    names = ["name", "state", "what", "next_step"]
+    names = ("name", "state", "what", "next_step")
+    cells = tuple(tuple(row[name] for name in names) for row in rows)
     if style == "json":
-        click.echo(json.dumps({"usable": all(check.state != "fail" for check in checks), "checks": rows}, indent=2))
+        click.echo(to_json({"usable": all(check.state != "fail" for check in checks), "checks": rows}), nl=False)
     elif style == "csv":
-        writer = csv.DictWriter(sys.stdout, names)
-        writer.writeheader()
-        writer.writerows(rows)
+        click.echo(to_csv(Sheet("", names, cells)), nl=False)
     elif style == "markdown":
-        click.echo("| check | state | found | what to do |\n|---|---|---|---|")
-        for row in rows:
-            click.echo("| " + " | ".join(row[name].replace("|", "\\|") for name in names) + " |")
+        click.echo(to_markdown([Sheet("", ("check", "state", "found", "what to do"), cells)]), nl=False)
     else:
         _table(checks)
 
 
 def _table(checks: Sequence[Check]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only the table needs rich
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - only the table needs rich
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    from harness.report.console import make_console  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="head")
     for heading in ("check", "state", "found, and what to do"):
         table.add_column(heading, overflow="fold")
     for check in checks:
@@ -72,4 +70,4 @@ def _table(checks: Sequence[Check]) -> None:
         if check.next_step and check.state != "ok":
             found.append(f"\n{check.next_step}", style="italic")
         table.add_row(check.name, Text(check.state, style=_STYLE[check.state]), found)
-    Console().print(table)
+    make_console().print(table)

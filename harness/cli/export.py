@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import config_option, open_tournament, round_option, say
+from harness.cli.common import config_option, open_tournament, round_option, say, tell
 
 
 @click.command(epilog="Example: harness export results/")
@@ -28,6 +28,6 @@ def command(directory: Path, round_name: str | None, config_path: Path) -> None:
             "hold what came of those. `harness run` goes on.")
     paths, notes = export_all(results, directory)
     for path in (*paths, *export_2017(results, directory / "2017")):
-        click.echo(path)
+        tell(str(path))
     for note in notes:
         say(note)

@@ -13,6 +13,7 @@ import sys
 import click
 
 from harness import __version__
+from harness.cli.common import say
 from harness.cli.streams import ReaderLeft, guarded
 from harness.ending import Ended, watched
 from harness.errors import HarnessError
@@ -107,9 +108,9 @@ def _run() -> int:
 
 
 def _say(problem: str, next_step: str) -> None:
-    click.echo(f"harness: {problem}", err=True)
+    say(f"harness: {problem}")
     if next_step:
-        click.echo(f"  {next_step}", err=True)
+        say(f"  {next_step}")
 
 
 if __name__ == "__main__":

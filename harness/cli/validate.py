@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.common import config_option, say, trust_option
+from harness.cli.common import config_option, say, tell, trust_option
 from harness.ending import asked, held
 from harness.tracks import TRACKS
 
@@ -47,7 +47,7 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     trial = _try(source, type_, config, trusted=trust_process_sandbox)
     _tell(trial.problems)
     for remark in trial.remarks:
-        click.echo(f"  - {remark}")
+        tell(f"  - {remark}")
     return _verdict(source, len(trial.problems))
 
 
@@ -97,14 +97,14 @@ def _dataset(config: TournamentConfig) -> Dataset:
 
 def _tell(problems: list[Problem]) -> None:
     for problem in problems:
-        click.echo(f"{problem.field_or_file}: {problem.sentence}")
+        tell(f"{problem.field_or_file}: {problem.sentence}")
         if problem.next_step:
-            click.echo(f"    {problem.next_step}")
+            tell(f"    {problem.next_step}")
 
 
 def _verdict(source: str, problems: int) -> int:
     if problems:
-        click.echo(f"{source} is not valid yet: {problems} problem{'s' if problems > 1 else ''}.")
+        tell(f"{source} is not valid yet: {problems} problem{'s' if problems > 1 else ''}.")
         return 2
-    click.echo(f"{source} is valid.")
+    tell(f"{source} is valid.")
     return 0

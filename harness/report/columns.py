@@ -10,6 +10,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from harness.untrusted_text import plain
+
 
 @dataclass(frozen=True)
 class Column:
@@ -28,6 +30,10 @@ class Column:
     shrink_to: int | None = None
     fold: bool = False
     style: str = ""
+
+    def __post_init__(self) -> None:
+        """Make the cells fit to be measured: what is not shown takes no width, and one line stays one."""
+        object.__setattr__(self, "cells", tuple(plain(cell) for cell in self.cells))
 
     @property
     def natural(self) -> int:

@@ -7,11 +7,15 @@ never in the colour alone. ``NO_COLOR``, a pipe and a dumb terminal get text onl
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.theme import Theme
+
+from harness import untrusted_text
 
 THEME = Theme(
     {
@@ -29,9 +33,18 @@ THEME = Theme(
 )
 
 
+class SafeConsole(Console):
+    """Lets no character of an author reach the terminal that it acts on: all that is printed passes here, after its layout."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments, their text made harmless; control segments are the library's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(untrusted_text.lines(segment.text), segment.style)
+
+
 def make_console(file: TextIO | None = None, width: int | None = None) -> Console:
     """A console for data (standard output) or talk (standard error)."""
-    return Console(file=file or sys.stdout, width=width, theme=THEME, highlight=False, markup=False, emoji=False)
+    return SafeConsole(file=file or sys.stdout, width=width, theme=THEME, highlight=False, markup=False, emoji=False)
 
 
 def table_box(console: Console) -> box.Box | None:

@@ -22,6 +22,7 @@ from harness.report.words import counts
 from harness.report.writers import leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
 from harness.tracks import TRACKS
+from harness.untrusted_text import csv_cell
 
 #: Verdicts above this are written as Parquet only: as text they would be gigabytes.
 MOST_VERDICTS_AS_CSV = 20_000_000
@@ -137,4 +138,5 @@ def _write_verdicts_csv(path: Path, results: Results) -> None:
         writer.writerow(("attack", "defense", "image", "labelled", "correct", "target_hit"))
         for group in verdicts(results):
             flags = [np.asarray(group[name]).astype(np.uint8) for name in ("labelled", "correct", "target_hit")]
-            writer.writerows(zip(group["attack"], group["defense"], group["image"], *flags, strict=True))
+            names = (map(csv_cell, map(str, group[name])) for name in ("attack", "defense", "image"))
+            writer.writerows(zip(*names, *flags, strict=True))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.files import whole_file
+from harness.untrusted_text import csv_cell
 
 Columns = Mapping[str, Sequence[object] | NDArray[np.generic]]
 
@@ -28,8 +29,8 @@ def write_csv(path: Path, header: Sequence[object], rows: Iterable[Sequence[obje
     """Write one CSV file; None is an empty field."""
     with csv_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerow([csv_cell(title) for title in header])
+        writer.writerows([csv_cell(value) for value in row] for row in rows)
 
 
 def parquet_here() -> bool:

@@ -22,9 +22,12 @@ from harness.report.writers import Sheet
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry
 from harness.tracks import TRACKS, consumes, produces
+from harness.untrusted_text import lines, plain
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
+#: Of one field or reason that an author wrote.
+MOST_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
@@ -148,15 +151,15 @@ def submission_sheet(against: Sequence[Opponent]) -> Sheet:
 def print_submission(view: SubmissionView, against: Sequence[Opponent], console: Console) -> None:
     """Print one submission: who, how it stands, against whom, what failed and how to repeat it."""
     entry = view.entry
-    console.print(Text.assemble((entry.name, "head"), f"  {entry.type}, team {entry.team or 'none'}",
+    console.print(Text.assemble((entry.name, "head"), f"  {entry.type}, team {plain(entry.team) or 'none'}",
                                 ", baseline" if entry.baseline else "", f", digest {entry.digest[:12]}"))
     for name, value in view.details.items():
-        console.print(Text.assemble((f"  {name:<12}", "quiet"), value))
+        console.print(Text.assemble((f"  {name:<12}", "quiet"), plain(value, MOST_CHARACTERS)))
     console.print()
     _print_standing(view, against, console)
     _print_timings(view.timings, console)
     for note in view.notes:
-        console.print(Text(note))
+        console.print(Text(plain(note)))
     if against:
         console.print()
         _print_opponents(entry, against, console)
@@ -233,8 +236,8 @@ def _print_failures(failures: Sequence[FailedRun], name: str, console: Console) 
         if failure.attempt > 1:
             facts.append(f", attempt {failure.attempt}")
         console.print(Text.assemble("  ", *facts))
-        for reason in failure.reason.splitlines():
-            console.print(Text(f"    {reason}"))
+        for reason in lines(failure.reason).split("\n"):
+            console.print(Text(f"    {plain(reason, MOST_CHARACTERS)}"))
         if failure.repeat:
             console.print(Text.assemble(("    repeat: ", "quiet"), (failure.repeat, "command")), soft_wrap=True)
     for outcome in dict.fromkeys(failure.outcome for failure in failures):

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from harness.leaderboard import Leaderboard, Matrix
 from harness.report.words import counts
 from harness.tracks import consumes
+from harness.untrusted_text import csv_cell, json_text, markdown_cell
 
 Format = Literal["table", "json", "csv", "markdown"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown")
@@ -28,15 +29,15 @@ class Sheet:
 
 def to_json(data: object) -> str:
     """Indented JSON; a number that is not one (NaN) is a bug of ours and refused."""
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str) + "\n"
+    return json_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str)) + "\n"
 
 
 def to_csv(sheet: Sheet) -> str:
     """One sheet as CSV with a header; None is an empty field."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(sheet.columns)
-    writer.writerows([_plain(value) for value in row] for row in sheet.rows)
+    writer.writerow([csv_cell(title) for title in sheet.columns])
+    writer.writerows([csv_cell(_plain(value)) for value in row] for row in sheet.rows)
     return text.getvalue()
 
 
@@ -44,9 +45,10 @@ def to_markdown(sheets: Sequence[Sheet]) -> str:
     """Sheets as Markdown tables under their titles, numbers rounded for reading."""
     blocks = []
     for sheet in sheets:
-        lines = [f"## {sheet.title}", ""] if sheet.title else []
+        lines = [f"## {markdown_cell(sheet.title)}", ""] if sheet.title else []
+        titles = [markdown_cell(title) for title in sheet.columns]
         numeric = [any(_is_number(row[at]) for row in sheet.rows) for at in range(len(sheet.columns))]
-        lines += [_line(sheet.columns), _line(["---:" if right else "---" for right in numeric])]
+        lines += [_line(titles), _line(["---:" if right else "---" for right in numeric])]
         lines += [_line([_cell(value) for value in row]) for row in sheet.rows]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
@@ -65,8 +67,7 @@ def _cell(value: object) -> str:
         return "yes" if value else ""
     if isinstance(value, float):
         return f"{value:.3f}"
-    # A name is an author's text: it must not end the cell or the row.
-    return str(_plain(value)).replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    return markdown_cell(str(_plain(value)))
 
 
 def _plain(value: object) -> object:

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
+from harness import untrusted_text
 from harness.sandbox.base import LOG_TAIL_BYTES
-
-#: Terminal escape sequences (CSI, OSC and other string sequences, two-byte escapes), removed whole so that their
-#: parameters do not stay behind as noise.
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"
-    r"|\x1b[ -/]*[0-~]?"
-    r"|\x9b[0-?]*[ -/]*[@-~]")
-#: Every control character but newline and tab, and the marks that turn text around or hide it.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 class LogTail:
@@ -44,5 +33,4 @@ class LogTail:
 
 def clean_text(data: bytes) -> str:
     """Decode untrusted output; undecodable bytes become U+FFFD, carriage returns become line ends."""
-    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+    return untrusted_text.lines(data.decode("utf-8", "replace"))
