@@ -6,6 +6,7 @@ passes there. It names every finding; a finding that costs points is a problem, 
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 from harness import code_tree
 from harness.dataset import Batch, Dataset
+from harness.errors import EngineError
 from harness.execute import Executor, Job, RunResult
-from harness.predictions import out_of_range
+from harness.outputs.reader import resized_note
+from harness.predictions import NO_LABEL, out_of_range
 from harness.problems import Problem
 from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
 from harness.sandbox.image_rules import ImageRules
@@ -27,8 +30,13 @@ from harness.store.artifacts import ArtifactStore
 from harness.submission import Submission, freeze
 from harness.tracks import produces
 
-#: Share of a limit above which an author is warned that a slower or busier host would pass it.
-_CLOSE = 0.7
+#: Share of a limit above which an author is told, and above which it is a problem: 2017's best used up to 0.99 of their time on
+#: purpose, and what is within the limits costs no points until a slightly slower host passes them.
+_CLOSE, _TOO_CLOSE = 0.7, 0.95
+#: A defense's labels are called guesses where guessing does as well with this probability or more ...
+_LIKELY_CHANCE = 0.05
+#: ... and the batch is large enough for a perfect answer to be no guess.
+_NO_CHANCE = 0.001
 #: Labels moved by one must be this much better before we call them off by one.
 _OFF_BY_ONE_MARGIN = 0.3
 #: Enough for the end of a traceback, whose last line says what is wrong.
@@ -74,6 +82,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
             trial = Trial(_run(executor, submission, rules, batch, limits, gpu, cancel, served=False))
             _judge(trial, submission, batch, limits)
             _judge_range(trial, dataset.label_range)
+            _judge_guesses(trial, batch, dataset.label_range)
             if submission.serves:
                 _judge_served(trial, _run(executor, submission, rules, batch, limits, gpu, cancel, served=True))
         finally:
@@ -90,7 +99,11 @@ def _run(executor: Executor, submission: Submission, rules: ImageRules | None, b
               program=program_of(submission, rules, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
               labels={"tournament": "validate"})
-    return executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
+    result = executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
+    if result.outcome is Outcome.HOST_ERROR:
+        raise EngineError(f"{submission.name} could not be tried, which is not its fault: {result.report.detail}",
+                          "Run `harness doctor`, then validate it again.")
+    return result
 
 
 def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -> None:
@@ -113,7 +126,7 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
     trial.remarks += result.notes
     _judge_resources(trial, limits)
     if produces(submission.type):
-        _judge_pixels(trial, batch)
+        _judge_pixels(trial, batch, baseline=submission.baseline)
     else:
         _judge_labels(trial, batch)
 
@@ -127,26 +140,35 @@ def _last_words(stderr: str) -> str:
 def _judge_resources(trial: Trial, limits: Limits) -> None:
     report = trial.result.report
     trial.remarks.append(f"It took {report.wall_s:.1f} s of {limits.time_limit_s:.0f} s.")
-    if report.wall_s > _CLOSE * limits.time_limit_s:
-        trial.problems.append(Problem("time", f"{report.wall_s:.0f} s of {limits.time_limit_s:.0f} s is close to the limit.",
-                                      "Do less work per image: the contest's host may be slower."))
+    _judge_share(trial, "time", report.wall_s / limits.time_limit_s, "Do less work per image: the contest's host may be slower.")
     if report.peak_memory_bytes:
         trial.remarks.append(f"It held up to {report.peak_memory_bytes >> 20} MiB of {limits.memory_bytes >> 20} MiB.")
-        if report.peak_memory_bytes > _CLOSE * limits.memory_bytes:
-            trial.problems.append(Problem("memory", "its peak is close to the limit.", "Process fewer images at once."))
+        _judge_share(trial, "memory", report.peak_memory_bytes / limits.memory_bytes, "Process fewer images at once.")
 
 
-def _judge_pixels(trial: Trial, batch: Batch) -> None:
+def _judge_share(trial: Trial, what: str, share: float, step: str) -> None:
+    if share > _TOO_CLOSE:
+        trial.problems.append(Problem(what, f"{share:.0%} of the limit: a slightly slower host passes it.", step))
+    elif share > _CLOSE:
+        trial.remarks.append(f"That is {share:.0%} of the {what} limit: mind that the contest's host may be slower.")
+
+
+def _judge_pixels(trial: Trial, batch: Batch, *, baseline: bool) -> None:
     result = trial.result
     if result.linf is None:
         return
     trial.remarks.append(f"Largest change of a pixel: {result.linf} of {batch.epsilon} allowed.")
     if result.linf > batch.epsilon:
-        trial.problems.append(Problem(
-            "epsilon", f"pixels are up to {result.linf} away from the clean image, {batch.epsilon} is allowed; the harness "
-            "cuts them.", "Clip to the integer epsilon after rounding to 8 bits."))
-    elif result.linf == 0:
-        trial.remarks.append("No pixel was changed.")
+        trial.remarks.append("The harness clips what is beyond, without a penalty: the images that count are not quite its own.")
+    elif result.linf == 0 and batch.epsilon:
+        unchanged = "No pixel of any image was changed."
+        if baseline:
+            trial.remarks.append(unchanged)
+        else:
+            trial.problems.append(Problem("output", unchanged, "Check that what is computed is saved, rounded, as 8-bit images."))
+    if resized_note(result.usable) in result.notes:
+        trial.problems.append(Problem("output", "every image has another size than its clean one and was resized.",
+                                      "Save images of the size that they were read in: resizing undoes part of a perturbation."))
 
 
 def _judge_labels(trial: Trial, batch: Batch) -> None:
@@ -171,6 +193,29 @@ def _judge_range(trial: Trial, label_range: tuple[int, int]) -> None:
         trial.problems.append(Problem(
             "labels", f"{beyond} of {trial.result.expected} lie outside of {low}..{high} and count as wrong.",
             "Answer with the data set's own labels (2017's start at 1, torch's at 0)."))
+
+
+def _judge_guesses(trial: Trial, batch: Batch, label_range: tuple[int, int]) -> None:
+    """Labels that cost points all the same: one answer for all images, or no more right ones than guessing gives."""
+    labels = trial.result.labels
+    if labels is None or not trial.result.usable or any(problem.field_or_file == "labels" for problem in trial.problems):
+        return
+    images, share = len(batch.labels), 1 / (label_range[1] - label_range[0] + 1)
+    if share**images > _NO_CHANCE:
+        return  # too few to tell
+    right = int(np.count_nonzero(labels == batch.labels))
+    given = np.unique(labels[labels != NO_LABEL])
+    if len(given) == 1 and len(np.unique(batch.labels)) > 1:
+        trial.problems.append(Problem("labels", f"every answer is {given[0]}, whatever the image.",
+                                      "Check how images are read and scaled before they reach the model."))
+    elif _at_least(right, images, share) > _LIKELY_CHANCE:
+        trial.problems.append(Problem("labels", f"{right} of {images} are right on clean images, which guessing does as well.",
+                                      "Check the weights, the order of the classes, and how images are scaled."))
+
+
+def _at_least(successes: int, trials: int, share: float) -> float:
+    """The probability of that many successes or more (binomial)."""
+    return sum(math.comb(trials, k) * share**k * (1 - share)**(trials - k) for k in range(successes, trials + 1))
 
 
 def _accuracy(labels: NDArray[np.int16], truth: NDArray[np.int32]) -> float:

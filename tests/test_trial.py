@@ -12,10 +12,11 @@ import pytest
 from harness.dataset import Dataset
 from harness.dataset import load as load_dataset
 from harness.dataset_write import Plan, write_dataset
+from harness.errors import EngineError as EngineEnded
 from harness.sandbox.base import Limits
 from harness.sandbox.process import ProcessSandbox
 from harness.submission import load
-from harness.trial import Trial, program_of, try_out
+from harness.trial import Trial, _at_least, _judge_share, program_of, try_out
 
 ATTACK = "#!/usr/bin/env python3\nfrom harness.sdk import run_attack\n\n{body}\n\nrun_attack(attack)\n"
 DEFENSE = "#!/usr/bin/env python3\nimport numpy as np\nfrom harness.sdk import run_defense\n\n{body}\n\nrun_defense(classify)\n"
@@ -30,13 +31,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(root)
 
 
-def tried(dataset: Dataset, place: Path, kind: str, code: str) -> Trial:
+def tried(dataset: Dataset, place: Path, kind: str, code: str, *, serves: bool = True, baseline: bool = False) -> Trial:
     entry = place / "entry"
     entry.mkdir()
     (entry / "main.py").write_text(code)
     (entry / "main.py").chmod(0o755)
     (entry / "metadata.json").write_text(json.dumps(
-        {"type": kind, "container": "none", "entry_point": "main.py", "protocol": "serve"}))
+        {"type": kind, "container": "none", "entry_point": "main.py", "baseline": baseline,
+         "protocol": "serve" if serves else "run"}))
     batch = dataset.batches(100, (16,))[0]
     return try_out(load(entry), dataset, batch, ProcessSandbox(), Limits(time_limit_s=60.0))
 
@@ -48,10 +50,11 @@ def test_a_deterministic_attack_is_the_same_served_and_one_shot(dataset: Dataset
     assert not any("differ" in remark for remark in trial.remarks)
 
 
-def test_beyond_epsilon_and_no_change(dataset: Dataset, tmp_path: Path) -> None:
+def test_beyond_epsilon_costs_nothing(dataset: Dataset, tmp_path: Path) -> None:
     trial = tried(dataset, tmp_path, "attack", ATTACK.format(body="attack = lambda images, epsilon: images + 2 * epsilon"))
-    assert [problem.field_or_file for problem in trial.problems] == ["epsilon"]
-    assert "up to 32 away" in trial.problems[0].sentence
+    assert trial.problems == []
+    assert any("Largest change of a pixel: 32 of 16" in remark for remark in trial.remarks)
+    assert any("clips what is beyond, without a penalty" in remark for remark in trial.remarks)
 
 
 def test_a_crash_shows_the_end_of_stderr(dataset: Dataset, tmp_path: Path) -> None:
@@ -99,3 +102,69 @@ def test_a_program_without_its_source_is_tried_as_it_would_run(dataset: Dataset,
     assert trial.problems == []
     assert [remark for remark in trial.remarks if "Left out" in remark] == [
         "Left out of its code: 1 `.git`.", "Left out of its code: 1 compiled Python files that lie beside their source."]
+
+
+RIGHT = "(images[:, 0, 0, 0].astype(int) - 40) // 60 + 1"
+FINDINGS = {
+    "nothing changed": ("attack", "attack = lambda images, epsilon: images", "output", "No pixel of any image was changed"),
+    "everything resized": (
+        "attack", ("attack = None\nimport sys\nfrom pathlib import Path\nfrom PIL import Image\n"
+        "for path in Path(sys.argv[1]).glob('*.png'):\n"
+        "    Image.open(path).resize((8, 8)).point(lambda v: v + 9).save(Path(sys.argv[2]) / path.name)\nsys.exit(0)"),
+        "output", "every image has another size"),
+    "one answer": ("defense", "classify = lambda images: np.full(len(images), 2)", "labels", "every answer is 2"),
+    "no better than guesses": ("defense", f"classify = lambda images: 4 - ({RIGHT})", "labels", "4 of 12 are right"),
+    "all out of range": ("defense", f"classify = lambda images: {RIGHT} + 500", "labels", "lie outside of 1..3"),
+}
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    root = tmp_path_factory.mktemp("data") / "flat"
+    plans = [Plan(f"image-{n:02}", n % 3 + 1, (n + 1) % 3 + 1, "", lambda n=n: np.full((4, 4, 3), 40 + 60 * (n % 3), np.uint8))
+             for n in range(12)]
+    write_dataset(root, plans, label_range=(1, 3), size=(4, 4), classes=(), source="test")
+    return load_dataset(root)
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_what_costs_points_is_a_problem(larger: Dataset, tmp_path: Path, name: str) -> None:
+    kind, body, field, words = FINDINGS[name]
+    trial = tried(larger, tmp_path, kind, (ATTACK if kind == "attack" else DEFENSE).format(body=body), serves=False)
+    assert [problem.field_or_file for problem in trial.problems] == [field]
+    assert words in trial.problems[0].sentence
+
+
+def test_a_baseline_may_change_nothing(larger: Dataset, tmp_path: Path) -> None:
+    code = ATTACK.format(body="attack = lambda images, epsilon: images")
+    trial = tried(larger, tmp_path, "attack", code, serves=False, baseline=True)
+    assert trial.problems == []
+    assert "No pixel of any image was changed." in trial.remarks
+
+
+@pytest.mark.parametrize(("share", "problems", "remarks"), [(0.5, 0, 0), (0.71, 0, 1), (0.94, 0, 1), (0.96, 1, 0)])
+def test_most_of_a_limit_is_a_remark_and_nearly_all_a_problem(share, problems, remarks) -> None:
+    trial = Trial(result=None)  # type: ignore[arg-type]
+    _judge_share(trial, "time", share, "Do less.")
+    assert (len(trial.problems), len(trial.remarks)) == (problems, remarks)
+
+
+@pytest.mark.parametrize(("successes", "trials", "share", "probability"), [
+    (0, 5, 0.5, 1.0), (5, 5, 0.5, 1 / 32), (1, 2, 0.5, 0.75), (2, 100, 0.001, 0.004638)])
+def test_the_probability_of_a_guess(successes, trials, share, probability) -> None:
+    assert _at_least(successes, trials, share) == pytest.approx(probability, rel=1e-3)
+
+
+def test_few_images_tell_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    """Six right answers of three classes are one chance in 729: nobody is accused on such a batch."""
+    trial = tried(dataset, tmp_path, "defense", DEFENSE.format(body=f"classify = lambda images: 4 - ({RIGHT})"), serves=False)
+    assert [problem.sentence for problem in trial.problems if "guessing" in problem.sentence] == []
+
+
+def test_a_failure_of_the_host_is_no_problem_of_the_entry(dataset: Dataset, tmp_path: Path, monkeypatch) -> None:
+    def broken(*_args, **_options):
+        raise EngineEnded("the engine is gone")
+
+    monkeypatch.setattr(ProcessSandbox, "run", broken)
+    with pytest.raises(EngineEnded, match="not its fault: the engine is gone"):
+        tried(dataset, tmp_path, "attack", ATTACK.format(body="attack = lambda images, epsilon: images + 1"), serves=False)

@@ -55,6 +55,11 @@ class DefenseOutput:
     notes: list[str] = field(default_factory=list)
 
 
+def resized_note(count: int) -> str:
+    """What is said of images of another size."""
+    return f"{count} images had another size and were resized."
+
+
 class OutputReader:
     """Reads outputs; keeps a few decoding processes open.
 
@@ -98,7 +103,7 @@ class OutputReader:
             distances = np.where(produced, shared.linf, -1).astype(np.int32)
             refused = {index: shared.reason(index) for index in np.flatnonzero(verdicts == Verdict.REFUSED).tolist()}
         resized = int(np.count_nonzero(verdicts == Verdict.RESIZED))
-        notes = [f"{resized} images had another size and were resized."] if resized else []
+        notes = [resized_note(resized)] if resized else []
         return AttackOutput(adversarial, produced, distances, refused, notes)
 
     def read_defense(self, output_dir: Path, names: Sequence[str]) -> DefenseOutput:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.predictions import NO_LABEL
 from tests.e2e import make
 from tests.e2e.conftest import Place
 
@@ -70,13 +71,14 @@ def test_a_defense_that_crashes_on_one_batch_loses_that_batch_only(make_place) -
     given, honest = labels(place, "defense-crash"), labels(place, "defense-mean")
     for batch, lost in enumerate(crashed):
         assert honest[batch] == truth[batch * BATCH:][:BATCH]
-        assert given[batch] == ([-1] * BATCH if lost else honest[batch])
+        assert given[batch] == ([NO_LABEL] * BATCH if lost else honest[batch])
     found = matrix(place)
     assert found["defenses"] == ["defense-crash", "defense-mean"]
     assert (found["labelled"], found["correct"], found["wrong"]) == ([[20, 30]], [[20, 30]], [[0, 0]])
     rows = board(place)
     assert rows["defense-crash"]["coverage"] == pytest.approx(20 / 30)
-    # What it did not label stays in the defense's denominator, and leaves the attack's.
+    # What it did not label is wrong: it stays in the defense's denominator, and pays the attack.
+    assert rows["attack-copy"]["score"] == pytest.approx(10 / 60)
     assert rows["defense-crash"]["score"] == pytest.approx(20 / 30)
     assert rows["defense-crash"]["clean_accuracy"] == pytest.approx(20 / 30)
     assert rows["defense-crash"]["outcomes"] == {"ok": 2, "exited_nonzero": 1}
