@@ -79,13 +79,15 @@ def footnotes(board: Leaderboard) -> list[str]:
     """What the tables do not say of themselves."""
     runs = board.runs
     state = "complete" if runs.done == runs.total else "the scores are of what is done so far"
+    state = state if runs.total else "nobody takes part that could be run"
     rows = [row for track in board.tracks.values() for row in track]
     lines = [
         f"{board.tournament} / {board.round}, {board.scoring} scoring over {plural(board.images, 'image')}.",
         f"{runs.done:,} of {plural(runs.total, 'run')} done, {state}.",
     ]
     if any(row.rank_low is not None for row in rows):
-        lines.append(f"ranks, 95%: bootstrap over images, {RESAMPLES:,} resamples. sec: median per batch.")
+        lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for a whole table at once.")
+        lines.append("sec: median per batch.")
     if any(row.baseline for row in rows):
         lines.append(f"{BASELINE_MARK} baseline.")
     lines += [f"{mark} its served answers depended on earlier batches; `harness show NAME` says how often."

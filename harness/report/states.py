@@ -96,8 +96,9 @@ def outcome_sheet(outcomes: Mapping[str, int]) -> Sheet:
 def print_status(view: StatusView, console: Console) -> None:
     """Print the state, then the outcomes with their meaning, then what to do next."""
     total, done = sum(kind.total for kind in view.kinds), sum(kind.done for kind in view.kinds)
-    share = 100 * done // total if total else 100
-    state = "running now" if view.active else ("complete" if done == total else "not running")
+    share = 100 * done // total if total else 0
+    ended = "complete" if total else "nothing to run"
+    state = "running now" if view.active else (ended if done == total else "not running")
     console.print(Text.assemble((f"{view.tournament} / {view.round}", "head"), f"  {done:,} of {plural(total, 'run')}",
                                 f" ({share}%), ", (state, "busy" if view.active else "")))
     console.print()

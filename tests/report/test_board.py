@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from harness.leaderboard import build_leaderboard
-from harness.report.board import print_leaderboard, track_columns
+from harness.report.board import footnotes, print_leaderboard, track_columns
 from harness.report.columns import GAP, Column, fit
 from harness.report.console import THEME, make_console
+from harness.scoring import RunCounts
 
 
 def tables(lines: list[str]) -> str:
@@ -83,3 +84,9 @@ def test_what_is_not_there_yet_is_said(results, screen) -> None:
     lines = screen(lambda console: print_leaderboard(build_leaderboard(begun, resamples=20), console))
     assert "  none submitted" in lines
     assert any(re.match(r"-\s+-? *attack_1", line) for line in lines)
+
+
+def test_a_board_of_no_runs_is_not_complete(results) -> None:
+    board = build_leaderboard(results(), resamples=0)
+    states = [footnotes(replace(board, runs=RunCounts(done, total)))[1] for done, total in ((0, 0), (1, 2), (2, 2))]
+    assert ["complete" in state for state in states] == [False, False, True]

@@ -19,6 +19,12 @@ def test_the_outcomes_come_with_their_sentences(screen) -> None:
     assert text.endswith("Go on with harness run.")
 
 
+def test_a_round_that_nobody_is_in_is_not_complete(screen) -> None:
+    empty = StatusView("t", "r", (KindCounts("attack", 0, 0, 0),), {})
+    text = " ".join(screen(lambda console: print_status(empty, console)))
+    assert "0 of 0 runs (0%), nothing to run" in text
+
+
 def test_a_running_tournament_says_how_long_still(screen) -> None:
     running = view(active=True, eta_s=600, busy_share=0.971, overhead_s=0.0364, spent_s={"compute": 61})
     lines = screen(lambda console: print_status(running, console))
