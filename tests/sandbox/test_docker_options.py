@@ -145,7 +145,7 @@ def started(monkeypatch) -> list[dict[str, Any]]:
         return RunReport(Ending.FINISHED, exit_code=0)
 
     monkeypatch.setattr(docker_sandbox, "connect", NoEngine)
-    monkeypatch.setattr(docker_sandbox.images, "require", lambda *_: IMAGE)
+    monkeypatch.setattr(docker_sandbox.images, "find", lambda *_: IMAGE)
     monkeypatch.setattr(docker_sandbox, "run_container", note)
     monkeypatch.setattr(docker_sandbox, "open_container", note)
     return found
