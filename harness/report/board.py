@@ -86,7 +86,7 @@ def footnotes(board: Leaderboard) -> list[str]:
         f"{runs.done:,} of {plural(runs.total, 'run')} done, {state}.",
     ]
     if any(row.rank_low is not None for row in rows):
-        lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for a whole table at once.")
+        lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for all at once.")
         lines.append("sec: median per batch.")
     if any(row.baseline for row in rows):
         lines.append(f"{BASELINE_MARK} baseline.")
