@@ -18,7 +18,7 @@ COMMANDS = {
     "run": (("run",), lambda place: place.started()),
     "validate": (("validate", "entries/attack-slow"), lambda place: place.started()),
     "selftest": (("selftest", "--sandbox", "process", "--only", "sleeps-ignoring-signals", "--time-limit", "60"),
-                 lambda _: "harness-selftest-*/hostile/work/run-*"),
+                 lambda _: "harness-selftest-*/hostile/*/run-*"),
     "dataset build": (("dataset", "build", "digits", "--into", "made"), lambda place: list(place.root.glob(".made-*"))),
 }
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 130, signal.SIGHUP: 129, signal.SIGQUIT: 131, signal.SIGUSR1: 138}
