@@ -29,7 +29,7 @@ from harness.materials import FILE_TIME_S, Materials, random_names
 from harness.outputs import OutputReader, ReaderError
 from harness.predictions import NO_LABEL
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Sandbox
-from harness.sandbox.outcomes import Ending, Outcome, classify
+from harness.sandbox.outcomes import Ending, Outcome, classify, leaves_output
 from harness.sandbox.output_area import OutputArea
 from harness.sessions import SessionPool
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
@@ -285,8 +285,7 @@ class Executor:
 
     def _read_back(self, prepared: Prepared, directory: Path | None, report: RunReport, *, arrays: bool) -> RunResult:
         began = time.monotonic()
-        unusable = report.ending in (Ending.HOST_ERROR, Ending.CANCELLED, Ending.START_FAILED, Ending.IMAGE_MISSING)
-        if directory is None or unusable:
+        if directory is None or not leaves_output(report.ending):
             result = RunResult(classify(report.ending, report.exit_code, usable=0, refused=0), report,
                                expected=len(prepared.names))
         else:

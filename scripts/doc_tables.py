@@ -22,7 +22,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 def outcomes() -> str:
     """The table of outcomes, one row each."""
     rows = [(f"`{outcome}`", policy.sentence, policy.next_step or "-", policy.blame, _yes(policy.outputs_used),
-             _yes(policy.retried)) for outcome, policy in POLICY.items()]
+             _yes(not policy.final)) for outcome, policy in POLICY.items()]
     return _table(("outcome", "what it means", "what to do", "who has to act", "outputs count", "tried again"), rows)
 
 

@@ -56,67 +56,66 @@ class Policy:
 
     Attributes:
         blame: Who has to act. ``nobody`` for a good run and for a cancelled one.
-        retried: Whether the scheduler tries the run again by itself.
-        final: Whether the run counts as done (its outputs, possibly none, are scored).
+        final: Whether the run counts as done (its outputs, possibly none, are scored); otherwise it is run again by itself.
         outputs_used: Whether what lies complete in the output counts.
         sentence: What the author is told.
         next_step: What the author or organiser can do.
-        evidence: What is kept to prove it.
     """
 
     blame: Literal["nobody", "submission", "host"]
-    retried: bool
     final: bool
     outputs_used: bool
     sentence: str
     next_step: str
-    evidence: str
 
-
-_LOGS = "exit code, times, last 64 KiB of stdout and stderr"
 
 POLICY: dict[Outcome, Policy] = {
-    Outcome.OK: Policy("nobody", False, True, True, "The program finished and every output was accepted.", "", _LOGS),
+    Outcome.OK: Policy("nobody", True, True, "The program finished and every output was accepted.", ""),
     Outcome.EXITED_NONZERO: Policy(
-        "submission", False, True, True,
+        "submission", True, True,
         "The program ended by itself with an exit code other than 0; what it had written counts.",
-        "Read its stderr with `harness logs`.", _LOGS),
+        "Read its stderr with `harness logs`."),
     Outcome.TIME_LIMIT: Policy(
-        "submission", False, True, True,
+        "submission", True, True,
         "The program was killed at the time limit; what was complete by then counts.",
-        "Write each image as soon as it is ready, and do less work per image.", _LOGS),
+        "Write each image as soon as it is ready, and do less work per image."),
     Outcome.MEMORY_LIMIT: Policy(
-        "submission", False, True, True,
+        "submission", True, True,
         "The kernel killed the program because it used more memory than allowed; what it had written counts.",
-        "Process fewer images at once, or ask the organiser for the limit.", _LOGS + ", the engine's out-of-memory flag"),
+        "Process fewer images at once, or ask the organiser for the limit."),
     Outcome.OUTPUT_LIMIT: Policy(
-        "submission", False, True, True,
+        "submission", True, True,
         "The program wrote more than a run may write and was killed; what was complete counts.",
-        "Write only the images (or result.csv) that the contract asks for.", _LOGS + ", bytes and files seen"),
+        "Write only the images (or result.csv) that the contract asks for."),
     Outcome.NO_OUTPUT: Policy(
-        "submission", False, True, False,
+        "submission", True, False,
         "The program ended with exit code 0 but left no usable output.",
-        "Check that it writes to the path given as its last path argument.", _LOGS),
+        "Check that it writes to the path given as its last path argument."),
     Outcome.BAD_OUTPUT: Policy(
-        "submission", False, True, True,
+        "submission", True, True,
         "Some outputs were refused; the others count.",
-        "See the reason given for each refused output with `harness show`.", _LOGS + ", the reason per output"),
+        "See the reason given for each refused output with `harness show`."),
     Outcome.START_FAILED: Policy(
-        "submission", False, True, False,
+        "submission", True, False,
         "The program could not be started (entry point missing, not executable, CRLF in its first line, or wrong architecture).",
-        "Run `harness validate` on the submission; it names the cause.", "the engine's message"),
+        "Run `harness validate` on the submission; it names the cause."),
     Outcome.IMAGE_MISSING: Policy(
-        "submission", False, True, False,
+        "submission", True, False,
         "The Docker image that the submission names is not on this host and cannot be pulled.",
-        "Build or pull the image, then run `harness run --fresh NAME`.", "the engine's message"),
+        "Build or pull the image, then run `harness run --fresh NAME`."),
     Outcome.HOST_ERROR: Policy(
-        "host", True, False, False,
+        "host", False, False,
         "The host or the harness failed, not the program; the run is tried again and never scored.",
-        "Run `harness doctor`.", "the error, the slot, the attempt"),
+        "Run `harness doctor`."),
     Outcome.CANCELLED: Policy(
-        "nobody", True, False, False,
-        "The run was stopped together with the harness; it starts anew with the next `harness run`.", "", "none"),
+        "nobody", False, False,
+        "The run was stopped together with the harness; it starts anew with the next `harness run`.", ""),
 }
+
+
+def leaves_output(ending: Ending) -> bool:
+    """Whether what a program has left is read back after this ending."""
+    return ending is Ending.FINISHED or POLICY[Outcome(ending.value)].outputs_used
 
 
 def classify(ending: Ending, exit_code: int | None, *, usable: int, refused: int) -> Outcome:
