@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -36,8 +36,8 @@ from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
 from harness.score_records import repair
 from harness.store import owners, registry, round_state
-from harness.store.artifacts import ArtifactStore
-from harness.store.database import explain, open_database
+from harness.store.database import explain
+from harness.store.facade import Store, Transaction
 from harness.store.models import AttemptRow, BatchRow, ConditionsRow, CounterRow, InputRow, RoundRow, RunRow, SubmissionRow
 from harness.submission import Submission, freeze, read_metadata_file
 from harness.submission import load as load_submission
@@ -85,10 +85,11 @@ class Tournament:
 
     def __init__(self, config: TournamentConfig, *, create: bool = True) -> None:
         self.config = config
-        self.db = open_database(config.database, create=create)
-        self.artifacts = ArtifactStore(config.state / "artifacts")
+        self.store = Store(config.state, create=create)
+        self.db = self.store.engine
+        self.artifacts = self.store.artifacts
         self._stack = ExitStack()
-        self._stack.callback(self.db.dispose)
+        self._stack.callback(self.store.close)
 
     def __enter__(self) -> Self:
         """The tournament itself."""
@@ -129,7 +130,7 @@ class Tournament:
                                   "Give it another name with --name, or take that one out of the file.")
         with explain(self.config.database), self.session() as session:
             if not replace:
-                owners.check(session, submission, source=source, own=own)
+                owners.check(Transaction(session), submission, source=source, own=own)
         frozen = freeze(submission, self.config.state / "submissions")
         with explain(self.config.database), self.session() as session, session.begin():
             return _register(session, frozen, source=source, own=own, replace=replace)
@@ -151,7 +152,7 @@ class Tournament:
         with explain(self.config.database), self.session() as session, session.begin():
             for source, submission in frozen.items():
                 with _leaving_out(self.config, source, left_out):
-                    owners.check(session, submission, source=source, own=True)
+                    owners.check(Transaction(session), submission, source=source, own=True)
                     registered.append(_register(session, submission, source=source, own=True, replace=False))
         return registered
 
@@ -254,6 +255,10 @@ class Tournament:
         code = self.config.state / "submissions" / row.digest if row.kind != "image" else None
         return Program(digest=row.digest, image=image or None, code_dir=code, entry_point=row.entry_point or None,
                        profile=cast("Profile", row.profile), serves=row.serves, rules=rules)
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """One snapshot of the store, to ask it for plain values (``harness.store.rounds``, ``submissions``, ...)."""
+        return self.store.read()
 
     @property
     def label(self) -> str:
@@ -459,7 +464,7 @@ def _configured_names(config: TournamentConfig) -> dict[str, str]:
 def _register(session: Session, submission: Submission, *, source: str, own: bool, replace: bool) -> registry.Registered:
     registered = registry.register(session, submission, source=source, replace=replace)
     if own or "team" in submission.said:
-        owners.confirm(session, registered.row)
+        owners.confirm(Transaction(session), registered.row.id)
     return registered
 
 

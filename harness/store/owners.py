@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from harness.errors import SubmissionError
+from harness.store.facade import Transaction
 from harness.store.models import CounterRow, SubmissionRow
 from harness.submission import Submission
 
@@ -25,18 +25,18 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
 
 
-def spelling(session: Session, name: str) -> str:
+def spelling(transaction: Transaction, name: str) -> str:
     """The name as it was registered first, where only its case differs from this one."""
-    known = session.scalars(select(SubmissionRow.name).where(func.lower(SubmissionRow.name) == name.lower())
+    known = transaction.session.scalars(select(SubmissionRow.name).where(func.lower(SubmissionRow.name) == name.lower())
                             .order_by((SubmissionRow.name == name).desc(), SubmissionRow.id).limit(1)).one_or_none()
     return name if known is None else known
 
 
-def check(session: Session, submission: Submission, *, source: str, own: bool) -> None:
+def check(transaction: Transaction, submission: Submission, *, source: str, own: bool) -> None:
     """Refuse what takes another's name, or a baseline's place, on its author's word.
 
     Args:
-        session: Of the tournament's database.
+        transaction: To read in.
         submission: What is to be registered.
         source: Where it was read from.
         own: Whether the tournament file names it.
@@ -47,22 +47,22 @@ def check(session: Session, submission: Submission, *, source: str, own: bool) -
     if submission.baseline and "baseline" not in submission.said and not (own and submission.kind == "directory"):
         raise SubmissionError(f"{source} calls itself a baseline, which only the organiser can.",
                               "Submit it with --baseline if it is one, else with --no-baseline.")
-    name = spelling(session, submission.name)
-    versions = session.scalars(select(SubmissionRow).where(SubmissionRow.name == name)
+    name = spelling(transaction, submission.name)
+    versions = transaction.session.scalars(select(SubmissionRow).where(SubmissionRow.name == name)
                                .order_by(SubmissionRow.version.desc())).all()
-    if versions and (reason := _stranger(session, versions, submission, source, own=own)):
+    if versions and (reason := _stranger(transaction, versions, submission, source, own=own)):
         owner = versions[0]
         whose = f"team {owner.team}" if owner.team else f"whoever handed in {owner.source}"
         raise SubmissionError(f"The name {name} belongs to {whose} ({owner.type}), and {source} {reason}.",
                               "Give it another name with --name, or say --replace if it shall replace that one.")
 
 
-def confirm(session: Session, row: SubmissionRow) -> None:
+def confirm(transaction: Transaction, submission_id: int) -> None:
     """Remember that the organiser said which team this is."""
-    session.merge(CounterRow(name=_confirmation(row), value=1))
+    transaction.session.merge(CounterRow(name=_confirmation(submission_id), value=1))
 
 
-def _stranger(session: Session, rows: Sequence[SubmissionRow], submission: Submission, source: str, *, own: bool) -> str:
+def _stranger(transaction: Transaction, rows: Sequence[SubmissionRow], submission: Submission, source: str, *, own: bool) -> str:
     """Why a submission is not the owner's; empty where it is."""
     owner = rows[0]
     here = own and _same_place(owner.source, source)
@@ -76,7 +76,7 @@ def _stranger(session: Session, rows: Sequence[SubmissionRow], submission: Submi
         return f"is of team {team}" if team else "does not say that it is theirs (--team)"
     if team:
         # The directory's metadata are the organiser's, if the tournament file names it.
-        believed = own or "team" in submission.said or session.get(CounterRow, _confirmation(owner)) is None
+        believed = own or "team" in submission.said or transaction.session.get(CounterRow, _confirmation(owner.id)) is None
         return "" if believed else f"is of team {team} by its own word alone (say --team if that is so)"
     return "" if _same_hand(owner, submission, source, own=own) else "is of no known team (--team)"
 
@@ -99,5 +99,5 @@ def _same_place(first: str, second: str) -> bool:
     return Path(first).is_absolute() and first == second
 
 
-def _confirmation(row: SubmissionRow) -> str:
-    return f"team of submission {row.id} was said"
+def _confirmation(submission_id: int) -> str:
+    return f"team of submission {submission_id} was said"

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from harness.dataset import Batch
 from harness.errors import DatasetError, SubmissionError, UnknownNameError
 from harness.store import owners
+from harness.store.facade import Transaction
 from harness.store.models import (
     BatchRow,
     ConditionsRow,
@@ -56,7 +57,7 @@ def register(session: Session, submission: Submission, *, source: str, replace: 
     Raises:
         SubmissionError: The same content takes part under another name.
     """
-    name = owners.spelling(session, submission.name)
+    name = owners.spelling(Transaction(session), submission.name)
     rows = session.scalars(select(SubmissionRow).where(SubmissionRow.digest == submission.digest)).all()
     known = next((row for row in rows if row.name == name), None)
     if known is not None:
@@ -126,7 +127,7 @@ def find(session: Session, name: str) -> SubmissionRow:
         UnknownNameError: No submission has that name.
     """
     # An old version that was put back takes part although a later one is known.
-    row = session.scalars(select(SubmissionRow).where(SubmissionRow.name == owners.spelling(session, name))
+    row = session.scalars(select(SubmissionRow).where(SubmissionRow.name == owners.spelling(Transaction(session), name))
                           .order_by((SubmissionRow.state == "active").desc(), SubmissionRow.version.desc())
                           .limit(1)).one_or_none()
     if row is None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from harness.errors import SubmissionError
 from harness.store import owners, registry
 from harness.store.database import open_database
+from harness.store.facade import Transaction
 from harness.submission import Submission
 
 ARCHIVE = Submission(
@@ -30,10 +31,10 @@ def session(tmp_path):
 
 
 def hand_in(session: Session, submission: Submission, source: str = HERE, *, own: bool = False) -> registry.Registered:
-    owners.check(session, submission, source=source, own=own)
+    owners.check(Transaction(session), submission, source=source, own=own)
     done = registry.register(session, submission, source=source)
     if own or "team" in submission.said:
-        owners.confirm(session, done.row)
+        owners.confirm(Transaction(session), done.row.id)
     return done
 
 

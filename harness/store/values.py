@@ -1,0 +1,103 @@
+"""What the store answers with: plain values, no rows of an open session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+V = TypeVar("V", bound="DataclassInstance")
+
+
+@dataclass(frozen=True)
+class StoredSubmission:
+    """One version of one submission."""
+
+    id: int
+    name: str
+    version: int
+    type: str
+    team: str
+    baseline: bool
+    digest: str
+    kind: str
+    container: str
+    container_gpu: str
+    entry_point: str
+    profile: str
+    serves: bool
+    source: str
+    submitted_at: float
+    state: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A submission as it is registered now, and what registering did.
+
+    Attributes:
+        change: ``new``; ``same``, its content takes part under this name already; ``version``, a new version of the name; ``back``,
+            content that was superseded or withdrawn takes part again, and its results count again.
+    """
+
+    submission: StoredSubmission
+    change: str
+
+
+@dataclass(frozen=True)
+class StoredRound:
+    """A round; ``rules`` as JSON."""
+
+    id: int
+    name: str
+    tournament: str
+    dataset_digest: str
+    rules: str
+    conditions_id: int
+    served_conditions_id: int
+    created_at: float
+
+    def conditions_of(self, submission: StoredSubmission, *, isolation: str) -> int:
+        """The conditions that a submission's runs are recorded under in this round."""
+        return self.served_conditions_id if isolation == "submission" and submission.serves else self.conditions_id
+
+
+@dataclass(frozen=True)
+class StoredBatch:
+    """A batch; its number in a round is its place among the round's."""
+
+    id: int
+    task_digest: str
+    size: int
+    epsilon: int
+
+
+@dataclass(frozen=True)
+class StoredInput:
+    """An input row, with the mask of images it holds still packed."""
+
+    id: int
+    batch_id: int
+    kind: str
+    digest: str
+    produced: bytes
+    parts: bytes | None
+
+
+@cache
+def _names(kind: type[DataclassInstance]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def value_of(kind: type[V], row: object) -> V:
+    """A value with what a row has under the names of its fields."""
+    return kind(**{name: getattr(row, name) for name in _names(kind)})
+
+
+def values_of(kind: type[V], rows: Iterable[object]) -> list[V]:
+    """``value_of`` each row."""
+    return [value_of(kind, row) for row in rows]
