@@ -3,7 +3,8 @@
 
 Every image carries a digest of what it was made from as a label, so that a second call only asks the engine (a few tenths of a
 second). Each image is built from the one that its Dockerfile names as ``ARG BASE``, which is made first. The SDK has a label of
-its own: where only it changed, an image of gigabytes gets a layer of kilobytes. Needs Python's standard library and pip.
+its own: where only it changed, an image of gigabytes gets a layer of kilobytes. A last label is the image's identity: the same
+files and the same versions of all packages give the same one on any day and machine. Needs Python's standard library and pip.
 """
 
 from __future__ import annotations
@@ -19,16 +20,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import base_image
 import wheelhouse
+
+from harness.sandbox.image_rules import IDENTITY_LABEL, SEAL_LABEL, seal
 
 ROOT = Path(__file__).resolve().parent.parent
 LABEL = "harness.build.digest"
 SDK_LABEL = "harness.build.sdk"
 OURS = re.compile(r"localhost/harness-([\w-]+):1")
 SKIPPED = {"__pycache__", "README.md"}
+#: Prints what is installed in an image, and in which version: Python itself, its packages, the distribution's.
+INSTALLED = r"""
+import importlib.metadata, pathlib, platform, re
+dpkg = pathlib.Path("/var/lib/dpkg/status")
+debs = re.findall(r"^Package: (\S+)\n(?:.+\n)*?Version: (\S+)", dpkg.read_text() if dpkg.exists() else "", re.M)
+print(platform.machine(), platform.python_version(), *sorted(" ".join(deb) for deb in debs), sep="\n")
+print(*sorted({f"{one.metadata['Name']}=={one.version}" for one in importlib.metadata.distributions()}), sep="\n")
+"""
 
 
 def tag(name: str) -> str:
@@ -66,12 +79,17 @@ def packages(name: str) -> list[str]:
     return found.group(1).split() if found else []
 
 
+def inspected(reference: str) -> dict[str, Any] | None:
+    """What the engine says of an image, None where there is no such image."""
+    done = subprocess.run(["docker", "image", "inspect", reference], capture_output=True, text=True, check=False)
+    found: dict[str, Any] | None = None if done.returncode else json.loads(done.stdout)[0]
+    return found
+
+
 def image_label(reference: str, name: str) -> str | None:
     """One label of an image, empty where it lacks it, None where there is no such image."""
-    done = subprocess.run(["docker", "image", "inspect", reference], capture_output=True, text=True, check=False)
-    if done.returncode:
-        return None
-    return str((json.loads(done.stdout)[0]["Config"].get("Labels") or {}).get(name, ""))
+    found = inspected(reference)
+    return None if found is None else str((found["Config"].get("Labels") or {}).get(name, ""))
 
 
 def image_id(reference: str) -> str:
@@ -103,17 +121,32 @@ def content(name: str) -> str:
     return digest(content(below.group(1)) if below else parent(name), *[path.read_bytes() for path in files])
 
 
-def docker_build(name: str, recipe: Path, labels: dict[str, str], **arguments: str) -> None:
+def identity(name: str, reference: str) -> str:
+    """What an image is: its files, the SDK, the versions of what is installed. Not the harness's version, which changes no run."""
+    return digest(content(name), (ROOT / "harness/sdk.py").read_bytes(), python_says(reference, INSTALLED))
+
+
+def docker_build(name: str, recipe: Path, **arguments: str) -> None:
     """Run one build; the engine's output goes to stderr."""
-    options = [f"--label={key}={value}" for key, value in labels.items()]
-    options += [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
     command = ["docker", "build", "--network=host", *options, f"--tag={tag(name)}", f"--file={recipe}", str(ROOT)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
-def python_of(image: str) -> str:
-    """Version of an image's Python, such as 3.11."""
-    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+def put_labels(name: str, reference: str) -> None:
+    """Say on an image what it is, as the last step: what it lacks after a kill is made again.
+
+    An image made from it by hand inherits the labels, so one of them seals its layers.
+    """
+    found = inspected(reference) or {}
+    labels = {LABEL: content(name), SDK_LABEL: sdk_digest(), IDENTITY_LABEL: identity(name, reference), SEAL_LABEL: seal(found)}
+    options = [f"--label={key}={value}" for key, value in labels.items()]
+    subprocess.run(["docker", "build", "-q", *options, f"--tag={reference}", "-"], check=True, stdout=subprocess.DEVNULL,
+                   input=f"FROM {reference}\n", text=True)
+
+
+def python_says(image: str, program: str) -> str:
+    """What an image's Python prints."""
     command = ["docker", "run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", program]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -134,17 +167,18 @@ def ensure(name: str, *, cpu: bool) -> bool:
     same = image_label(tag(name), LABEL) == wanted
     if same and image_label(tag(name), SDK_LABEL) == sdk_digest():
         return False
-    libraries = f"localhost/harness-{name}-libraries:1"
+    libraries = tag(f"{name}-libraries")
     if same and image_label(libraries, LABEL) == wanted:
         recipe = ROOT / "docker/sdk/Dockerfile"
-        docker_build(name, recipe, {LABEL: wanted, SDK_LABEL: sdk_digest()}, BASE=libraries)
+        docker_build(name, recipe, BASE=libraries)
+        put_labels(name, tag(name))
         return True
     recipe = ROOT / "docker" / name / "Dockerfile"
     old = {image_id(tag(name)), image_id(libraries)}
-    # Every other image inherits the SDK, and the label that says which, from the light one.
-    labels = {LABEL: wanted} | ({SDK_LABEL: sdk_digest()} if name == "light" else {})
-    with wheelhouse.wheels(packages(name), python_of(parent(name)), cpu=cpu) as directory, wheelhouse.served(directory) as url:
-        docker_build(name, recipe, labels, BASE=parent(name), PIP_FIND_LINKS=url, PIP_NO_INDEX="1")
+    python = python_says(parent(name), "import sys; print('%d.%d' % sys.version_info[:2])")
+    with wheelhouse.wheels(packages(name), python, cpu=cpu) as directory, wheelhouse.served(directory) as url:
+        docker_build(name, recipe, BASE=parent(name), PIP_FIND_LINKS=url, PIP_NO_INDEX="1")
+    put_labels(name, tag(name))
     subprocess.run(["docker", "tag", tag(name), libraries], check=True)
     for ident in old - {image_id(libraries), ""}:
         # Gigabytes that no name leads to any more. The engine refuses where something is still built on them.

@@ -6,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 import urllib.request
+import uuid
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,23 @@ URIs: http://mirror.example/debian-security
 Suites: bookworm-security
 Components: main
 """
+
+
+MADE = {"Config": {"Env": ["PATH=/bin"], "Labels": {}, "Cmd": ["python3"]}, "RootFS": {"Layers": ["sha256:aa"]}}
+
+
+@pytest.mark.parametrize("change", [
+    {"RootFS": {"Layers": ["sha256:aa", "sha256:bb"]}},
+    *({"Config": {**MADE["Config"], **config}} for config in (
+        {"Env": ["PATH=/bin", "OMP_NUM_THREADS=1"]}, {"WorkingDir": "/x"}, {"User": "1"}, {"Entrypoint": ["/x"]}, {"Cmd": ["x"]}))],
+    ids=str)
+def test_what_is_made_from_an_image_breaks_its_seal(change):
+    assert build.seal({**MADE, **change}) != build.seal(MADE)
+
+
+@pytest.mark.parametrize("config", [{"Labels": {"a": "b"}}, {"WorkingDir": ""}, {"Entrypoint": None}, {"User": ""}], ids=str)
+def test_labels_and_what_is_empty_do_not_break_a_seal(config):
+    assert build.seal({**MADE, "Config": {**MADE["Config"], **config}}) == build.seal(MADE)
 
 
 @pytest.mark.parametrize(("release", "name", "sources", "expected"), [
@@ -140,6 +158,40 @@ def test_full_holds_the_libraries_and_the_current_sdk(full_image):
     probe = "import torch, torchvision, timm, torchattack, foolbox, kornia, safetensors, harness.sdk; print('all')"
     assert in_image(full_image, "sh", "-c", f'export HOME=/dev/shm TMPDIR=/dev/shm; python -W ignore -c "{probe}"') == "all\n"
     assert in_image(full_image, "cat", "/opt/harness-sdk/harness/sdk.py") == (ROOT / "harness" / "sdk.py").read_text()
+
+
+@pytest.fixture
+def own_tag(light_image):
+    """A name of this test's own for the light image; what it names in the end goes with it."""
+    name = f"localhost/harness-test-{uuid.uuid4().hex[:12]}:1"
+    subprocess.run(["docker", "tag", light_image, name], check=True)
+    yield name
+    subprocess.run(["docker", "image", "rm", name], check=True, capture_output=True)
+
+
+def labels_of(image):
+    found = build.inspected(image)
+    return found["Id"], found["Config"]["Labels"], build.seal(found)
+
+
+@pytest.mark.docker
+def test_the_identity_is_that_of_what_an_image_was_made_from(own_tag, monkeypatch):
+    build.put_labels("light", own_tag)
+    ident, labels, sealed = labels_of(own_tag)
+    assert labels[build.SEAL_LABEL] == sealed
+    subprocess.run(["docker", "build", "--no-cache", "-q", f"--tag={own_tag}", "-"], check=True, capture_output=True, text=True,
+                   input=f"FROM {own_tag}\nRUN touch /root/built-on-another-day")
+    # Inherited, and no more what it was put on.
+    assert labels_of(own_tag)[1] == labels
+    assert labels_of(own_tag)[2] != sealed
+    build.put_labels("light", own_tag)
+    assert labels_of(own_tag)[0] != ident
+    assert labels_of(own_tag)[1][build.IDENTITY_LABEL] == labels[build.IDENTITY_LABEL]
+    said = build.python_says(own_tag, build.INSTALLED)
+    numpy = next(line for line in said.splitlines() if line.startswith("numpy=="))
+    assert "pillow==" in said.lower()
+    monkeypatch.setattr(build, "python_says", lambda *_: said.replace(numpy, "numpy==1.0"))
+    assert build.identity("light", own_tag) != labels[build.IDENTITY_LABEL]
 
 
 @pytest.mark.docker

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Self
+from typing import Any, Self
 
 #: The harness's own images of submitted directories.
 CODE_REPOSITORY = "localhost/harness-code"
@@ -24,6 +25,9 @@ CODE_LABEL = "harness.code-image"
 #: On each of them, the tournament that it was made for.
 CODE_TOURNAMENT = "harness.code-image.tournament"
 BASE_IMAGES = "localhost/harness-*"
+#: On the base images that `docker/build.py` makes: a digest of what each was made from, and the seal that it was put on under.
+IDENTITY_LABEL = "harness.build.identity"
+SEAL_LABEL = "harness.build.seal"
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
 _LAYOUT = "2"
 
@@ -81,6 +85,16 @@ class ImageRules:
         """The tag of a code image."""
         text = f"{_LAYOUT} {digest} {base_ident}".encode()
         return hmac.new(self.secret.to_bytes(16, "big"), text, hashlib.sha256).hexdigest()[:40]
+
+
+def seal(described: Mapping[str, Any]) -> str:
+    """A digest of an image's layers and of what a program started in it inherits.
+
+    Labels are inherited as well: by it an image that was made from another one by hand is told from that one.
+    """
+    config = described["Config"]
+    inherited = [config.get(key) or None for key in ("Env", "WorkingDir", "User", "Entrypoint", "Cmd")]
+    return hashlib.sha256(json.dumps([described["RootFS"]["Layers"], inherited]).encode()).hexdigest()[:32]
 
 
 def familiar(reference: str) -> str:
