@@ -7,8 +7,8 @@ A number that does not exist yet (nothing ended, no opponent counts) is None, ne
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.errors import UnknownNameError
 from harness.scoring import (
+    FIGURES,
     RESAMPLES,
     Cells,
     Entry,
@@ -25,11 +26,12 @@ from harness.scoring import (
     Track,
     TrackScores,
     View,
+    coverage,
     display_order,
     score_views,
     tally,
 )
-from harness.tracks import TRACKS, consumes, produces
+from harness.tracks import TRACKS, consumes
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Row:
         raw: What the entry earned, in images.
         worst: Lowest score against one opponent that counts.
         coverage: Produced / asked images of an attack, labelled / produced images of a defense.
-        clean_accuracy: Of a defense.
+        figures: What the track's table shows beside the columns that all have (``Track.figures``), by name.
         mark: A remark beside the name; not part of the JSON unless there is one.
     """
 
@@ -63,7 +65,7 @@ class Row:
     coverage: float | None
     median_time_s: float | None
     outcomes: dict[str, int]
-    clean_accuracy: float | None = None
+    figures: Mapping[str, float | None] = field(default_factory=dict)
     mark: str = ""
 
     @property
@@ -71,14 +73,17 @@ class Row:
         """Ended runs that were anything but ``ok``."""
         return sum(count for outcome, count in self.outcomes.items() if outcome != "ok")
 
-    def to_json(self, track: Track) -> dict[str, Any]:
-        """The row as other programs read it."""
+    def to_json(self) -> dict[str, Any]:
+        """The row as other programs read it: its figures stand among the other fields."""
         data = {**vars(self), "outcomes": dict(self.outcomes)}
-        if produces(track):
-            del data["clean_accuracy"]
-        if not self.mark:
-            del data["mark"]
-        return data
+        figures, mark = data.pop("figures"), data.pop("mark")
+        return {**data, **figures, **({"mark": mark} if mark else {})}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        """The row that ``to_json`` wrote."""
+        own = {name: value for name, value in data.items() if name in cls.__dataclass_fields__}
+        return cls(**own, figures={name: value for name, value in data.items() if name not in own})
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Leaderboard:
         return {
             "tournament": self.tournament, "round": self.round, "scoring": str(self.scoring), "images": self.images,
             "runs": asdict(self.runs),
-            "tracks": {track: [row.to_json(track) for row in rows] for track, rows in self.tracks.items()},
+            "tracks": {track: [row.to_json() for row in rows] for track, rows in self.tracks.items()},
         }
 
 
@@ -110,18 +115,14 @@ class Matrix:
         defenses: Columns.
         cells: Counts, each int64[A, D].
         produced: int64[A], images that each attack left.
-        clean_correct: int64[D], the row of the built-in opponent ``clean``; counts in no score.
-        clean_labelled: int64[D].
-        clean_images: int64[D].
+        clean: The row of the built-in opponent ``clean``, each int64[D]; counts in no score.
     """
 
     attacks: tuple[Entry, ...]
     defenses: tuple[Entry, ...]
     cells: Cells
     produced: NDArray[np.int64]
-    clean_correct: NDArray[np.int64]
-    clean_labelled: NDArray[np.int64]
-    clean_images: NDArray[np.int64]
+    clean: Cells
 
     def to_json(self) -> dict[str, Any]:
         """What ``harness matrix --format json`` prints."""
@@ -183,30 +184,28 @@ def build_leaderboard(
 
 
 def _rows(results: Results, counts: Tally, scores: TrackScores) -> tuple[Row, ...]:
-    defends = consumes(scores.track)
-    own, others = (results.defenses, results.attacks) if defends else (results.attacks, results.defenses)
+    own, others = results.attacks, results.defenses
+    if consumes(scores.track):
+        own, others = others, own
     entries = [own[member] for member in scores.members]
+    covered = coverage(counts, scores.track)
+    figures = {figure.name: FIGURES[figure.name](counts) for figure in TRACKS[scores.track].figures}
     rows = []
     for place in display_order(scores.score, entries):
         entry, member, scored = entries[place], int(scores.members[place]), not math.isnan(scores.score[place])
         ends, opponent = scores.intervals if scored else None, int(scores.worst_opponent[place])
-        if defends:
-            coverage = _share(counts.pairs.labelled[:, member].sum(), counts.pairs.produced[:, member].sum())
-        else:
-            coverage = _share(counts.attack_produced[member], counts.attack_images[member])
         rows.append(Row(
             rank=int(scores.rank[place]) if scored else None,
             rank_low=int(ends.rank_low[place]) if ends else None,
             rank_high=int(ends.rank_high[place]) if ends else None,
             name=entry.name, team=entry.team, baseline=entry.baseline,
-            score=_number(scores.score[place]),
-            score_low=_number(ends.score_low[place]) if ends else None,
-            score_high=_number(ends.score_high[place]) if ends else None,
-            raw=int(scores.raw[place]), worst=_number(scores.worst[place]),
+            score=number(scores.score[place]),
+            score_low=number(ends.score_low[place]) if ends else None,
+            score_high=number(ends.score_high[place]) if ends else None,
+            raw=int(scores.raw[place]), worst=number(scores.worst[place]),
             worst_opponent=others[opponent].name if opponent >= 0 else None,
-            coverage=coverage, median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
-            clean_accuracy=_share(counts.clean_correct[member], counts.clean_images[member]) if defends else None,
-            mark=entry.mark,
+            coverage=number(covered[member]), median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
+            figures={name: number(values[member]) for name, values in figures.items()}, mark=entry.mark,
         ))
     return tuple(rows)
 
@@ -217,13 +216,10 @@ def build_matrix(results: Results, track: Track | None = None) -> Matrix:
     rows = [place for place, entry in enumerate(results.attacks) if track is None or consumes(track) or track == entry.type]
     return Matrix(
         tuple(results.attacks[row] for row in rows), results.defenses, counts.pairs.map(lambda array: array[rows]),
-        counts.attack_produced[rows], counts.clean_correct, counts.clean_labelled, counts.clean_images,
+        counts.attack_produced[rows], counts.clean,
     )
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """A score as it is shown; None where there is none."""
     return None if math.isnan(value) else float(value)
-
-
-def _share(part: float, whole: float) -> float | None:
-    return float(part / whole) if whole else None

@@ -130,6 +130,6 @@ def _keep(tournament: Tournament, version: int, basis: str, boards: Mapping[str,
 
 
 def _from_json(data: dict[str, Any]) -> Leaderboard:
-    tracks = {track: tuple(Row(**row) for row in rows) for track, rows in data["tracks"].items()}
+    tracks = {track: tuple(Row.from_json(row) for row in rows) for track, rows in data["tracks"].items()}
     return Leaderboard(data["tournament"], data["round"], View(data["scoring"]), data["images"], RunCounts(**data["runs"]),
                        tracks)

@@ -22,6 +22,19 @@ class Side(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A share in [0, 1] that the tables show of one kind of submission, beside what they show of all.
+
+    Attributes:
+        name: In JSON and CSV.
+        title: Of its column on a terminal.
+    """
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Track:
     """One kind of submission.
 
@@ -34,6 +47,7 @@ class Track:
         output: The file that it leaves in its output directory; None where it leaves images.
         takes_bound: Whether the bound follows as its third argument.
         takes_targets: Whether it finds ``target_class.csv`` among its input.
+        figures: What its table shows beside the columns that all tables have.
         ranking: 2017's file of its ranking, and the heading of the names in it.
     """
 
@@ -45,6 +59,7 @@ class Track:
     output: str | None = None
     takes_bound: bool = False
     takes_targets: bool = False
+    figures: tuple[Figure, ...] = ()
     ranking: tuple[str, str]
 
     @property
@@ -63,7 +78,7 @@ TARGETED_ATTACK = Track(
 DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
     cell="% of adversarial images that the defense labelled correctly", output="result.csv",
-    ranking=("defense_ranking.csv", "DefenseName"))
+    figures=(Figure(name="clean_accuracy", title="clean"),), ranking=("defense_ranking.csv", "DefenseName"))
 
 #: By name, in the order in which their tables are shown.
 TRACKS: Mapping[str, Track] = MappingProxyType({track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)})

@@ -43,7 +43,7 @@ def played(root: Path, dataset: str, round_name: str | None = None) -> tuple[int
         summary = run_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(round_name), Watcher(),
                             lambda: False)
         boards = load_leaderboards(tournament, tournament.dataset, tuple(View), round_name)
-        clean = build_matrix(load_results(tournament, tournament.dataset(), round_name)).clean_correct
+        clean = build_matrix(load_results(tournament, tournament.dataset(), round_name)).clean.correct
     rows = {str(view): sorted((row.name, row.score, row.raw, row.worst, row.coverage) for track in board.tracks.values()
                               for row in track) for view, board in boards.items()}
     return summary.progress.started, {**rows, "clean": clean.tolist()}

@@ -41,7 +41,9 @@ ROOMS = [
     "scoring",
     "tournament audit standings trial",
     "contest",
-    "leaderboard summaries report",
+    "leaderboard summaries",
+    "views",
+    "report",
     "doctor selftest",
     "cli",
 ]

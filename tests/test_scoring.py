@@ -20,17 +20,21 @@ from harness.scoring import (
     TrackScores,
     Verdicts,
     View,
+    clean_accuracy,
     complete,
     display_order,
+    mean_scores,
+    pair_scores,
     score_tracks,
     tally,
+    unlabelled_earned,
 )
 from harness.scoring.bootstrap import intervals, resampled_scores
 from harness.scoring.ranking import ranks
 from harness.scoring.tally import image_cells
 from harness.scoring.verdicts import add_planes, count_bits
 from harness.scoring.views import counted
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, consumes
 from tests.verdicts import codes_from_labels, codes_of
 
 NONE = -1
@@ -95,9 +99,31 @@ def test_counted_opponents_of_the_vector() -> None:
     assert defenses.tolist() == [True, False]
 
 
+@pytest.mark.parametrize(("track", "view", "share"), [
+    ("attack", View.STANDARD, 1), ("attack", View.NIPS2017, 0), ("attack", View.TOOLKIT, 1), ("targeted_attack", View.STANDARD, 0),
+    ("targeted_attack", View.TOOLKIT, 0), ("defense", View.STANDARD, 0), ("defense", View.NIPS2017, 0),
+])
+def test_what_images_without_a_label_earn_follows_from_the_formula(track: str, view: View, share: int) -> None:
+    pairs = tally(vector()).pairs
+    assert pairs.unlabelled.any()
+    assert np.array_equal(unlabelled_earned(pairs, track, view), share * pairs.unlabelled)
+
+
+def test_scores_of_pairs_add_up_to_the_track_scores() -> None:
+    counts = tally(vector())
+    for track, scores in score_tracks(vector(), counts, resamples=0).items():
+        pairs = pair_scores(counts.pairs, track)
+        pairs = (pairs.T if consumes(track) else pairs)[scores.members]
+        assert np.array_equal(scores.worst, np.nanmin(pairs, axis=1))
+
+
+def test_means_leave_out_what_is_not_known() -> None:
+    assert mean_scores(np.array([[0.5, np.nan, 0.25], [np.nan] * 3])).tolist() == [0.375, -1.0]
+
+
 def test_clean_accuracy_counts_missing_labels_as_wrong() -> None:
     counts = tally(vector())
-    assert (counts.clean_correct / counts.clean_images).tolist() == [1.0, 0.5]
+    assert clean_accuracy(counts).tolist() == [1.0, 0.5]
 
 
 # The slow oracle -----------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from harness.report.logs import LoggedRun
 from harness.report.show import emit, show_leaderboard, show_matrix
 from harness.report.show_runs import show_logs, show_status, show_submission
 from harness.report.states import KindCounts, StatusView
-from harness.report.submission import FailedRun, SubmissionView, Timings, opponents
+from harness.report.submission import FailedRun, SubmissionView, Timings, met
 from harness.report.writers import FORMATS
 from harness.untrusted_text import csv_cell, json_text, lines, markdown_cell, plain
 from tests.report.conftest import make_results
@@ -105,8 +105,8 @@ def ways(text: str, format_: str) -> None:
     entry = results.defenses[0]
     failure = FailedRun(1, "memory_limit", text, 2, 1, 1.0, f"{text}\n{text}", text)
     view = SubmissionView(entry, {"image": text, "source": text}, 1, 2, Timings(1.0, 1.0, measured_on=(text,)), (failure,),
-                          board.tracks["defense"][0], (text,))
-    show_submission(view, opponents(matrix, entry), format_)
+                          board.tracks["defense"][0], (text,), met(matrix, entry)[0])
+    show_submission(view, format_)
     show_logs([LoggedRun(0, text, "ok", 1, text, text)], format_)
     show_status(StatusView(text, text, (KindCounts("attack", 1, 0, 0),), {"ok": 1}, (SlotView("s", text),), active=True), format_)
     emit(print_submissions([dict.fromkeys(FIELDS, text) | {"baseline": False, "version": 1}], format_))

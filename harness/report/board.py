@@ -14,7 +14,7 @@ from harness.report.columns import Column, draw
 from harness.report.console import table_box
 from harness.report.words import percent, plural, rank_span, seconds, share, span
 from harness.scoring import RESAMPLES, Track
-from harness.tracks import TRACKS, consumes
+from harness.tracks import TRACKS
 
 #: Follows a baseline's name, since dim text is lost in a pipe.
 BASELINE_MARK = "*"
@@ -44,8 +44,7 @@ def track_columns(track: Track, rows: Sequence[Row]) -> list[Column]:
         column("worst", [share(row.worst) for row in rows], 1),
         Column("against", tuple(row.worst_opponent or "-" for row in rows), "left", drop=4, shrink_to=9),
     ]
-    if consumes(track):
-        columns.append(column("clean", [share(row.clean_accuracy) for row in rows], 5))
+    columns += [column(figure.title, [share(row.figures[figure.name]) for row in rows], 5) for figure in TRACKS[track].figures]
     columns += [
         # A column that says the same of everyone leaves before one that tells entries apart.
         column("cover", [percent(row.coverage) for row in rows], 8 if full else 6),

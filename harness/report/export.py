@@ -20,7 +20,7 @@ from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_le
 from harness.report.files import Columns, csv_file, parquet_here, write_csv, write_parquet
 from harness.report.words import counts
 from harness.report.writers import leaderboard_sheet, matrix_sheet
-from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
+from harness.scoring import CORRECT, FIGURES, LABELLED, TARGET, Results, View
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell
 
@@ -34,7 +34,7 @@ _TYPES: dict[str, type] = {
                      "attack", "defense"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit"), int),
-    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", "clean_accuracy"), float),
+    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", *FIGURES), float),
     "baseline": bool,
 }
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,

@@ -1,24 +1,22 @@
 """The matrix on a terminal: a heat map of small numbers that fits 80 columns for some twenty defenses.
 
 Each cell carries its own foreground and background, so that it can be read on any terminal; without colour the numbers remain.
-Strong attacks come first and strong defenses leftmost, so that the map has its structure at a glance. More defenses than
-fit are shown page by page.
+More defenses than fit are shown page by page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
 from harness.leaderboard import Matrix
 from harness.report.words import shorten
 from harness.scoring import Track
-from harness.tracks import DEFENSE, TRACKS, consumes, produces
+from harness.tracks import DEFENSE
+from harness.views.matrix import MatrixView, matrix_view
 
 #: Light to dark in about equal steps, 256-colour codes. Black and white are the fixed 16 and 231: the basic "white" is a dark
 #: grey on many light terminals, and would vanish on the dark cells.
@@ -33,101 +31,62 @@ _CELL_NAMED = 9
 _CELL_WIDEST = 14
 
 
-@dataclass(frozen=True)
-class _Line:
-    """One row of the map: values in [0, 1], NaN where there is nothing yet."""
-
-    label: str
-    values: NDArray[np.float64]
-    baseline: bool = False
-    gap_before: bool = False
-
-
-def _shares(matrix: Matrix, track: Track) -> NDArray[np.float64]:
-    cells = matrix.cells
-    if consumes(track):
-        part, whole = cells.correct, cells.produced
-    else:
-        part, whole = (cells.target_hit if TRACKS[track].takes_targets else cells.not_correct), cells.images
-    shares = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=shares, where=whole > 0)
-    return shares
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else -1.0
-
-
-def _lines(matrix: Matrix, shares: NDArray[np.float64], track: Track) -> list[_Line]:
-    """Clean first, then each attack track from its strongest attack to its weakest."""
-    lines = []
-    if consumes(track):
-        clean = np.full(len(matrix.defenses), np.nan)
-        np.divide(matrix.clean_correct, matrix.clean_images, out=clean, where=matrix.clean_images > 0)
-        lines.append(_Line("clean", clean))
-    for kind in (name for name in TRACKS if produces(name)):
-        rows = [row for row, entry in enumerate(matrix.attacks) if entry.type == kind]
-        rows.sort(key=lambda row: _mean(shares[row]), reverse=produces(track))
-        for place, row in enumerate(rows):
-            entry = matrix.attacks[row]
-            lines.append(_Line(entry.name + ("*" if entry.baseline else ""), shares[row], entry.baseline, place == 0))
-    return lines
-
-
 def print_matrix(matrix: Matrix, console: Console, track: Track = DEFENSE.name) -> None:
     """Print the map, its legend and what its numbers are."""
-    shares = _shares(matrix, track)
-    console.print(Text.assemble(("Matrix", "head"), (f"  {TRACKS[track].cell}", "quiet")))
-    if not matrix.attacks or not matrix.defenses:
+    view = matrix_view(matrix, track)
+    console.print(Text.assemble(("Matrix", "head"), (f"  {view.figure}", "quiet")))
+    if not view.lines:
         console.print(Text("  nothing submitted on one of the two sides", "quiet"))
         return
-    lines = _lines(matrix, shares, track)
-    columns = sorted(range(len(matrix.defenses)), key=lambda at: _mean(shares[:, at]), reverse=consumes(track))
-    label, cell, per_page = _layout([line.label for line in lines], matrix, console.width)
-    for start in range(0, len(columns), per_page):
-        page = columns[start:start + per_page]
+    label, cell, per_page = _layout(view, console.width)
+    for start in range(0, len(view.columns), per_page):
+        page = range(start, min(start + per_page, len(view.columns)))
         console.print()
-        if len(columns) > per_page:
-            console.print(Text(f"defenses {start + 1}-{start + len(page)} of {len(columns)}", "quiet"))
-        for text in _page(matrix, lines, page, start, label, cell):
+        if len(view.columns) > per_page:
+            console.print(Text(f"defenses {start + 1}-{start + len(page)} of {len(view.columns)}", "quiet"))
+        for text in _page(view, page, label, cell):
             console.print(text, no_wrap=True, crop=False, overflow="ignore")
         if cell < _CELL_NAMED:
             console.print()
-            for text in _legend(matrix, page, start, console.width):
+            for text in _legend(view, page, console.width):
                 console.print(text)
     console.print(Text("** 100 %, - nothing yet, name* baseline. Strongest first.", "quiet"))
 
 
-def _layout(labels: Sequence[str], matrix: Matrix, width: int) -> tuple[int, int, int]:
+def _marked(name: str, *, baseline: bool) -> str:
+    return name + ("*" if baseline else "")
+
+
+def _layout(view: MatrixView, width: int) -> tuple[int, int, int]:
     """Width of the row labels, width of a cell, columns on one page."""
-    count = len(matrix.defenses)
-    longest = max(len(label) for label in labels)
+    count = len(view.columns)
+    longest = max(len(_marked(line.name, baseline=line.baseline)) for line in view.lines)
     label = min(longest, max(_LABEL_LEAST, min(_LABEL_WIDEST, width - _CELL_LEAST * count)))
     cell = min((width - label) // count, _CELL_WIDEST)
     if cell >= _CELL_LEAST:
-        names = max(len(entry.name) for entry in matrix.defenses) + 1
+        names = max(len(entry.name) for entry in view.columns) + 1
         return label, min(cell, max(names, _CELL_NAMED)) if cell >= _CELL_NAMED else min(cell, 5), count
     return label, _CELL_LEAST + 1, max(1, (width - label) // (_CELL_LEAST + 1))
 
 
-def _page(matrix: Matrix, lines: Sequence[_Line], page: Sequence[int], start: int, label: int, cell: int) -> Iterator[Text]:
+def _page(view: MatrixView, page: range, label: int, cell: int) -> Iterator[Text]:
     head = Text(" " * label)
-    for place, column in enumerate(page):
-        title = shorten(matrix.defenses[column].name, cell - 1) if cell >= _CELL_NAMED else str(start + place + 1)
+    for column in page:
+        title = shorten(view.columns[column].name, cell - 1) if cell >= _CELL_NAMED else str(column + 1)
         head.append(f"{title:>{cell}}"[-cell:], "head")
     yield head
-    for line in lines:
-        if line.gap_before:
+    for line in view.lines:
+        if line.begins_track:
             yield Text()
-        text = Text.assemble((f"{shorten(line.label, label):<{label}}", "baseline" if line.baseline else ""))
+        name = shorten(_marked(line.name, baseline=line.baseline), label)
+        text = Text.assemble((f"{name:<{label}}", "baseline" if line.baseline else ""))
         for column in page:
-            text.append_text(_cell(float(line.values[column]), cell))
+            text.append_text(_cell(float(line.scores[column]), cell))
         yield text
 
 
 def _cell(value: float, width: int) -> Text:
-    if np.isnan(value):
+    if math.isnan(value):
         return Text(f"{'-':>{width}}", "quiet")
     number = f"{_percent(value)}"
     shown = "**" if len(number) >= width else number
@@ -139,10 +98,9 @@ def _percent(value: float) -> int:
     return round(100 * value) if value in {0.0, 1.0} else min(max(round(100 * value), 1), 99)
 
 
-def _legend(matrix: Matrix, page: Sequence[int], start: int, width: int) -> Iterator[Text]:
+def _legend(view: MatrixView, page: range, width: int) -> Iterator[Text]:
     """Which number is which defense, in as many columns as fit, read downwards."""
-    names = [f"{start + place + 1:>3} {matrix.defenses[column].name}{'*' if matrix.defenses[column].baseline else ''}"
-             for place, column in enumerate(page)]
+    names = [f"{column + 1:>3} {_marked(view.columns[column].name, baseline=view.columns[column].baseline)}" for column in page]
     # One long name must not cost the legend its columns.
     wide = min(max(len(name) for name in names) + 1, width // 2)
     across = max(1, width // wide)

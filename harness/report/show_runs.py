@@ -10,7 +10,7 @@ from harness.report import writers
 from harness.report.console import make_console
 from harness.report.logs import LoggedRun, logs_sheet, print_logs
 from harness.report.states import StatusView, outcome_sheet, print_status, status_sheet
-from harness.report.submission import Opponent, SubmissionView, print_submission, submission_json, submission_sheet
+from harness.report.submission import SubmissionView, print_submission, submission_json, submission_sheet
 
 
 def _emit(text: str) -> None:
@@ -32,14 +32,14 @@ def show_status(view: StatusView, format_: str) -> None:
         _sheets((status_sheet(view), outcome_sheet(view.outcomes)), format_)
 
 
-def show_submission(view: SubmissionView, against: Sequence[Opponent], format_: str) -> None:
+def show_submission(view: SubmissionView, format_: str) -> None:
     """Show one submission."""
     if format_ == "json":
-        _emit(writers.to_json(submission_json(view, against)))
+        _emit(writers.to_json(submission_json(view)))
     elif format_ == "table":
-        print_submission(view, against, make_console())
+        print_submission(view, make_console())
     else:
-        _sheets((submission_sheet(against), outcome_sheet(view.entry.outcomes)), format_)
+        _sheets((submission_sheet(view), outcome_sheet(view.entry.outcomes)), format_)
 
 
 def show_logs(runs: Sequence[LoggedRun], format_: str) -> None:

@@ -7,22 +7,24 @@ its outcome, the reason, and the command that repeats it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from harness.leaderboard import Matrix, Row
+from harness.leaderboard import Matrix, Row, number
 from harness.report.columns import Column, draw
 from harness.report.console import table_box
 from harness.report.states import next_step, print_outcomes, sentence
 from harness.report.words import duration, percent, plural, rank_span, seconds, share, shorten, size, span
 from harness.report.writers import Sheet
 from harness.sandbox.outcomes import Outcome
-from harness.scoring import Entry
-from harness.tracks import TRACKS, consumes, produces
+from harness.scoring import Cells, Entry, Track, pair_scores, unlabelled_earned
+from harness.tracks import consumes
 from harness.untrusted_text import lines, plain
+from harness.views.matrix import CLEAN
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
@@ -77,6 +79,8 @@ class SubmissionView:
         total: Runs that the round asks of it.
         row: Its row of the leaderboard, None before it is scored.
         notes: Sentences about it (an audit's finding, a run repeated for an overloaded host).
+        opponents: How it did against each, hardest first; none where it takes no part.
+        unlabelled: Images of its raw score in the standard view that a defense left without a label.
     """
 
     entry: Entry
@@ -87,6 +91,8 @@ class SubmissionView:
     failures: tuple[FailedRun, ...] = ()
     row: Row | None = None
     notes: tuple[str, ...] = ()
+    opponents: tuple[Opponent, ...] = ()
+    unlabelled: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,51 +110,44 @@ class Opponent:
     score: float | None
 
 
-def opponents(matrix: Matrix, entry: Entry) -> tuple[Opponent, ...]:
-    """Each opponent's counts and the standard view's score against it, hardest first."""
-    cells, rows = matrix.cells, []
-    defends = consumes(entry.type)
-    own = [other.name for other in (matrix.defenses if defends else matrix.attacks)].index(entry.name)
-    for at, other in enumerate(matrix.attacks if defends else matrix.defenses):
-        a, d = (at, own) if defends else (own, at)
-        labelled, correct, wrong = int(cells.labelled[a, d]), int(cells.correct[a, d]), int(cells.wrong[a, d])
-        hit, produced = int(cells.target_hit[a, d]), int(cells.produced[a, d])
-        earned = correct if defends else (hit if TRACKS[entry.type].takes_targets else int(cells.not_correct[a, d]))
-        possible = produced if defends else int(cells.images[a, d])
-        rows.append(Opponent(other.name, other.type, other.baseline, produced, labelled, correct, wrong, hit,
-                             earned / possible if possible else None))
-    if defends:
-        asked, labelled = int(matrix.clean_images[own]), int(matrix.clean_labelled[own])
-        correct = int(matrix.clean_correct[own])
-        rows.append(Opponent("clean", "clean images", baseline=False, produced=asked, labelled=labelled, correct=correct,
-                             wrong=labelled - correct, target_hit=0, score=correct / asked if asked else None))
-    return tuple(sorted(rows, key=lambda row: (row.score is None, row.score or 0.0)))
+def met(matrix: Matrix, entry: Entry) -> tuple[tuple[Opponent, ...], int]:
+    """Each opponent's counts and the standard view's score against it, hardest first; and what the entry earned unlabelled."""
+    if consumes(entry.type):
+        own = [other.name for other in matrix.defenses].index(entry.name)
+        others, cells = matrix.attacks, matrix.cells.map(lambda array: array[:, own])
+    else:
+        own = [other.name for other in matrix.attacks].index(entry.name)
+        others, cells = matrix.defenses, matrix.cells.map(lambda array: array[own])
+    rows = [_opponent(other.name, other.type, cells, at, entry.type, baseline=other.baseline) for at, other in enumerate(others)]
+    if consumes(entry.type):
+        clean = replace(matrix.clean, target_hit=np.zeros_like(matrix.clean.target_hit))
+        rows.append(_opponent(CLEAN, "clean images", clean, own, entry.type, baseline=False))
+    unlabelled = int(unlabelled_earned(cells, entry.type).sum())
+    return tuple(sorted(rows, key=lambda row: (row.score is None, row.score or 0.0))), unlabelled
 
 
-def unlabelled(entry: Entry, against: Sequence[Opponent]) -> int:
-    """Images of an attack's raw score in the standard view that a defense left without a label; 0 for another track."""
-    plain = produces(entry.type) and not TRACKS[entry.type].takes_targets
-    return sum(other.produced - other.labelled for other in against) if plain else 0
+def _opponent(name: str, kind: str, cells: Cells, at: int, track: Track, *, baseline: bool) -> Opponent:
+    return Opponent(
+        name, kind, baseline, produced=int(cells.produced[at]), labelled=int(cells.labelled[at]), correct=int(cells.correct[at]),
+        wrong=int(cells.wrong[at]), target_hit=int(cells.target_hit[at]), score=number(pair_scores(cells, track)[at]))
 
 
-def submission_json(view: SubmissionView, against: Sequence[Opponent]) -> dict[str, Any]:
+def submission_json(view: SubmissionView) -> dict[str, Any]:
     """What ``harness show --format json`` prints."""
     data = asdict(view)
-    data["row"] = None if view.row is None else view.row.to_json(view.entry.type)
-    data["opponents"] = [asdict(opponent) for opponent in against]
-    data["unlabelled"] = unlabelled(view.entry, against)
+    data["row"] = None if view.row is None else view.row.to_json()
     for failure in data["failures"]:
         failure["sentence"] = sentence(failure["outcome"])
     return data
 
 
-def submission_sheet(against: Sequence[Opponent]) -> Sheet:
+def submission_sheet(view: SubmissionView) -> Sheet:
     """One row per opponent."""
     fields = tuple(Opponent.__dataclass_fields__)
-    return Sheet("opponents", fields, tuple(tuple(asdict(opponent).values()) for opponent in against))
+    return Sheet("opponents", fields, tuple(tuple(asdict(opponent).values()) for opponent in view.opponents))
 
 
-def print_submission(view: SubmissionView, against: Sequence[Opponent], console: Console) -> None:
+def print_submission(view: SubmissionView, console: Console) -> None:
     """Print one submission: who, how it stands, against whom, what failed and how to repeat it."""
     entry = view.entry
     console.print(Text.assemble((entry.name, "head"), f"  {entry.type}, team {plain(entry.team) or 'none'}",
@@ -156,13 +155,13 @@ def print_submission(view: SubmissionView, against: Sequence[Opponent], console:
     for name, value in view.details.items():
         console.print(Text.assemble((f"  {name:<12}", "quiet"), plain(value, MOST_CHARACTERS)))
     console.print()
-    _print_standing(view, against, console)
+    _print_standing(view, console)
     _print_timings(view.timings, console)
     for note in view.notes:
         console.print(Text(plain(note)))
-    if against:
+    if view.opponents:
         console.print()
-        _print_opponents(entry, against, console)
+        _print_opponents(entry, view.opponents, console)
     if view.entry.outcomes:
         console.print()
         print_outcomes(view.entry.outcomes, console)
@@ -171,7 +170,7 @@ def print_submission(view: SubmissionView, against: Sequence[Opponent], console:
         _print_failures(view.failures, entry.name, console)
 
 
-def _print_standing(view: SubmissionView, against: Sequence[Opponent], console: Console) -> None:
+def _print_standing(view: SubmissionView, console: Console) -> None:
     row = view.row
     parts = [f"{view.done:,} of {plural(view.total, 'run')} done"]
     if row is not None and row.score is not None:
@@ -181,8 +180,8 @@ def _print_standing(view: SubmissionView, against: Sequence[Opponent], console: 
         parts.append(f"rank {row.rank}{places}")
         parts.append(f"coverage {percent(row.coverage)}")
     console.print(Text(", ".join(parts) + "."))
-    if row is not None and (count := unlabelled(view.entry, against)):
-        console.print(Text(f"Of its raw score of {row.raw:,}, {plural(count, 'image')} got no label from a defense; "
+    if row is not None and view.unlabelled:
+        console.print(Text(f"Of its raw score of {row.raw:,}, {plural(view.unlabelled, 'image')} got no label from a defense; "
                            "that counts as a wrong label."))
 
 

@@ -8,6 +8,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from harness.leaderboard import Row, build_leaderboard, build_matrix
 from harness.predictions import out_of_range
 from harness.report.logs import LoggedRun
 from harness.report.round_reader import RoundReader
-from harness.report.submission import FailedRun, Opponent, SubmissionView, Timings, opponents
+from harness.report.submission import FailedRun, SubmissionView, Timings, met
 from harness.report.words import plural, size
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
@@ -55,7 +56,7 @@ class SubmissionReader(RoundReader):
         super().__init__(tournament, session, round_name)
         self._config_path = config_path
 
-    def standing(self, name: str, results: Results) -> tuple[SubmissionView, tuple[Opponent, ...]]:
+    def standing(self, name: str, results: Results) -> SubmissionView:
         """One submission with its row of the leaderboard, and how it did against each opponent.
 
         Raises:
@@ -63,10 +64,11 @@ class SubmissionReader(RoundReader):
         """
         entry = next((entry for entry in (*results.attacks, *results.defenses) if entry.name == name), None)
         if entry is None:
-            return self.submission(name), ()
+            return self.submission(name)
         (rows,) = build_leaderboard(results, tracks=(entry.type,)).tracks.values()
         row = next(row for row in rows if row.name == name)
-        return self.submission(name, entry, row), opponents(build_matrix(results), entry)
+        against, unlabelled = met(build_matrix(results), entry)
+        return replace(self.submission(name, entry, row), opponents=against, unlabelled=unlabelled)
 
     def submission(self, name: str, entry: Entry | None = None, row: Row | None = None) -> SubmissionView:
         """One submission, with every run that was anything but ``ok``.

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from harness.leaderboard import Leaderboard, Matrix
 from harness.report.words import counts
-from harness.tracks import consumes
+from harness.scoring import FIGURES
+from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
 
 Format = Literal["table", "json", "csv", "markdown"]
@@ -83,8 +84,9 @@ _WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark")
 def leaderboard_sheet(board: Leaderboard) -> Sheet:
     """All tracks in one sheet, with the JSON's fields as columns."""
     fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
-              "worst_opponent", "coverage", "clean_accuracy", "median_time_s", "outcomes", "mark")
-    rows = [(track, *(asdict(row)[field] for field in fields)) for track, entries in board.tracks.items() for row in entries]
+              "worst_opponent", "coverage", *FIGURES, "median_time_s", "outcomes", "mark")
+    rows = [(track, *({**asdict(row), **row.figures}.get(field) for field in fields))
+            for track, entries in board.tracks.items() for row in entries]
     return Sheet("leaderboard", ("track", *fields), tuple(rows))
 
 
@@ -93,8 +95,8 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     sheets = []
     whole = leaderboard_sheet(board)
     for track in board.tracks:
-        keep = [at for at, name in enumerate(whole.columns)
-                if name not in {"track", *_WIDE} and (name != "clean_accuracy" or consumes(track))]
+        own = {figure.name for figure in TRACKS[track].figures}
+        keep = [at for at, name in enumerate(whole.columns) if name not in {"track", *_WIDE, *FIGURES} or name in own]
         rows = [row for row in whole.rows if row[0] == track]
         sheets.append(Sheet(
             f"{track} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),

@@ -1,6 +1,7 @@
 """Scores of a tournament: numpy in, numbers out. Knows no database, no files and no screen."""
 
 from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
+from harness.scoring.figures import FIGURES, clean_accuracy, coverage, mean_scores, pair_scores, unlabelled_earned
 from harness.scoring.ranking import display_order
 from harness.scoring.results import (
     Entry,
@@ -16,6 +17,7 @@ from harness.scoring.views import View
 
 __all__ = [
     "CORRECT",
+    "FIGURES",
     "LABELLED",
     "RESAMPLES",
     "SEED",
@@ -31,11 +33,16 @@ __all__ = [
     "TrackScores",
     "Verdicts",
     "View",
+    "clean_accuracy",
     "complete",
+    "coverage",
     "display_order",
+    "mean_scores",
+    "pair_scores",
     "score_track",
     "score_tracks",
     "score_views",
     "tally",
     "track_members",
+    "unlabelled_earned",
 ]

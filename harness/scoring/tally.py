@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.results import Results
-from harness.scoring.verdicts import CORRECT, LABELLED, Layout, Planes, add_planes, count_bits
+from harness.scoring.verdicts import BITS, Layout, Planes, add_planes, count_bits
 
 Counts = NDArray[np.signedinteger[Any]]
 
@@ -66,17 +66,13 @@ class Tally:
         pairs: Each int64[A, D].
         attack_images: int64[A], images of the attack's ended runs.
         attack_produced: int64[A], of those, the ones it left.
-        clean_images: int64[D], clean images of the defense's ended runs.
-        clean_labelled: int64[D].
-        clean_correct: int64[D].
+        clean: Each int64[D], of the defense's ended runs on the clean images.
     """
 
     pairs: Cells
     attack_images: Counts
     attack_produced: Counts
-    clean_images: Counts
-    clean_labelled: Counts
-    clean_correct: Counts
+    clean: Cells
 
 
 class _Settled:
@@ -114,13 +110,12 @@ def tally(results: Results) -> Tally:
     ended = results.attack_done[:, results.batch]
     clean_ended = results.clean_done[:, results.batch]
     clean = results.clean_codes * clean_ended
+    asked = clean_ended.sum(1, dtype=np.int64)
     return Tally(
         pairs=Cells(*counts),
         attack_images=ended.sum(1, dtype=np.int64),
         attack_produced=(ended & results.produced).sum(1, dtype=np.int64),
-        clean_images=clean_ended.sum(1, dtype=np.int64),
-        clean_labelled=(clean & LABELLED).sum(1, dtype=np.int64),
-        clean_correct=(clean & CORRECT).astype(np.bool_).sum(1, dtype=np.int64),
+        clean=Cells(asked, asked, *(((clean & bit) > 0).sum(1, dtype=np.int64) for bit in BITS)),
     )
 
 

@@ -15,7 +15,7 @@ from harness.report.submission import (
     FailedRun,
     SubmissionView,
     Timings,
-    opponents,
+    met,
     print_submission,
     submission_json,
 )
@@ -26,27 +26,27 @@ FAILED = FailedRun(2, "memory_limit", "attack_3", 2, 137, 9.1, "the engine repor
                    "harness run --fresh defense_1 --only defense_1")
 
 
-def made(results, name: str, failures: tuple[FailedRun, ...] = ()):
+def made(results, name: str, failures: tuple[FailedRun, ...] = ()) -> SubmissionView:
     everything = results()
     entry = next(entry for entry in (*everything.attacks, *everything.defenses) if entry.name == name)
     row = next(row for row in build_leaderboard(everything, resamples=20).tracks[entry.type] if row.name == name)
     timings = Timings(1.75, 60.0, 500.0, 0.2, 1.5, 300 << 20, ("2 cores",))
-    view = SubmissionView(entry, {"profile": "legacy"}, 14, 14, timings, failures, row)
-    return view, opponents(build_matrix(everything), entry)
+    against, unlabelled = met(build_matrix(everything), entry)
+    return SubmissionView(entry, {"profile": "legacy"}, 14, 14, timings, failures, row, opponents=against, unlabelled=unlabelled)
 
 
 @pytest.mark.parametrize("name", ["attack_1", "targeted_attack_1", "defense_1"])
 def test_it_fits_80_columns_and_names_every_opponent(results, screen, name: str) -> None:
-    view, against = made(results, name, (FAILED,))
-    lines = screen(lambda console: print_submission(view, against, console))
+    view = made(results, name, (FAILED,))
+    lines = screen(lambda console: print_submission(view, console))
     # The command to repeat a run is one line, to be copied.
     assert max(len(line) for line in lines if "repeat:" not in line) <= 80
-    assert all(any(opponent.name in line for line in lines) for opponent in against)
+    assert all(any(opponent.name in line for line in lines) for opponent in view.opponents)
     assert "Measured on 2 cores." in lines
 
 
 def test_opponents_are_sorted_from_the_hardest_and_clean_counts_in_no_score(results) -> None:
-    _, against = made(results, "defense_1")
+    against = made(results, "defense_1").opponents
     scores = [opponent.score for opponent in against]
     assert scores == sorted(scores)
     assert {opponent.name for opponent in against} >= {"clean", "attack_0", "targeted_attack_2"}
@@ -56,8 +56,8 @@ def test_opponents_are_sorted_from_the_hardest_and_clean_counts_in_no_score(resu
 
 
 def test_a_failure_says_why_and_how_to_repeat_it(results, screen) -> None:
-    view, against = made(results, "defense_1", (FAILED,))
-    text = "\n".join(screen(lambda console: print_submission(view, against, console)))
+    view = made(results, "defense_1", (FAILED,))
+    text = "\n".join(screen(lambda console: print_submission(view, console)))
     assert "batch 2 against attack_3: memory_limit, exit code 137, after 9 s, attempt 2" in text
     assert "the engine reports an out-of-memory kill" in text
     assert f"repeat: {FAILED.repeat}" in text
@@ -65,10 +65,10 @@ def test_a_failure_says_why_and_how_to_repeat_it(results, screen) -> None:
 
 
 def test_many_failures_are_cut_on_the_screen_but_not_in_the_json(results, screen, capsys) -> None:
-    view, against = made(results, "defense_1", (FAILED,) * 40)
-    lines = screen(lambda console: print_submission(view, against, console))
+    view = made(results, "defense_1", (FAILED,) * 40)
+    lines = screen(lambda console: print_submission(view, console))
     assert sum("repeat:" in line for line in lines) == SHOWN_FAILURES
-    show_submission(view, against, "json")
+    show_submission(view, "json")
     data = json.loads(capsys.readouterr().out)
     assert len(data["failures"]) == 40
     assert data["failures"][0]["sentence"].startswith("The kernel killed the program")
@@ -81,11 +81,11 @@ def test_it_says_how_much_of_an_attacks_score_got_no_label(results, screen) -> N
     silent = dataclasses.replace(everything, verdicts=Verdicts.of(np.where(codes == 5, np.uint8(0), codes)))
     entry = everything.attacks[3]
     row = next(row for row in build_leaderboard(silent, resamples=0).tracks["attack"] if row.name == entry.name)
-    against = opponents(build_matrix(silent), entry)
-    view = SubmissionView(entry, row=row)
+    against, unlabelled = met(build_matrix(silent), entry)
+    view = SubmissionView(entry, row=row, opponents=against, unlabelled=unlabelled)
     assert row.raw == sum(opponent.produced - opponent.correct for opponent in against) > 0
     assert f"Of its raw score of {row.raw}, {row.raw} images got no label from a defense" in " ".join(
-        screen(lambda console: print_submission(view, against, console)))
-    assert submission_json(view, against)["unlabelled"] == row.raw
-    whole, met = made(results, "attack_3")
-    assert "no label from" not in " ".join(screen(lambda console: print_submission(whole, met, console)))
+        screen(lambda console: print_submission(view, console)))
+    assert submission_json(view)["unlabelled"] == row.raw
+    whole = made(results, "attack_3")
+    assert "no label from" not in " ".join(screen(lambda console: print_submission(whole, console)))

@@ -1,0 +1,55 @@
+"""The numbers that tables show beside the scores. Each is written here, once, whatever shows it: two views of one contest agree.
+
+Numbers that do not exist yet (nothing ended, nothing asked) are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.scoring.bootstrap import ratio
+from harness.scoring.results import Track
+from harness.scoring.tally import Cells, Counts, Tally
+from harness.scoring.views import FORMULAS, View
+from harness.tracks import consumes
+
+
+def pair_scores(cells: Cells, track: Track, view: View = View.STANDARD) -> NDArray[np.float64]:
+    """What an entry of this track scored against each opponent, float64 of the cells' shape, in [0, 1]."""
+    formula = FORMULAS[view][track]
+    return ratio(formula.earned(cells), formula.possible(cells))
+
+
+def unlabelled_earned(cells: Cells, track: Track, view: View = View.STANDARD) -> Counts:
+    """What an entry earned by images that got no label: it would not have, had each of them been labelled correctly."""
+    formula = FORMULAS[view][track]
+    answered = replace(cells, labelled=cells.produced, correct=cells.correct + cells.unlabelled)
+    lost: Counts = np.maximum(0, formula.earned(cells) - formula.earned(answered))
+    return lost
+
+
+def mean_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unweighted means over the last axis of what is known; -1 where nothing is, which is behind every score."""
+    known = ~np.isnan(scores)
+    means = ratio(np.ascontiguousarray(np.where(known, scores, 0.0)).sum(-1), known.sum(-1))
+    return np.nan_to_num(means, nan=-1.0)
+
+
+def coverage(counts: Tally, track: Track) -> NDArray[np.float64]:
+    """Of every entry on the track's side: produced / asked images of an attack, labelled / produced images of a defense."""
+    if consumes(track):
+        return ratio(counts.pairs.labelled.sum(0), counts.pairs.produced.sum(0))
+    return ratio(counts.attack_produced, counts.attack_images)
+
+
+def clean_accuracy(counts: Tally) -> NDArray[np.float64]:
+    """Share of the clean images that each defense labels correctly, float64[D]; it counts in no score."""
+    return ratio(counts.clean.correct, counts.clean.produced)
+
+
+#: How the figures of the track table are computed, by their names: one number for every entry on the track's side.
+FIGURES: Mapping[str, Callable[[Tally], NDArray[np.float64]]] = {"clean_accuracy": clean_accuracy}
