@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def packages(name: str) -> list[str]:
     """What pip installs in an image: the words after its last option, so that the Dockerfile alone says it."""
     text = dockerfile(name).replace("\\\n", " ")
     found = re.search(r"pip install\b[^\n]*--root-user-action=ignore([^\n&;]*)", text)
-    return found.group(1).split() if found else []
+    return shlex.split(found.group(1)) if found else []
 
 
 def inspected(reference: str) -> dict[str, Any] | None:

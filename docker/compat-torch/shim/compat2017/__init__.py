@@ -2,9 +2,13 @@
 
 Loaded by ``compat2017.pth`` (in an image) or ``sitecustomize.py`` (on PYTHONPATH) before the program's first line. It
 must cost a program that imports none of these libraries nothing, so it only registers an import hook: a library is
-patched right after it was itself imported. It changes no call that still exists and works, but ``torch.load`` (see
-``torch_leftovers``). Editing the entries instead was rejected: an organiser wants the authors' programs as submitted.
+patched right after it was itself imported. Calls that still exist and mean the same stay as they are; those that mean
+something else today are in ``torch_meanings``. Editing the entries instead was rejected: an organiser wants the authors'
+programs as submitted.
 """
+
+# pathlib is an import that every program would wait for.
+# ruff: noqa: PTH113, PTH123
 
 from __future__ import annotations
 
@@ -12,14 +16,17 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
 
 #: Imported library -> module of this package whose ``patch`` repairs it.
 PATCHES = {
     "numpy": "array_leftovers",
     "PIL.Image": "image_leftovers",
+    "pandas": "pandas_leftovers",
     "scipy": "scipy_misc",
     "scipy.misc": "scipy_misc",
     "torch": "torch_leftovers",
@@ -75,4 +82,35 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+def _repair_imports() -> None:
+    """Let modules through that only an older Python compiles (see ``sources``)."""
+    loader = importlib.machinery.SourceFileLoader
+    own = loader.source_to_code
+
+    def source_to_code(self: Any, data: Any, path: Any, *args: Any, **options: Any) -> CodeType:  # noqa: ANN401
+        try:
+            return own(self, data, path, *args, **options)
+        except SyntaxError:
+            from . import sources  # noqa: PLC0415 - only a program that needs it waits for it
+
+            return sources.compiled(lambda source: own(self, source, path, *args, **options), data)
+
+    loader.source_to_code = source_to_code  # type: ignore[assignment]
+
+
+def _repair_main_script() -> None:
+    """The main script is none of the import system's business: it is looked at before it runs."""
+    script = sys.argv[0] if getattr(sys, "argv", None) else ""
+    if script in {"", "-", "-c", "-m"} or not os.path.isfile(script):
+        return
+    with open(script, "rb") as file:
+        source = file.read()
+    if b"\t" in source or b"async" in source:
+        from . import sources  # noqa: PLC0415 - as above
+
+        sources.start_again(script, source)
+
+
 sys.meta_path.insert(0, _Finder())
+_repair_imports()
+_repair_main_script()
