@@ -145,7 +145,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         logs = LogStore(tournament.config.state / "logs")
         recorder = Recorder(tournament.db, logs, tournament.config.database)
-        engine = LocalEngine(NullExecutor(), [Slot(f"cpu{i}") for i in range(options.slots)])  # type: ignore[arg-type]
+        engine = LocalEngine(NullExecutor(round_.field.batches), [Slot(f"cpu{i}") for i in range(options.slots)])  # type: ignore[arg-type]
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
         progress = scheduler.run()
         recorder.close()

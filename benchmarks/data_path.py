@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks.measure import load, machine, table, timed
 from harness import images
-from harness.materials import Materials, random_names
+from harness.materials import Layout, Materials
 from harness.outputs import OutputReader
 
 EPSILON = 16
@@ -138,13 +138,13 @@ def arrays(batch: Batch, repeats: int) -> list[Row]:
 def files(batch: Batch, root: Path, repeats: int) -> list[Row]:
     """What programs get as files, and what they left read back and enforced."""
     count, numbers = len(batch.clean), iter(range(10**6))
-    materials = Materials(root / "cache", share=True)
+    materials = Materials(root / "cache")
     data = [images.encode_png(pixels) for pixels in batch.adversarial]
 
     def lay_out(key: str) -> None:
         directory = root / f"in-{next(numbers)}"
         directory.mkdir()
-        materials.lay_out(key, lambda: batch.adversarial, range(count), random_names(count), directory)
+        materials.lay_out(key, lambda: batch.adversarial, Layout.draw(np.ones(count, bool)), directory)
 
     def write_plain() -> None:
         directory = root / f"in-{next(numbers)}"
@@ -181,9 +181,10 @@ def read_back(batch: Batch, root: Path, repeats: int) -> list[Row]:
                             "Pillow in this process", "worker process, enforced"))
         directory = root / "out-array"
         directory.mkdir()
-        np.save(directory / "images.npy", batch.adversarial)
+        rows_of_images = np.random.default_rng(1).permutation(len(names))
+        np.save(directory / "images.npy", batch.adversarial[rows_of_images])
         rows.append(row("read an attack's output (served, one array)",
-                        timed(lambda: reader.read_attack(directory, names, batch.clean, EPSILON, arrays=True), repeats),
+                        timed(lambda: reader.read_attack(directory, names, batch.clean, EPSILON, rows=rows_of_images), repeats),
                         timed(lambda: np.load(directory / "images.npy"), repeats), "numpy.load", "enforced"))
     finally:
         reader.close()

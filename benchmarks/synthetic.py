@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +17,22 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from harness.answers import Answers
 from harness.config import TournamentConfig
 from harness.config import load as load_config
-from harness.dataset import Batch
+from harness.dataset import Batch, UnlabelledBatch
 from harness.dataset_write import Plan, write_dataset
-from harness.execute import Job, Made, Prepared, RunResult
+from harness.job import AdversarialBatch, Job, Performed, Prepared, RunResult
+from harness.materials import Layout
 from harness.predictions import NO_LABEL
 from harness.sandbox.base import RunReport
 from harness.sandbox.outcomes import Ending, Outcome
+from harness.tracks import produces
 
 CLASSES = 1000
 #: Different answers of a defense to a batch; a run takes one by a hash of who answers what.
 _POOL = 4096
+_NOTHING = Layout((), np.zeros(0, np.intp), 0)
 
 
 @dataclass(frozen=True)
@@ -88,31 +93,31 @@ def _submission(root: Path, name: str, kind: str) -> None:
 class NullExecutor:
     """Takes the executor's place: answers at once, like a sandbox whose programs take no time."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches: Sequence[Batch]) -> None:
         generator = np.random.default_rng(1)
+        self._batches = batches
         #: 0: no label, 1: the true one, 2: the target class, 3: another.
         self._answers = generator.choice(4, size=(_POOL, 1000), p=[0.002, 0.6, 0.1, 0.298]).astype(np.uint8)
 
     def prepare(self, job: Job) -> Prepared:
         """Lay nothing out."""
-        return Prepared(job, Path(), [], np.zeros(0, np.intp), 0.0)
+        return Prepared(job=job, directory=Path(), layout=_NOTHING, arrays=False, prepare_s=0.0)
 
-    def perform(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Prepared:
+    def perform(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Performed:
         """Run nothing."""
         del gpu, cancel
-        prepared.report = RunReport(Ending.FINISHED, exit_code=0, wall_s=1.25, start_s=0.25, cpu_s=1.0,
-                                    peak_memory_bytes=300 << 20)
-        return prepared
+        report = RunReport(Ending.FINISHED, exit_code=0, wall_s=1.25, start_s=0.25, cpu_s=1.0, peak_memory_bytes=300 << 20)
+        return Performed(prepared=prepared, report=report, output=None)
 
-    def collect(self, prepared: Prepared) -> RunResult:
+    def collect(self, performed: Performed) -> RunResult:
         """Make a result up."""
-        job, report = prepared.job, prepared.report
-        assert report is not None
+        job, report = performed.prepared.job, performed.report
         count = len(job.batch.ids)
-        if job.track != "defense":
-            return RunResult(Outcome.OK, report, usable=count, expected=count, made=made_by(job.name, job.batch))
-        labels = self.labels(job.name, job.input_digest, job.batch, job.produced)
-        return RunResult(Outcome.OK, report, usable=int((labels != NO_LABEL).sum()), expected=count, labels=labels)
+        if produces(job.track):
+            return RunResult(outcome=Outcome.OK, report=report, usable=count, expected=count, made=made_by(job.name, job.batch))
+        labels = self.labels(job.name, job.input_digest, self._batches[job.batch.index], job.produced)
+        answers = Answers(labels, labels != NO_LABEL)
+        return RunResult(outcome=Outcome.OK, report=report, usable=int(answers.given.sum()), expected=count, answers=answers)
 
     def labels(self, name: str, input_digest: str, batch: Batch, produced: NDArray[np.bool_]) -> NDArray[np.int16]:
         """What a defense says of an input: int16 [n], -1 for none."""
@@ -121,10 +126,10 @@ class NullExecutor:
         return np.where(produced, labels, NO_LABEL).astype(np.int16)
 
 
-def made_by(name: str, batch: Batch) -> Made:
+def made_by(name: str, batch: UnlabelledBatch) -> AdversarialBatch:
     """What an attack makes of a batch: every seventh attack misses an image now and then."""
     digest = hashlib.sha256(f"{name} {batch.index}".encode()).hexdigest()
     produced = np.ones(len(batch.ids), bool)
     if int(name[1:]) % 7 == 3:
         produced[int(digest[:6], 16) % len(produced)] = False
-    return Made(digest, produced, 5_000_000)
+    return AdversarialBatch(digest, produced, 5_000_000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +20,13 @@ from harness.dataset_pixels import load_pixels, remember
 from harness.errors import DatasetError
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """At most ``batch_size`` clean images with one epsilon.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnlabelledBatch:
+    """At most ``batch_size`` clean images with one epsilon: all of a batch that whoever runs programs needs.
 
     Attributes:
         index: Position among the batches.
         ids: The images, sorted.
-        labels: True labels, int32[n].
         targets: Target classes, int32[n].
         epsilon: L-infinity bound, 0..255.
         clean_digest: Of the clean pixels in order (hex); the same whatever the epsilon and the targets.
@@ -36,11 +35,25 @@ class Batch:
 
     index: int
     ids: tuple[str, ...]
-    labels: NDArray[np.int32]
     targets: NDArray[np.int32]
     epsilon: int
     clean_digest: str
     task_digest: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch(UnlabelledBatch):
+    """A batch with its true labels, which only scores are made of.
+
+    Attributes:
+        labels: True labels, int32[n].
+    """
+
+    labels: NDArray[np.int32]
+
+    def unlabelled(self) -> UnlabelledBatch:
+        """The same without true labels."""
+        return UnlabelledBatch(**{field.name: getattr(self, field.name) for field in fields(UnlabelledBatch)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +92,7 @@ class Dataset:
             for index, start in enumerate(starts)
         )
 
-    def pixels(self, batch: Batch) -> NDArray[np.uint8]:
+    def pixels(self, batch: UnlabelledBatch) -> NDArray[np.uint8]:
         """Clean images of a batch: uint8[n, h, w, 3], a read-only view; nothing is decoded here."""
         start = bisect.bisect_left(self.ids, batch.ids[0])
         return self._pixels[start : start + len(batch.ids)]
@@ -91,7 +104,8 @@ class Dataset:
         clean.update("\n".join(self._image_digests[part]).encode())
         task = hashlib.sha256(f"task {clean.hexdigest()} {epsilon}\n".encode())
         task.update(",".join(str(target) for target in targets.tolist()).encode())
-        return Batch(index, self.ids[part], labels, targets, epsilon, clean.hexdigest(), task.hexdigest())
+        return Batch(index=index, ids=self.ids[part], labels=labels, targets=targets, epsilon=epsilon,
+                     clean_digest=clean.hexdigest(), task_digest=task.hexdigest())
 
 
 def load(root: Path) -> Dataset:

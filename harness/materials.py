@@ -15,7 +15,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +34,34 @@ _PIXEL_CACHE_BYTES = 512 << 20
 _FILE_CACHE_BYTES = 4 << 30
 
 
-def random_names(count: int) -> list[str]:
-    """Fresh names of PNG files, 16 hexadecimal digits as in 2017's data."""
-    return [f"{secrets.token_hex(8)}.png" for _ in range(count)]
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Under which names and in which order a program finds the images of an input, as files and as rows of an array alike.
+
+    Attributes:
+        names: Fresh names of PNG files, 16 hexadecimal digits as in 2017's data, in their order.
+        positions: intp [k], which image of the batch each of them is.
+        size: Images of the batch, those that the input has not got included.
+    """
+
+    names: tuple[str, ...]
+    positions: NDArray[np.intp]
+    size: int
+
+    @classmethod
+    def draw(cls, produced: NDArray[np.bool_]) -> Self:
+        """New names for the images that exist. Sorted by names that are drawn by chance, the images are in an order by chance."""
+        positions = np.flatnonzero(produced)
+        drawn = np.array([f"{secrets.token_hex(8)}.png" for _ in positions], np.str_)
+        order = np.argsort(drawn)
+        return cls(tuple(drawn[order].tolist()), positions[order], len(produced))
+
+    def by_position(self) -> list[str | None]:
+        """The name of each image of the batch; None for one that the input has not got."""
+        names: list[str | None] = [None] * self.size
+        for name, position in zip(self.names, self.positions.tolist(), strict=True):
+            names[position] = name
+        return names
 
 
 class Materials:
@@ -61,15 +88,15 @@ class Materials:
                 self._pixels.popitem(last=False)
         return made
 
-    def lay_out(self, key: str, load: Callable[[], Pixels], positions: Sequence[int], names: Sequence[str],
-                directory: Path) -> None:
-        """Put image ``positions[i]`` of an input into ``directory`` under ``names[i]``."""
+    def lay_out(self, key: str, load: Callable[[], Pixels], layout: Layout, directory: Path) -> None:
+        """Put the images of an input into ``directory``."""
+        positions = layout.positions.tolist()
         with self._lock:
             making = self._making.setdefault(key, threading.Lock())
         with making:
             cached = self._ensure_files(key, load, positions)
             # In the order of the random names: inode numbers and times of birth then say no more than the names.
-            for name, position in sorted(zip(names, positions, strict=True)):
+            for name, position in zip(layout.names, positions, strict=True):
                 _copy(cached / f"{position}.png", directory / name)
         os.utime(directory, (FILE_TIME_S, FILE_TIME_S))
 

@@ -27,6 +27,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.answers import Answers, Reading
+
 #: Stored for "no label". No answer is stored so: -1 is an answer.
 NO_LABEL = -32768
 #: Stored for an integer that does not fit 16 bits, with its sign; no label range reaches it.
@@ -41,21 +43,6 @@ _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ":": "colons", " ":
 _AROUND = " \t'\""
 #: Rows that name no image, and labels, of which examples are looked at to say what is wrong with a file.
 _EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What a defense said about one batch.
-
-    Attributes:
-        labels: int16[n], in the order of the asked names; ``NO_LABEL`` where none counts, else as answered.
-        refused: Name as asked -> why the row that was there does not count.
-        notes: Sentences about what was ignored, a bounded number.
-    """
-
-    labels: NDArray[np.int16]
-    refused: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -89,19 +76,19 @@ def bare_name(name: str) -> str:
     return name[:-4] if name.endswith((".png", ".jpg")) else name
 
 
-def read_labels(data: bytes, names: Sequence[str]) -> Labels:
-    """Labels of a batch from the bytes of ``result.csv``.
+def read_labels(data: bytes, names: Sequence[str | None]) -> Reading:
+    """Labels of a batch from the bytes of ``result.csv``: int16, ``NO_LABEL`` where none counts, else as answered.
 
     Args:
         data: The whole file; beyond ``MAX_RESULT_BYTES`` none of it counts.
-        names: The images of the batch, with or without extension.
+        names: The images of the batch, with or without extension; None for one that was not shown.
     """
     labels = [NO_LABEL] * len(names)
+    index_of = {bare_name(name): index for index, name in enumerate(names) if name is not None}
     if len(data) > MAX_RESULT_BYTES:
         reason = f"result.csv has more than {MAX_RESULT_BYTES} bytes"
-        return Labels(np.array(labels, np.int16), dict.fromkeys(names, reason), [f"{reason}; none of it counts."])
+        return Reading(_answers(labels), dict.fromkeys(index_of.values(), reason), [f"{reason}; none of it counts."])
     counts = _Counts()
-    index_of = {bare_name(name): index for index, name in enumerate(names)}
     refused: dict[int, str] = {}
     for row in _rows(data, counts):
         if len(row) < 2:  # noqa: PLR2004 - a name and a label
@@ -117,17 +104,20 @@ def read_labels(data: bytes, names: Sequence[str]) -> Labels:
         label = _label(row[1])
         if label is None:
             if labels[index] == NO_LABEL:
-                refused[index] = row[1][:_SHOWN_CHARACTERS]
+                refused[index] = f"the label {row[1][:_SHOWN_CHARACTERS]!a} is not an integer"
             continue
         counts.repeated += labels[index] != NO_LABEL
         labels[index] = label
         refused.pop(index, None)
-    named = {names[index]: f"the label {text!a} is not an integer" for index, text in refused.items()}
-    found = np.array(labels, np.int16)
     notes = counts.notes()
-    if np.any(found == NO_LABEL):
+    if any(labels[index] == NO_LABEL for index in index_of.values()):
         notes += _causes(data, counts, index_of)
-    return Labels(found, named, notes)
+    return Reading(_answers(labels), refused, notes)
+
+
+def _answers(labels: Sequence[int]) -> Answers:
+    values = np.array(labels, np.int16)
+    return Answers(values, values != NO_LABEL)
 
 
 def out_of_range(labels: NDArray[np.int16], label_range: tuple[int, int]) -> int:

@@ -25,7 +25,7 @@ from harness.choice import Choice
 from harness.contestants import Books, Contestant, Field, Shelved
 from harness.engine.base import Engine, Finished, Slot
 from harness.errors import EngineError
-from harness.execute import Job, RunResult
+from harness.job import Job, RunResult
 from harness.mixing import mixed_inputs
 from harness.plan import NO_INPUT, Board, Kind, PlannedInput, Task
 from harness.sandbox.outcomes import POLICY, Outcome
@@ -89,6 +89,8 @@ class Scheduler:
                  on_finished: Callable[[Finished], None] | None = None, progress: Progress | None = None) -> None:
         self.field = field_
         self.board = board
+        # Jobs travel; true labels stay here.
+        self._shown = [batch.unlabelled() for batch in field_.batches]
         self.progress = progress or Progress()
         self._engine = engine
         self._sink = sink
@@ -171,9 +173,9 @@ class Scheduler:
         self.progress.started += 1
         self._engine.submit(Job(
             run_id=run_id, attempt=attempt, name=contestant.name, track=contestant.track, program=contestant.program,
-            batch=self.field.batches[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
+            batch=self._shown[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
             clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=contestant.served,
-            alone=task in self._alone, parts=self._parts(task), labels=dict(self.field.labels)))
+            alone=task in self._alone, parts=self._parts(task), labels=self.field.labels))
 
     def _parts(self, task: Task) -> tuple[tuple[str, bool, NDArray[np.intp]], ...]:
         parts = self.board.inputs[task.item].parts if task.kind is Kind.DEFENSE else None
@@ -275,14 +277,15 @@ class Scheduler:
         output_id = self.board.inputs[made].stored_id if made != NO_INPUT else None
         record = None
         if state == DONE:
-            contestant, input_id, *_ = self._describe(task)
+            contestant, input_id, _, position, _ = self._describe(task)
+            batch = self.field.batches[position]
             record = make_record(
                 run_id=job.run_id, submission_id=contestant.stored_id, conditions_id=contestant.conditions_id, input_id=input_id,
-                output_id=output_id, usable=result.usable, outcome=result.outcome, wall_s=report.wall_s, labels=result.labels,
-                truth=job.batch.labels, target=job.batch.targets)
+                output_id=output_id, usable=result.usable, outcome=result.outcome, wall_s=report.wall_s,
+                labels=result.answers.values if result.answers is not None else None, truth=batch.labels, target=batch.targets)
         items.append(RunFinish(
             job.run_id, job.attempt, state, result.outcome.value, output_id,
-            result.labels.tobytes() if result.labels is not None else None, result.usable, report.wall_s, report.start_s,
+            result.answers.stored() if result.answers is not None else None, result.usable, report.wall_s, report.start_s,
             report.cpu_s, report.peak_memory_bytes, finished.slot.name, round(1000 * result.prepare_s),
             round(1000 * finished.waited_s), round(1000 * result.collect_s), finished.busy - 1,
             round(100 * finished.load_per_core), record))

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.execute import Job
 from harness.files import whole_file
+from harness.job import Job
 
 
 class Tracer:

@@ -45,6 +45,7 @@ class Track:
         score: What its score is the share of.
         cell: What a cell of the matrix shows for it, in percent.
         output: The file that it leaves in its output directory; None where it leaves images.
+        reader: Who reads that file, as ``module:function`` (an ``AnswerReader``); None where it leaves images.
         takes_bound: Whether the bound follows as its third argument.
         takes_targets: Whether it finds ``target_class.csv`` among its input.
         figures: What its table shows beside the columns that all tables have.
@@ -57,6 +58,7 @@ class Track:
     score: str
     cell: str
     output: str | None = None
+    reader: str | None = None
     takes_bound: bool = False
     takes_targets: bool = False
     figures: tuple[Figure, ...] = ()
@@ -78,10 +80,12 @@ TARGETED_ATTACK = Track(
 DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
     cell="% of adversarial images that the defense labelled correctly", output="result.csv",
-    figures=(Figure(name="clean_accuracy", title="clean"),), ranking=("defense_ranking.csv", "DefenseName"))
+    reader="harness.predictions:read_labels", figures=(Figure(name="clean_accuracy", title="clean"),),
+    ranking=("defense_ranking.csv", "DefenseName"))
 
+_ROWS = {track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)}
 #: By name, in the order in which their tables are shown.
-TRACKS: Mapping[str, Track] = MappingProxyType({track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)})
+TRACKS: Mapping[str, Track] = MappingProxyType(_ROWS)
 
 
 class _Typed(Protocol):

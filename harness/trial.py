@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from harness import code_tree
 from harness.dataset import Batch, Dataset
 from harness.errors import EngineError
-from harness.execute import Executor, Job, RunResult
+from harness.execute import Executor
+from harness.job import Job, RunResult
 from harness.outputs.reader import resized_note
-from harness.predictions import NO_LABEL, out_of_range
+from harness.predictions import out_of_range
 from harness.problems import Problem
 from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
 from harness.sandbox.image_rules import ImageRules
@@ -96,7 +97,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
 def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, limits: Limits, gpu: str | None,
          cancel: threading.Event, *, served: bool) -> RunResult:
     job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
-              program=program_of(submission, rules, gpu=gpu is not None), batch=batch, input_digest=batch.clean_digest,
+              program=program_of(submission, rules, gpu=gpu is not None), batch=batch.unlabelled(), input_digest=batch.clean_digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
               labels={"tournament": "validate"})
     result = executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
@@ -172,9 +173,10 @@ def _judge_pixels(trial: Trial, batch: Batch, *, baseline: bool) -> None:
 
 
 def _judge_labels(trial: Trial, batch: Batch) -> None:
-    labels = trial.result.labels
-    if labels is None or not trial.result.usable:
+    answers = trial.result.answers
+    if answers is None or not trial.result.usable:
         return
+    labels = answers.values
     accuracy = _accuracy(labels, batch.labels)
     trial.remarks.append(f"Clean accuracy on this batch: {accuracy:.2f}.")
     for offset, words in ((1, "one too low"), (-1, "one too high")):
@@ -185,10 +187,10 @@ def _judge_labels(trial: Trial, batch: Batch) -> None:
 
 
 def _judge_range(trial: Trial, label_range: tuple[int, int]) -> None:
-    labels = trial.result.labels
+    answers = trial.result.answers
     if any(problem.field_or_file == "labels" for problem in trial.problems):
         return  # off by one: the reason is told already
-    if labels is not None and (beyond := out_of_range(labels, label_range)):
+    if answers is not None and (beyond := out_of_range(answers.values, label_range)):
         low, high = label_range
         trial.problems.append(Problem(
             "labels", f"{beyond} of {trial.result.expected} lie outside of {low}..{high} and count as wrong.",
@@ -197,14 +199,15 @@ def _judge_range(trial: Trial, label_range: tuple[int, int]) -> None:
 
 def _judge_guesses(trial: Trial, batch: Batch, label_range: tuple[int, int]) -> None:
     """Labels that cost points all the same: one answer for all images, or no more right ones than guessing gives."""
-    labels = trial.result.labels
-    if labels is None or not trial.result.usable or any(problem.field_or_file == "labels" for problem in trial.problems):
+    answers = trial.result.answers
+    if answers is None or not trial.result.usable or any(problem.field_or_file == "labels" for problem in trial.problems):
         return
+    labels = answers.values
     images, share = len(batch.labels), 1 / (label_range[1] - label_range[0] + 1)
     if share**images > _NO_CHANCE:
         return  # too few to tell
     right = int(np.count_nonzero(labels == batch.labels))
-    given = np.unique(labels[labels != NO_LABEL])
+    given = np.unique(labels[answers.given])
     if len(given) == 1 and len(np.unique(batch.labels)) > 1:
         trial.problems.append(Problem("labels", f"every answer is {given[0]}, whatever the image.",
                                       "Check how images are read and scaled before they reach the model."))
@@ -233,7 +236,7 @@ def _judge_served(trial: Trial, served: RunResult) -> None:
     once = trial.result
     # Pixels by their digest: comparing what was made would compare arrays.
     same = (served.made and served.made.digest) == (once.made and once.made.digest)
-    if served.labels is not None and once.labels is not None:
-        same = bool(np.array_equal(served.labels, once.labels))
+    if served.answers is not None and once.answers is not None:
+        same = bool(np.array_equal(served.answers.values, once.answers.values))
     if not same:
         trial.remarks.append("Served and one-shot outputs differ: it is randomised, or carries state between batches.")

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.answers import Answers
 from harness.contestants import Contestant, Field
 from harness.dataset import Batch
 from harness.engine.base import Finished, Slot, SlotView
-from harness.execute import Job, Made, RunResult
+from harness.job import AdversarialBatch, Job, RunResult
 from harness.plan import Board, PlannedInput
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
@@ -25,7 +26,8 @@ IMAGES = 3
 def make_batches(count: int, images: int = IMAGES) -> tuple[Batch, ...]:
     def batch(index: int) -> Batch:
         ids = tuple(f"{index:04d}{i:04d}" for i in range(images))
-        return Batch(index, ids, np.zeros(images, np.int32), np.ones(images, np.int32), 16, f"clean{index}", f"task{index}")
+        return Batch(index=index, ids=ids, labels=np.zeros(images, np.int32), targets=np.ones(images, np.int32), epsilon=16,
+                     clean_digest=f"clean{index}", task_digest=f"task{index}")
 
     return tuple(batch(index) for index in range(count))
 
@@ -52,12 +54,13 @@ def good_result(job: Job, digest: str | None = None, outcome: Outcome = Outcome.
     """What an honest run leaves: one perturbed batch per attack and batch, or one label per image."""
     n = len(job.batch.ids)
     if outcome in (Outcome.HOST_ERROR, Outcome.CANCELLED):
-        return RunResult(outcome, RunReport(Ending(outcome.value)))
+        return RunResult(outcome=outcome, report=RunReport(Ending(outcome.value)))
     report = RunReport(Ending.FINISHED, exit_code=0, wall_s=1.0)
     if job.track == "defense":
-        return RunResult(outcome, report, usable=n, expected=n, labels=np.zeros(n, np.int16))
-    made = Made(digest or f"{job.name}-{job.batch.index}", np.ones(n, bool), 10)
-    return RunResult(outcome, report, usable=n, expected=n, made=made)
+        answers = Answers(np.zeros(n, np.int16), np.ones(n, bool))
+        return RunResult(outcome=outcome, report=report, usable=n, expected=n, answers=answers)
+    made = AdversarialBatch(digest or f"{job.name}-{job.batch.index}", np.ones(n, bool), 10)
+    return RunResult(outcome=outcome, report=report, usable=n, expected=n, made=made)
 
 
 @dataclass

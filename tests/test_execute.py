@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness import tracks
+from harness.answers import Answers, Reading
 from harness.dataset import Batch, Dataset, load
 from harness.errors import EngineError, ImageUnavailableError, StoreError
-from harness.execute import Executor, Job, RunResult
+from harness.execute import Executor
 from harness.images import decode
+from harness.job import Job, Performed, Prepared, RunResult
 from harness.png import encode_png
 from harness.predictions import NO_LABEL
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.store.artifacts import ArtifactStore
+from harness.tracks import TRACKS
 from tests.e2e import make
 
 Act = Callable[[RunRequest], RunReport | None]
@@ -54,8 +59,9 @@ class Desk:
     work: Path
 
     def job(self, role: str = "attack", **changes) -> Job:
-        job = Job(1, 1, "entry", role, Program("digest", None, Path("/"), "run"), self.batch, self.batch.task_digest,  # type: ignore[arg-type]
-                  np.ones(len(self.batch.ids), bool), Limits(output_bytes=1 << 20, output_files=100), clean=role == "defense")
+        job = Job(run_id=1, attempt=1, name="entry", track=role, program=Program("digest", None, Path("/"), "run"),
+                  batch=self.batch.unlabelled(), input_digest=self.batch.task_digest, produced=np.ones(len(self.batch.ids), bool),
+                  limits=Limits(output_bytes=1 << 20, output_files=100), clean=role == "defense")
         return replace(job, **changes)
 
     def run(self, act: Act | None = None, role: str = "attack", **changes) -> RunResult:
@@ -158,8 +164,8 @@ def test_a_defense_is_given_what_the_attack_made_and_only_that(desk) -> None:
     result = desk.run(label, "defense", input_digest=made.digest, produced=made.produced, clean=False)
     wanted = np.clip(desk.dataset.pixels(desk.batch).astype(int) + 8, 0, 255).astype(np.uint8)[made.produced]
     assert sorted(seen) == sorted(image.tobytes() for image in wanted)
-    assert (result.labels[made.produced] != NO_LABEL).all()
-    assert (result.labels[~made.produced] == NO_LABEL).all()
+    assert (result.answers.values[made.produced] != NO_LABEL).all()
+    assert (result.answers.values[~made.produced] == NO_LABEL).all()
     assert (result.usable, result.expected) == (5, 5)
 
 
@@ -170,7 +176,7 @@ def test_labels_come_back_to_their_images(desk) -> None:
         (request.output_dir / "result.csv").write_text("".join(rows))
 
     result = desk.run(label, "defense")
-    assert result.labels.tolist() == desk.batch.labels.tolist()
+    assert result.answers.values.tolist() == desk.batch.labels.tolist()
 
 
 def report(ending: Ending, **facts) -> Act:
@@ -263,3 +269,56 @@ def test_an_output_area_that_cannot_be_made_is_the_hosts_fault(desk, monkeypatch
     result = desk.run(copy)
     assert result.outcome is Outcome.HOST_ERROR
     assert "No space left" in result.report.detail
+
+
+def read_scores(data: bytes, names: Sequence[str | None]) -> Reading:
+    """A number for each image, as a track of its own might ask for."""
+    scores = dict(line.split(",") for line in data.decode().splitlines())
+    values = np.array([float(scores.get(name or "", "nan")) for name in names], np.float32)
+    return Reading(Answers(values, ~np.isnan(values)))
+
+
+def test_what_a_run_answers_is_for_its_tracks_row_to_say(desk, monkeypatch) -> None:
+    row = replace(TRACKS["defense"], name="meter", output="scores.csv", reader=f"{__name__}:read_scores")
+    monkeypatch.setitem(tracks._ROWS, "meter", row)
+
+    def measure(request: RunRequest) -> None:
+        levels = {path.name: decode(path.read_bytes(), make.SIZE).pixels.mean() for path in images(request)}
+        (request.output_dir / "scores.csv").write_text("".join(f"{name},{level}\n" for name, level in levels.items()))
+
+    produced = np.arange(10) != 3
+    result = desk.run(measure, "meter", clean=True, produced=produced)
+    assert (result.outcome, result.usable, result.expected) == (Outcome.OK, 9, 9)
+    wanted = np.where(produced, desk.dataset.pixels(desk.batch).mean(axis=(1, 2, 3)), np.nan)
+    np.testing.assert_allclose(result.answers.values, wanted, rtol=1e-6)
+    assert result.answers.stored() == result.answers.values.tobytes()
+    assert desk.run(None, "meter", clean=True, produced=produced).notes == ("There is no scores.csv.",)
+
+
+def test_a_job_travels_without_true_labels(desk) -> None:
+    desk.batch.labels[:] = [1001, 1002, 1003, 1004, 1005, 1006, 1007, 1008, 1009, 1010]
+    sent = pickle.dumps(desk.job())
+    assert desk.batch.targets.tobytes() in sent
+    assert desk.batch.labels.tobytes() not in sent
+    job = pickle.loads(sent)
+    assert (job.run_id, job.batch.ids, job.program.digest) == (1, desk.batch.ids, "digest")
+    assert not hasattr(job.batch, "labels")
+
+
+def test_no_stage_can_be_changed(desk) -> None:
+    prepared = desk.executor.prepare(desk.job())
+    performed = desk.executor.perform(prepared, None, threading.Event())
+    result = desk.executor.collect(performed)
+    assert [type(stage) for stage in (prepared, performed, result)] == [Prepared, Performed, RunResult]
+    for stage in (prepared, performed, result, prepared.job):
+        for field_ in fields(stage):
+            with pytest.raises(FrozenInstanceError):
+                setattr(stage, field_.name, None)
+
+
+def test_a_stage_that_failed_is_handed_on(desk) -> None:
+    desk.sandbox.prepare_fails = EngineError("gone.")
+    failed = desk.executor.prepare(desk.job())
+    assert isinstance(failed, RunResult)
+    assert desk.executor.collect(desk.executor.perform(failed, None, threading.Event())) is failed
+    assert desk.sandbox.requests == []

@@ -7,29 +7,30 @@ import pytest
 
 from harness import materials
 from harness.images import decode
-from harness.materials import FILE_TIME_S, Materials, random_names
+from harness.materials import FILE_TIME_S, Layout, Materials
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (5, 4, 6, 3), np.uint8)
 
 
-def laid_out(made: Materials, directory, positions=range(5), key: str = "k", pixels=PIXELS) -> list[str]:
+def laid_out(made: Materials, directory, positions=range(5), key: str = "k", pixels=PIXELS) -> Layout:
     directory.mkdir()
-    names = random_names(len(positions))
-    made.lay_out(key, lambda: pixels, list(positions), names, directory)
-    return names
+    layout = Layout.draw(np.isin(np.arange(len(pixels)), list(positions)))
+    made.lay_out(key, lambda: pixels, layout, directory)
+    return layout
 
 
 def test_names_say_nothing_and_never_repeat() -> None:
-    names = random_names(1000)
+    names = Layout.draw(np.ones(1000, bool)).names
     assert len(set(names)) == 1000
     assert all(len(name) == 20 and name.endswith(".png") for name in names)
 
 
 def test_each_image_lies_under_its_name(tmp_path) -> None:
     made = Materials(tmp_path / "cache")
-    names = laid_out(made, tmp_path / "in", [4, 0, 2])
-    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == sorted(names)
-    for name, position in zip(names, [4, 0, 2], strict=True):
+    layout = laid_out(made, tmp_path / "in", [4, 0, 2])
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == sorted(layout.names)
+    assert sorted(layout.positions) == [0, 2, 4]
+    for name, position in zip(layout.names, layout.positions, strict=True):
         assert np.array_equal(decode((tmp_path / "in" / name).read_bytes(), (6, 4)).pixels, PIXELS[position])
 
 
@@ -52,8 +53,9 @@ def test_inode_numbers_do_not_follow_the_order_of_the_images(tmp_path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(materials, "_copy", copied)
-        names = laid_out(made, tmp_path / "in", range(30), pixels=np.zeros((30, 2, 2, 3), np.uint8))
-    assert born == sorted(names)
+        layout = laid_out(made, tmp_path / "in", range(30), pixels=np.zeros((30, 2, 2, 3), np.uint8))
+    assert born == sorted(layout.names) == list(layout.names)
+    assert layout.positions.tolist() != sorted(layout.positions)
 
 
 def test_no_two_runs_share_an_inode(tmp_path) -> None:
@@ -69,10 +71,10 @@ def test_no_two_runs_share_an_inode(tmp_path) -> None:
 def test_a_program_that_spoils_its_input_spoils_no_other(tmp_path) -> None:
     made = Materials(tmp_path / "cache")
     first = laid_out(made, tmp_path / "one")
-    for name in first:
+    for name in first.names:
         (tmp_path / "one" / name).chmod(0o644)
         (tmp_path / "one" / name).write_bytes(b"spoilt")
-    for name in laid_out(made, tmp_path / "two"):
+    for name in laid_out(made, tmp_path / "two").names:
         assert (tmp_path / "two" / name).read_bytes() != b"spoilt"
 
 
@@ -85,7 +87,7 @@ def test_an_input_is_loaded_and_encoded_once(tmp_path, monkeypatch) -> None:
     for number in range(8):
         directory = tmp_path / f"in{number}"
         directory.mkdir()
-        arguments = ("k", lambda: loads.append(1) or PIXELS, list(range(5)), random_names(5), directory)
+        arguments = ("k", lambda: loads.append(1) or PIXELS, Layout.draw(np.ones(5, bool)), directory)
         threads.append(threading.Thread(target=made.lay_out, args=arguments))
     for thread in threads:
         thread.start()
@@ -102,10 +104,11 @@ def test_a_failed_load_is_tried_again(tmp_path) -> None:
         raise OSError("a bad sector")
 
     (tmp_path / "in").mkdir()
+    layout = Layout.draw(np.ones(1, bool))
     with pytest.raises(OSError, match="bad sector"):
-        made.lay_out("k", failing, [0], ["a.png"], tmp_path / "in")
-    made.lay_out("k", lambda: PIXELS, [0], ["a.png"], tmp_path / "in")
-    assert (tmp_path / "in" / "a.png").exists()
+        made.lay_out("k", failing, layout, tmp_path / "in")
+    made.lay_out("k", lambda: PIXELS, layout, tmp_path / "in")
+    assert (tmp_path / "in" / layout.names[0]).exists()
 
 
 def test_files_and_pixels_are_bounded_oldest_out_first(tmp_path, monkeypatch) -> None:

@@ -56,9 +56,10 @@ ROWS = {
 def test_rows(name):
     data, labels, refused = ROWS[name]
     read = read_labels(data, NAMES)
-    assert read.labels.dtype == np.int16
-    assert tuple(read.labels.tolist()) == labels
-    assert set(read.refused) == refused
+    assert read.answers.values.dtype == np.int16
+    assert tuple(read.answers.values.tolist()) == labels
+    assert {NAMES[index] for index in read.refused} == refused
+    assert read.answers.given.tolist() == [label != NONE for label in labels]
 
 
 def test_notes_count():
@@ -68,19 +69,28 @@ def test_notes_count():
 
 
 def test_reasons_are_short_and_printable():
-    reason = read_labels(b"a,\x1b[31m" + b"x" * 1000, NAMES).refused["a.png"]
+    reason = read_labels(b"a,\x1b[31m" + b"x" * 1000, NAMES).refused[0]
     assert reason.isprintable()
     assert len(reason) < 100
 
 
+def test_an_image_that_was_not_shown_has_no_answer_and_no_reason():
+    names = ["a.png", None, "c.png"]
+    read = read_labels(b"a,1\n,2\nb,3\nc,x\n", names)
+    assert read.answers.values.tolist() == [1, NONE, NONE]
+    assert set(read.refused) == {2}
+    assert read_labels(b"a,1\nc,2\n", names).notes == []
+    assert set(read_labels(bytes(MAX_RESULT_BYTES + 1), names).refused) == {0, 2}
+
+
 def test_too_large():
     read = read_labels(b"a,1\n" + bytes(MAX_RESULT_BYTES), NAMES)
-    assert read.labels.tolist() == [NONE] * 3
-    assert set(read.refused) == set(NAMES)
+    assert read.answers.values.tolist() == [NONE] * 3
+    assert set(read.refused) == {0, 1, 2}
 
 
 def test_what_lies_out_of_range_is_counted_by_the_range_of_the_day():
-    labels = read_labels(b"a,0\nb,1000", NAMES).labels
+    labels = read_labels(b"a,0\nb,1000", NAMES).answers.values
     assert [out_of_range(labels, span) for span in ((0, 999), (1, 1000), (0, 1000), (1, 2))] == [1, 1, 0, 2]
 
 
@@ -164,11 +174,11 @@ def test_a_label_costs_a_few_looks_at_each_of_its_characters(name):
 @pytest.mark.parametrize("name", WORST)
 def test_labels_of_any_length_are_read(name):
     data = b"b,2\n" + WORST[name](100_000)
-    assert read_labels(data + b"\nc,3\n", NAMES).labels.tolist()[1:] == [2, 3]
+    assert read_labels(data + b"\nc,3\n", NAMES).answers.values.tolist()[1:] == [2, 3]
 
 
 def test_a_file_at_the_limit_is_read():
     row = b"a," + b"0" * 130_000 + b"x\n"
     rows = row * (MAX_RESULT_BYTES // len(row))
-    assert read_labels(rows + b"c,3\n", NAMES).labels.tolist() == [NONE, NONE, 3]
+    assert read_labels(rows + b"c,3\n", NAMES).answers.values.tolist() == [NONE, NONE, 3]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.contestants import Books
 from harness.errors import EngineError
-from harness.execute import Job, RunResult
+from harness.job import Job, RunResult
 from harness.plan import DONE, NO_INPUT, PlannedInput
 from harness.sandbox.outcomes import Outcome
 from harness.scheduler import QUARANTINE_AFTER, Scheduler

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.answers import reader_named
 from harness.tracks import ATTACK, DEFENSE, TARGETED_ATTACK, TRACKS, Side, consumes, produces
 
 PACKAGE = Path(__file__).resolve().parent.parent / "harness"
@@ -60,6 +61,15 @@ def test_what_a_program_is_given_and_leaves():
         "/output_images", "/output_images", "/output_data")
     assert [track.name for track in TRACKS.values() if track.takes_bound] == ["attack", "targeted_attack"]
     assert [track.name for track in TRACKS.values() if track.takes_targets] == ["targeted_attack"]
+
+
+def test_who_leaves_a_file_has_a_reader_for_it():
+    assert [track.name for track in TRACKS.values() if track.output] == [track.name for track in TRACKS.values() if track.reader]
+    for track in TRACKS.values():
+        if track.reader is not None:
+            read = reader_named(track.reader)(b"", ["a.png", None])
+            assert read.answers.given.tolist() == [False, False]
+            assert read.answers.values.shape == (2,)
 
 
 def test_an_unknown_type_is_on_no_side():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.execute import Job, RunResult
+from harness.job import Job, RunResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,15 @@ from dataclasses import dataclass, field, replace
 
 from harness.engine.base import Finished, Slot, SlotView
 from harness.engine.hostload import HostLoad, Load
-from harness.execute import Executor, Job, Prepared
+from harness.execute import Executor
+from harness.job import Job, Performed, Prepared, RunResult
 from harness.sandbox.outcomes import Ending
 from harness.trace import Tracer
 
 #: A program is killed within a second of its limit; one that was killed later was not watched.
 LATE_S = 1.0
 
-_Staged = tuple[Job, "Future[Prepared]", float]
+_Staged = tuple[Job, "Future[Prepared | RunResult]", float]
 
 
 class _Quiet:
@@ -139,7 +140,7 @@ class LocalEngine:
             self._before_slot += 1
         self._staged.put((job, self._before.submit(self._prepare, job), time.monotonic()))
 
-    def _prepare(self, job: Job) -> Prepared:
+    def _prepare(self, job: Job) -> Prepared | RunResult:
         began = time.monotonic()
         prepared = self._executor.prepare(job)
         self._trace("prepare", "prepare", job, began)
@@ -152,26 +153,27 @@ class LocalEngine:
             except Exception as error:  # noqa: BLE001 - the border of a thread: a bug must end the command, not this slot
                 self._bug = error
 
-    def _execute(self, worker: _Worker, job: Job, future: Future[Prepared], submitted: float) -> None:
+    def _execute(self, worker: _Worker, job: Job, future: Future[Prepared | RunResult], submitted: float) -> None:
         prepared = future.result()
         with self._quiet.turn(alone=job.alone):
             worker.since = began = time.monotonic()
             worker.job, worker.last = job, job.program.digest
             began_at = time.time()
             busy = sum(other.job is not None for other in self._workers)
-            prepared = self._executor.perform(prepared, worker.slot.gpu, self._cancel)
+            ended = self._executor.perform(prepared, worker.slot.gpu, self._cancel)
             load = self._hostload.since(began)
-            self._free_gpu(worker.slot, prepared)
+            if isinstance(prepared, Prepared):
+                ended = self._free_gpu(worker.slot, ended)
             worker.job = None
         # A served program's outputs were read before the slot was given on.
-        read = time.monotonic() - (prepared.result.collect_s if prepared.result is not None else 0.0)
+        read = time.monotonic() - (ended.collect_s if isinstance(ended, RunResult) else 0.0)
         self._trace(worker.slot.name, "run", job, began, read)
-        if prepared.result is not None:
+        if isinstance(ended, RunResult):
             self._trace(worker.slot.name, "read back", job, read)
         with self._lock:
             self._before_slot -= 1
             self._after_slot += 1
-        self._after.submit(self._collect, prepared, worker.slot, began - submitted, began_at, busy, load)
+        self._after.submit(self._collect, job, ended, worker.slot, began - submitted, began_at, busy, load)
 
     def _next(self, worker: _Worker) -> _Staged | None:
         """The next job, not before the slot has rested; None when the engine stops."""
@@ -193,28 +195,27 @@ class LocalEngine:
             return 0
         return 2 if any(other.last == job.program.digest for other in self._workers) else 1
 
-    def _collect(self, prepared: Prepared, slot: Slot, waited_s: float, began_at: float, busy: int, load: Load) -> None:
+    def _collect(self, job: Job, ended: Performed | RunResult, slot: Slot, waited_s: float, began_at: float, busy: int,
+                 load: Load) -> None:
         began = time.monotonic()
         try:
-            result = self._executor.collect(prepared)
+            result = self._executor.collect(ended)
         except Exception as error:  # noqa: BLE001 - the border of a thread, as in `_work`
             self._bug = error
             return
-        self._trace("collect", "collect", prepared.job, began)
+        self._trace("collect", "collect", job, began)
         with self._lock:
             self._after_slot -= 1
         # A program killed long after its limit was not watched at its limit: it may have ended in time.
-        late = result.report.wall_s - prepared.job.limits.time_limit_s
-        self._done.put(Finished(prepared.job, slot, result, waited_s, began_at, busy, load.per_core,
+        late = result.report.wall_s - job.limits.time_limit_s
+        self._done.put(Finished(job, slot, result, waited_s, began_at, busy, load.per_core,
                                 overloaded=load.overloaded or late > LATE_S))
 
-    def _free_gpu(self, slot: Slot, prepared: Prepared) -> None:
-        report = prepared.report
-        if self._settle is None or slot.gpu is None or report is None or report.ending is Ending.FINISHED:
-            return
+    def _free_gpu(self, slot: Slot, ended: Performed | RunResult) -> Performed | RunResult:
+        if self._settle is None or slot.gpu is None or ended.report.ending is Ending.FINISHED:
+            return ended
         said = self._settle(slot.gpu)
-        if said:
-            prepared.report = replace(report, detail=f"{report.detail} {said}".strip())
+        return replace(ended, report=replace(ended.report, detail=f"{ended.report.detail} {said}".strip())) if said else ended
 
     def _trace(self, track: str, stage: str, job: Job, began: float, ended: float | None = None) -> None:
         if self._tracer is not None:

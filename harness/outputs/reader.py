@@ -1,4 +1,4 @@
-"""From what a run left to enforced pixels and labels. May be called from several threads at once."""
+"""From what a run left to enforced pixels and answers, in the batch's order. May be called from several threads at once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.answers import AnswerReader, Reading
 from harness.images import enforce, linf
 from harness.outputs import array_file, walk
 from harness.outputs.area import Verdict
 from harness.outputs.process import ReaderError, Worker, memory_for, opened_directory
-from harness.predictions import MAX_RESULT_BYTES, NO_LABEL, bare_name, read_labels
-
-RESULT = "result.csv"
+from harness.predictions import MAX_RESULT_BYTES, bare_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +35,6 @@ class AttackOutput:
     adversarial: NDArray[np.uint8]
     produced: NDArray[np.bool_]
     linf: NDArray[np.int32]
-    refused: dict[int, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, eq=False)
-class DefenseOutput:
-    """What a defense run left.
-
-    Attributes:
-        labels: int16[n] as answered, ``NO_LABEL`` where none counts.
-        refused: Index -> why what was there for this image does not count.
-        notes: Sentences about what was ignored.
-    """
-
-    labels: NDArray[np.int16]
     refused: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -74,7 +58,8 @@ class OutputReader:
         self._closed = False
 
     def read_attack(
-        self, output_dir: Path, names: Sequence[str], clean: NDArray[np.uint8], epsilon: int, *, arrays: bool = False
+        self, output_dir: Path, names: Sequence[str], clean: NDArray[np.uint8], epsilon: int, *,
+        rows: NDArray[np.intp] | None = None
     ) -> AttackOutput:
         """The images that an attack left in a directory.
 
@@ -83,13 +68,13 @@ class OutputReader:
             names: File names that it was to write, in the order of ``clean``; ``.png`` is added where it lacks.
             clean: uint8[n, h, w, 3].
             epsilon: L-infinity bound, 0..255.
-            arrays: Whether ``images.npy`` counts, before any PNG file.
+            rows: Where ``images.npy`` counts, before any PNG file: intp[n], which image of the batch each of its rows is.
 
         Raises:
             ReaderError: The host's fault, not the submission's.
         """
-        if arrays:
-            output = _from_array(output_dir, clean, epsilon)
+        if rows is not None:
+            output = _from_array(output_dir, rows, clean, epsilon)
             if output is not None:
                 return output
         files = [f"{bare_name(name)}.png" for name in names]
@@ -106,29 +91,27 @@ class OutputReader:
         notes = [resized_note(resized)] if resized else []
         return AttackOutput(adversarial, produced, distances, refused, notes)
 
-    def read_defense(self, output_dir: Path, names: Sequence[str]) -> DefenseOutput:
-        """The labels that a defense left as ``result.csv`` in a directory.
+    def read_answers(self, output_dir: Path, file: str, read: AnswerReader, names: Sequence[str | None]) -> Reading:
+        """The answers that a consumer left in one file of a directory.
 
         Args:
             output_dir: Where it wrote; the program has been stopped or frozen.
-            names: The images that it was given, with or without extension.
+            file: The file's name.
+            read: Its track's reader.
+            names: The images of the batch as it found them named, with or without extension; None for those it was not shown.
 
         Raises:
             ReaderError: The host's fault, not the submission's.
         """
-        none = np.full(len(names), NO_LABEL, np.int16)
         try:
             with opened_directory(output_dir) as directory:
-                data = None if directory is None else walk.read_file(directory, RESULT, MAX_RESULT_BYTES)
+                data = None if directory is None else walk.read_file(directory, file, MAX_RESULT_BYTES)
         except walk.RefusedFileError as refusal:
-            return DefenseOutput(none, dict.fromkeys(range(len(names)), f"{RESULT}: {refusal.reason}"))
+            shown = [index for index, name in enumerate(names) if name is not None]
+            return Reading(read(b"", names).answers, dict.fromkeys(shown, f"{file}: {refusal.reason}"))
         if data is None:
-            return DefenseOutput(none, notes=[f"There is no {RESULT}."])
-        read = read_labels(data, names)
-        index_of = {name: index for index, name in enumerate(names)}
-        return DefenseOutput(
-            read.labels, {index_of[name]: reason for name, reason in read.refused.items()}, read.notes
-        )
+            return Reading(read(b"", names).answers, notes=[f"There is no {file}."])
+        return read(data, names)
 
     def close(self) -> None:
         """End the decoding processes; those at work end with their batch."""
@@ -170,15 +153,16 @@ class OutputReader:
             raise ReaderError(msg) from error
 
 
-def _from_array(output_dir: Path, clean: NDArray[np.uint8], epsilon: int) -> AttackOutput | None:
+def _from_array(output_dir: Path, rows: NDArray[np.intp], clean: NDArray[np.uint8], epsilon: int) -> AttackOutput | None:
     try:
         with opened_directory(output_dir) as directory:
-            pixels = None if directory is None else array_file.read_array(directory, clean.shape)
+            found = None if directory is None else array_file.read_array(directory, clean.shape)
     except walk.RefusedFileError as refusal:
         count = len(clean)
         refused = dict.fromkeys(range(count), f"{array_file.NAME}: {refusal.reason}")
         return AttackOutput(clean.copy(), np.zeros(count, np.bool_), np.full(count, -1, np.int32), refused)
-    if pixels is None:
+    if found is None:
         return None
-    produced = np.ones(len(clean), np.bool_)
-    return AttackOutput(enforce(clean, pixels, epsilon), produced, linf(clean, pixels))
+    pixels = np.empty_like(found)
+    pixels[rows] = found
+    return AttackOutput(enforce(clean, pixels, epsilon), np.ones(len(clean), np.bool_), linf(clean, pixels))

@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.contest import Options, Watcher, run_round
 from harness.dataset import load as load_dataset
 from harness.ending import asked, check
-from harness.engine.base import Finished
+from harness.engine.base import Engine, Finished
 from harness.errors import HarnessError
 from harness.sandbox.base import CodeImages, Sandbox
 from harness.sandbox.choose import resolve_bases
 from harness.sandbox.image_rules import ImageRules
+from harness.scheduler import Scheduler
 from harness.scoring import Results
 from harness.selftest import data, host, leftovers
 from harness.selftest.build import Source, honest
@@ -30,7 +32,7 @@ from harness.selftest.workshop import Workshop
 from harness.standings import load_results
 from harness.submission import Submission
 from harness.submission import load as load_submission
-from harness.tournament import Tournament
+from harness.tournament import Round, Tournament
 
 #: Long enough for Python to start on a busy host, short enough for a dozen rows that are killed at it.
 TIME_LIMIT_S = 6.0
@@ -63,11 +65,18 @@ class _Witness(Watcher):
     """Keeps every result as the scheduler accepts it."""
 
     told: Callable[[str], None]
+    true_labels: Sequence[NDArray[np.int32]] = ()
     seen: defaultdict[str, dict[int, Seen]] = field(default_factory=lambda: defaultdict(dict))
+
+    def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
+        """Jobs come back without true labels: keep them."""
+        del scheduler, engine, removed
+        self.true_labels = [batch.labels for batch in round_.field.batches]
 
     def finished(self, finished: Finished) -> None:
         """Keep it; a later attempt replaces an earlier one."""
-        self.seen[finished.job.name][finished.job.run_id] = Seen(finished.job, finished.result)
+        job = finished.job
+        self.seen[job.name][job.run_id] = Seen(job, finished.result, self.true_labels[job.batch.index])
         self.told(f"{finished.job.name}: {finished.result.outcome.value}")
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.execute import Job, RunResult
+from harness.job import Job, RunResult
 from harness.sandbox.base import LOG_TAIL_BYTES
 from harness.selftest.row import Count, Row
 
@@ -19,10 +20,11 @@ _FOUND = re.compile(r"^FOUND .*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Seen:
-    """One run of a row's entry and what came of it."""
+    """One run of a row's entry and what came of it; ``true_labels`` are those of its batch, int32 [n]."""
 
     job: Job
     result: RunResult
+    true_labels: NDArray[np.int32]
 
     @property
     def log(self) -> str:
@@ -133,14 +135,13 @@ def _pixels_kept(seen: Sequence[Seen]) -> list[str]:
 
 def _all_right(seen: Sequence[Seen]) -> list[str]:
     """On the clean images every label that was meant to count is right."""
-    clean = [each for each in seen if each.job.clean and each.result.labels is not None]
-    wrong = [each for each in clean if not np.array_equal(each.result.labels, each.job.batch.labels)]  # type: ignore[arg-type]
-    return [] if clean and not wrong else ["its labels of the clean images did not come out as written"]
+    clean = [each.result.answers.values == each.true_labels for each in seen if each.job.clean and each.result.answers is not None]
+    return [] if clean and all(right.all() for right in clean) else ["its labels of the clean images did not come out as written"]
 
 
 def _all_wrong(seen: Sequence[Seen]) -> list[str]:
     """Every label was taken, and none is right: an integer that no label range holds is a wrong label, not a missing one."""
-    right = [each for each in seen if each.result.labels is None or (each.result.labels == each.job.batch.labels).any()]
+    right = [each for each in seen if each.result.answers is None or (each.result.answers.values == each.true_labels).any()]
     return ["a label that no range holds counted as right"] if right else []
 
 

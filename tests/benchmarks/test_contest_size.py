@@ -36,7 +36,7 @@ def run(root: Path, steps: int = 100_000) -> int:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         logs = LogStore(tournament.config.state / "logs")
         recorder = Recorder(tournament.db, logs, tournament.config.database)
-        engine = LocalEngine(NullExecutor(), [Slot("cpu0"), Slot("cpu1")])
+        engine = LocalEngine(NullExecutor(round_.field.batches), [Slot("cpu0"), Slot("cpu1")])
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
         for _ in range(steps):
             if not scheduler.step():
@@ -49,9 +49,11 @@ def run(root: Path, steps: int = 100_000) -> int:
 
 def counted(tournament: Tournament) -> dict[str, np.ndarray]:
     """Every pair's counts, from the made-up labels themselves."""
-    executor, dataset = NullExecutor(), tournament.dataset()
+    dataset = tournament.dataset()
     counts = {name: np.zeros((SIZE.attacks, SIZE.defenses), int) for name in ("labelled", "correct", "target_hit")}
-    for batch in dataset.batches(SIZE.images_per_batch, (4, 8, 12, 16)):
+    batches = dataset.batches(SIZE.images_per_batch, (4, 8, 12, 16))
+    executor = NullExecutor(batches)
+    for batch in batches:
         for attack in range(SIZE.attacks):
             made = made_by(f"a{attack:03d}", batch)
             for defense in range(SIZE.defenses):

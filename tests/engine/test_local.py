@@ -13,7 +13,8 @@ import pytest
 
 from harness.engine.base import Slot
 from harness.engine.local import LATE_S, LocalEngine
-from harness.execute import Job, Prepared, RunResult
+from harness.job import Job, Performed, Prepared, RunResult
+from harness.materials import Layout
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from tests.fakes import make_batches
@@ -23,7 +24,8 @@ PATIENCE_S = 30.0
 
 def make_job(run: int) -> Job:
     batch = make_batches(1)[0]
-    return Job(run, 1, f"entry{run}", "attack", Program("d", None, None, None), batch, "", np.ones(len(batch.ids), bool), Limits())
+    return Job(run_id=run, attempt=1, name=f"entry{run}", track="attack", program=Program("d", None, None, None),
+               batch=batch.unlabelled(), input_digest="", produced=np.ones(len(batch.ids), bool), limits=Limits())
 
 
 @dataclass
@@ -47,18 +49,17 @@ class FakeExecutor:
 
     def prepare(self, job: Job) -> Prepared:
         self._stage("prepare", job.run_id)
-        return Prepared(job, Path(), [], np.zeros(0, np.intp), 0.0)
+        return Prepared(job=job, directory=Path(), layout=Layout.draw(job.produced), arrays=False, prepare_s=0.0)
 
-    def perform(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Prepared:
+    def perform(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Performed:
         self.gpus[prepared.job.run_id] = gpu
         self._stage("perform", prepared.job.run_id, cancel)
-        prepared.report = replace(self.report, ending=Ending.CANCELLED) if cancel.is_set() else self.report
-        return prepared
+        report = replace(self.report, ending=Ending.CANCELLED) if cancel.is_set() else self.report
+        return Performed(prepared=prepared, report=report, output=None)
 
-    def collect(self, prepared: Prepared) -> RunResult:
-        self._stage("collect", prepared.job.run_id)
-        assert prepared.report is not None
-        return RunResult(Outcome.OK, prepared.report)
+    def collect(self, performed: Performed) -> RunResult:
+        self._stage("collect", performed.prepared.job.run_id)
+        return RunResult(outcome=Outcome.OK, report=performed.report)
 
     def has(self, stage: str, run: int) -> bool:
         until = time.monotonic() + PATIENCE_S

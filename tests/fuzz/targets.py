@@ -43,7 +43,7 @@ def image(data: bytes) -> None:
 
 
 def predictions(data: bytes) -> None:
-    labels = read_labels(data, NAMES).labels
+    labels = read_labels(data, NAMES).answers.values
     assert labels.shape == (len(NAMES),)
     assert labels.dtype == "int16"
 

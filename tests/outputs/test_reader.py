@@ -12,12 +12,14 @@ import pytest
 from harness.images import encode_png, enforce, linf
 from harness.outputs import OutputReader, ReaderError
 from harness.outputs import process as process_module
-from harness.predictions import NO_LABEL
+from harness.predictions import NO_LABEL, read_labels
 
 RNG = np.random.default_rng(0)
 CLEAN = RNG.integers(0, 256, (4, 10, 12, 3), np.uint8)
 ADV = RNG.integers(0, 256, CLEAN.shape, np.uint8)
 NAMES = [f"n{index}.png" for index in range(4)]
+#: The image of each row of an array.
+ROWS = np.array([2, 0, 3, 1])
 
 
 @pytest.fixture
@@ -258,8 +260,8 @@ def array_bytes(tmp_path, array, **options) -> bytes:
 
 
 def test_array_instead_of_files(tmp_path, reader):
-    np.save(tmp_path / "images.npy", ADV)
-    output = reader.read_attack(tmp_path, NAMES, CLEAN, 8, arrays=True)
+    np.save(tmp_path / "images.npy", ADV[ROWS])
+    output = reader.read_attack(tmp_path, NAMES, CLEAN, 8, rows=ROWS)
     assert output.produced.all()
     assert np.array_equal(output.adversarial, enforce(CLEAN, ADV, 8))
     assert np.array_equal(output.linf, linf(CLEAN, ADV))
@@ -268,7 +270,7 @@ def test_array_instead_of_files(tmp_path, reader):
 
 def test_files_count_where_there_is_no_array(tmp_path, reader):
     write(tmp_path)
-    assert reader.read_attack(tmp_path, NAMES, CLEAN, 8, arrays=True).produced.all()
+    assert reader.read_attack(tmp_path, NAMES, CLEAN, 8, rows=ROWS).produced.all()
 
 
 ARRAYS = {
@@ -291,7 +293,7 @@ ARRAYS = {
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_that_are_refused(tmp_path, reader, name):
     (tmp_path / "images.npy").write_bytes(ARRAYS[name](tmp_path))
-    output = reader.read_attack(tmp_path, NAMES, CLEAN, 8, arrays=True)
+    output = reader.read_attack(tmp_path, NAMES, CLEAN, 8, rows=ROWS)
     assert not output.produced.any()
     assert len(output.refused) == 4
     assert np.array_equal(output.adversarial, CLEAN)
@@ -299,8 +301,8 @@ def test_arrays_that_are_refused(tmp_path, reader, name):
 
 def test_defense(tmp_path, reader):
     (tmp_path / "result.csv").write_bytes(b"n0.png,3\nn1,99\nn2.png,x\n")
-    output = reader.read_defense(tmp_path, NAMES)
-    assert output.labels.tolist() == [3, 99, NO_LABEL, NO_LABEL]
+    output = reader.read_answers(tmp_path, "result.csv", read_labels, NAMES)
+    assert output.answers.values.tolist() == [3, 99, NO_LABEL, NO_LABEL]
     assert list(output.refused) == [2]
     assert "not an integer" in output.refused[2]
 
@@ -312,16 +314,16 @@ def test_defense(tmp_path, reader):
 ])
 def test_result_that_is_refused(tmp_path, reader, make, words):
     make(tmp_path / "result.csv")
-    output = reader.read_defense(tmp_path, NAMES)
-    assert (output.labels == NO_LABEL).all()
+    output = reader.read_answers(tmp_path, "result.csv", read_labels, NAMES)
+    assert (output.answers.values == NO_LABEL).all()
     assert sorted(output.refused) == [0, 1, 2, 3]
     assert words in output.refused[0]
 
 
 def test_no_result(tmp_path, reader):
     for directory in (tmp_path, tmp_path / "absent"):
-        output = reader.read_defense(directory, NAMES)
-        assert (output.labels == NO_LABEL).all()
+        output = reader.read_answers(directory, "result.csv", read_labels, NAMES)
+        assert (output.answers.values == NO_LABEL).all()
         assert not output.refused
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.dataset import Batch
-from harness.execute import Job, RunResult
+from harness.dataset import UnlabelledBatch
+from harness.job import Job, RunResult
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.selftest.judge import Seen, judge, judge_refusal
@@ -18,10 +18,12 @@ CONTROL = Row("control", "is shown", one_of(Outcome.OK), finds=("a file", "a por
 
 def seen(stderr: str = "", outcome: Outcome = Outcome.OK, usable: int = 2, refused: int = 0) -> Seen:
     labels = np.zeros(2, np.int32)
-    batch = Batch(0, ("a", "b"), labels, labels, 16, "c", "t")
-    job = Job(1, 1, "x", "attack", Program("d", None, None, None), batch, "", np.ones(2, bool), Limits())
+    batch = UnlabelledBatch(index=0, ids=("a", "b"), targets=labels, epsilon=16, clean_digest="c", task_digest="t")
+    job = Job(run_id=1, attempt=1, name="x", track="attack", program=Program("d", None, None, None), batch=batch, input_digest="",
+              produced=np.ones(2, bool), limits=Limits())
     report = RunReport(Ending.FINISHED, exit_code=0, stderr=stderr)
-    return Seen(job, RunResult(outcome, report, usable=usable, expected=2, refused={str(n): "why" for n in range(refused)}))
+    return Seen(job, RunResult(outcome=outcome, report=report, usable=usable, expected=2,
+                               refused={str(n): "why" for n in range(refused)}), labels)
 
 
 @pytest.mark.parametrize(("row", "found", "passes"), [
