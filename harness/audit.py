@@ -1,10 +1,13 @@
 """Served runs looked at again in fresh containers.
 
 With ``isolation: submission`` a program could remember what it saw in earlier batches. ``rules.audit`` names a share of served
-runs that are run once more in a fresh container; where the two disagree the fresh one is repeated, because a program that uses
-random numbers disagrees with itself. What is left - two fresh runs agree, the served one does not - is a program whose answers
-depend on what it was shown before. Which runs are audited follows from a digest and from a secret of this database: a program,
-which could compute any digest of what it is and sees, cannot know it, and a resumed audit takes the same ones.
+runs, and at least four of every program, that are run once more in a fresh container. Where the two differ the fresh run is
+repeated: while the served answer stays the odd one out, up to nine fresh ones. A program is marked when that has happened so often
+that chance does not explain it (``odd_one_out``): one random answer a batch hides nothing, and a program that is only random is not
+accused. A suspect's share is doubled until it is marked, or no suspect any more, or all its served runs were audited.
+
+Which runs are audited follows from a digest and from a secret of this database: a program, which could compute any digest of what
+it is and sees, cannot know it, and a resumed audit takes the same ones.
 """
 
 from __future__ import annotations
@@ -12,23 +15,38 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import select
+from numpy.typing import NDArray
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from harness import odd_one_out
 from harness.config import Rules
-from harness.contestants import Books, Contestant, Field
+from harness.contestants import Books, Contestant
+from harness.dataset import Batch, Dataset
+from harness.images import sums_of_differences
 from harness.plan import DONE, DROPPED, WAITING, Board, Kind, Task
+from harness.predictions import NO_LABEL
+from harness.sandbox.outcomes import Outcome
 from harness.store import registry, round_state
+from harness.store.artifacts import ArtifactStore, CorruptArtifactError
 from harness.store.models import DONE as RUN_DONE
-from harness.store.models import ConditionsRow, CounterRow, InputRow, RoundRow, RunRow
+from harness.store.models import ConditionsRow, CounterRow, InputRow, RoundRow, RunRow, SummaryRow
 from harness.tournament import Round, Tournament
 
 #: Shown beside the name of a submission whose served answers depend on earlier batches.
 MARK = "(audit!)"
+#: Fresh runs after which it is first asked whether the served answer is the odd one: of an honest program most are not.
+_FIRST_LOOK = 2
+#: How a run may end whose answer is compared. Others were cut off by a limit or never began, and a fresh run, which loads its model
+#: within its time, meets the limit where a served one does not.
+_COMPARED = frozenset({Outcome.OK, Outcome.EXITED_NONZERO, Outcome.BAD_OUTPUT, Outcome.NO_OUTPUT})
 
 
 @dataclass(frozen=True)
@@ -38,55 +56,183 @@ class Finding:
     Attributes:
         audited: Served runs that were run again in a fresh container.
         same: Those with the same result.
-        randomised: Those where two fresh runs disagreed with each other as well.
-        differs: Those where two fresh runs agreed and the served one did not.
-        undecided: Those that disagree and wait for the second fresh run.
+        randomised: Those whose served result differed from a fresh one no more than fresh ones from each other.
+        differs: Those where the served result was the odd one of ten.
+        uncompared: Those where a limit cut one of the runs off.
+        undecided: Those that differ and wait for further fresh runs.
     """
 
     audited: int = 0
     same: int = 0
     randomised: int = 0
     differs: int = 0
+    uncompared: int = 0
     undecided: int = 0
 
+    @property
+    def _odds(self) -> tuple[int, int]:
+        return self.differs, self.same + self.randomised + self.differs
 
-def plan_audit(tournament: Tournament, round_: Round, repeat: int) -> Round | None:
-    """The fresh runs that an audit still needs, as a round of their own; None where it needs none.
+    @property
+    def marked(self) -> bool:
+        """Whether its answers depend on earlier batches, beyond what chance explains."""
+        return odd_one_out.proves_memory(*self._odds)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether more runs should be looked at."""
+        return not self.marked and odd_one_out.log_evidence(*self._odds) > 0
+
+
+class _Verdict(Enum):
+    """What the runs on one input say; the names are ``Finding``'s."""
+
+    SAME = "same"
+    CHANCE = "randomised"
+    ODD = "differs"
+    UNCOMPARED = "uncompared"
+    OPEN = "undecided"
+
+
+class _Answer(NamedTuple):
+    outcome: str
+    output_id: int
+    labels: bytes
+
+
+_Key = tuple[int, int]
+#: Whether the first of several answers to one input is the odd one; None where that was not computed yet.
+_IsOdd = Callable[[Sequence[_Answer]], bool | None]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One served run with the fresh runs that it has been compared with.
+
+    Attributes:
+        needs: The fresh run that is wanted next, 0 where there is none.
+        asked: The answers of which nobody has computed yet whether the first is the odd one.
+    """
+
+    verdict: _Verdict
+    needs: int = 0
+    asked: tuple[_Answer, ...] = ()
+
+
+class _Answers:
+    """The served and the fresh answers of a round's audit, by (submission id, input id)."""
+
+    def __init__(self, session: Session, row: RoundRow) -> None:
+        # Looked up, not made: this is for reading too, perhaps beside a running harness.
+        conditions = [row.conditions_id, *(registry.find_conditions(session, _repeated(session, row, repeat))
+                                           for repeat in range(2, odd_one_out.RUNS))]
+        self.fresh = [{} if known is None else _answers(session, known) for known in conditions]
+        self.served = _answers(session, row.served_conditions_id, {source for _, source in self.fresh[0]})
+
+    def cases(self, session: Session) -> Iterator[tuple[_Key, _Case]]:
+        """Every audited run with what is known of it."""
+        for key in self.fresh[0]:
+            if key in self.served:
+                fresh = [answers.get(key) for answers in self.fresh]
+                yield key, _case(self.served[key], fresh, lambda answers: _known(session, answers))
+
+
+def _case(served: _Answer, fresh: Sequence[_Answer | None], is_odd: _IsOdd) -> _Case:
+    answers = [served]
+    for repeat, answer in enumerate(fresh, 1):
+        if answer is None:
+            return _Case(_Verdict.OPEN, needs=repeat)
+        answers.append(answer)
+        if answers[1][1:] == served[1:]:
+            return _Case(_Verdict.SAME)
+        if not _COMPARED.issuperset((served.outcome, answer.outcome)):
+            return _Case(_Verdict.UNCOMPARED)
+        if repeat in (_FIRST_LOOK, len(fresh)):
+            odd = is_odd(answers)
+            if odd is None:
+                return _Case(_Verdict.OPEN, asked=tuple(answers))
+            if not odd:
+                return _Case(_Verdict.CHANCE)
+    return _Case(_Verdict.ODD)
+
+
+def _answers(session: Session, conditions: int, only: Iterable[int] | None = None) -> dict[_Key, _Answer]:
+    """What runs answered under some conditions."""
+    query = select(RunRow.submission_id, RunRow.input_id, RunRow.outcome, RunRow.output_id, RunRow.labels).where(
+        RunRow.conditions_id == conditions, RunRow.state == RUN_DONE)
+    if only is not None:
+        query = query.where(RunRow.input_id.in_(list(only)))
+    return {(s, i): _Answer(str(outcome), output or 0, labels or b"") for s, i, outcome, output, labels in session.execute(query)}
+
+
+def _repeated(session: Session, row: RoundRow, repeat: int) -> dict[str, object]:
+    """The first fresh run is recorded as any run of ``isolation: run`` would be, each further one under conditions of its own."""
+    text = session.get_one(ConditionsRow, row.conditions_id).text
+    return {**json.loads(text), "repeat": repeat}
+
+
+def findings(session: Session, row: RoundRow) -> dict[str, Finding]:
+    """What audits have found so far, by submission name."""
+    return _findings(session, row, _Answers(session, row)) if Rules.stored(row.rules).audit else {}
+
+
+def _findings(session: Session, row: RoundRow, answers: _Answers) -> dict[str, Finding]:
+    # Of this round's versions only: what an older one did says nothing of its successor.
+    names = {s.id: s.name for s in registry.round_submissions(session, row.id) if s.serves}
+    batches = {b.id for b in registry.round_batches(session, row.id)}
+    inputs = set(session.scalars(select(InputRow.id).where(InputRow.batch_id.in_(batches))))
+    found: dict[str, Finding] = {}
+    for (submission, source), case in answers.cases(session):
+        if submission in names and source in inputs:
+            before, what = found.get(names[submission], Finding()), case.verdict.value
+            found[names[submission]] = replace(before, audited=before.audited + 1, **{what: getattr(before, what) + 1})
+    return found
+
+
+def _known(session: Session, answers: Sequence[_Answer]) -> bool | None:
+    """Labels are compared as they lie there; what was computed of images was kept."""
+    if size := max(len(answer.labels) for answer in answers):
+        none = NO_LABEL.to_bytes(2, sys.byteorder, signed=True) * (size // 2)
+        return odd_one_out.is_odd(odd_one_out.label_distances(
+            [np.frombuffer(answer.labels or none, np.int16) for answer in answers]))
+    kept = session.get(SummaryRow, _kept_name(answers))
+    return None if kept is None else kept.data == b"odd"
+
+
+def _kept_name(answers: Sequence[_Answer]) -> str:
+    """Rows of outputs are never changed, so what was computed of these holds for ever."""
+    return f"audit {' '.join(str(answer.output_id) for answer in answers)}"
+
+
+def plan_audit(tournament: Tournament, dataset: Dataset, round_: Round, asked: set[tuple[int, int, int]]) -> Round | None:
+    """The fresh runs that an audit needs next, as a round of their own; None where it needs none.
 
     Args:
         tournament: Open.
+        dataset: The round's, to compare what attacks made.
         round_: The served round, complete.
-        repeat: 1 for the first fresh run of each sampled one, 2 for the second of those that disagreed.
+        asked: The fresh runs that were wanted before, which are added to: one that the host could not run is not wanted again.
     """
     with tournament.session() as session, session.begin():
         row = registry.find_round(session, round_.name)
         # A named round keeps the rules that it was made with.
-        share = Rules.stored(row.rules).audit
-        if not share:
+        if not Rules.stored(row.rules).audit:
             return None
-        conditions = _fresh_conditions(session, row)[repeat]
-        wanted = _sampled(round_, share, _secret(session)) if repeat == 1 else _disagreeing(session, row, round_)
+        answers = _Answers(session, row)
+        _compare_images(session, answers, round_, dataset, tournament.artifacts)
+        repeat, wanted = _wanted(session, row, answers, round_, asked)
+        if not wanted:
+            return None
+        conditions = row.conditions_id if repeat == 1 else registry.ensure_conditions(session, _repeated(session, row, repeat))
         field = replace(round_.field, attacks=_fresh(round_.field.attacks, conditions),
                         defenses=_fresh(round_.field.defenses, conditions))
-        board = _listed_board(session, round_.board, field, wanted)
-        if board is None:
-            return None
+        board = _listed_board(round_.board, wanted)
         next_run, next_input = round_state.next_ids(session.connection())
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(session.connection()).items()
                       if c == conditions}
         known = {(p.batch, p.digest) for p in board.inputs}
         shelved = {key: held for key, held in round_.books.shelved.items() if key not in known}
         return Round(round_.name, field, board, Books(next_run, next_input, unfinished, {}, shelved))
-
-
-def _fresh_conditions(session: Session, row: RoundRow) -> dict[int, int]:
-    """Repeat to conditions: the first fresh run is recorded as any run of ``isolation: run`` would be."""
-    return {1: row.conditions_id, 2: registry.ensure_conditions(session, _second(session, row))}
-
-
-def _second(session: Session, row: RoundRow) -> dict[str, object]:
-    text = session.get_one(ConditionsRow, row.conditions_id).text
-    return {**json.loads(text), "repeat": 2}
 
 
 def _fresh(contestants: Iterable[Contestant], conditions: int) -> tuple[Contestant, ...]:
@@ -103,107 +249,103 @@ def _secret(session: Session) -> int:
     return row.value
 
 
-def _sampled(round_: Round, share: float, secret: int) -> list[Task]:
-    """The served runs to look at."""
+def _wanted(session: Session, row: RoundRow, answers: _Answers, round_: Round,
+            asked: set[tuple[int, int, int]]) -> tuple[int, list[Task]]:
+    """Which fresh run is wanted next, counted from 1, and of which served runs."""
+    served = {_key(round_, task): task for task in _served(round_)}
+    cases = {key: case for key, case in answers.cases(session) if key in served}
+    needs = {key: case.needs for key, case in cases.items() if case.needs and (*key, case.needs) not in asked}
+    repeat = min(needs.values(), default=1)
+    keys = {key for key, needed in needs.items() if needed == repeat} or {
+        key for key in _sample(session, row, answers, round_, served) if key not in cases and (*key, 1) not in asked}
+    asked |= {(*key, repeat) for key in keys}
+    return repeat, [task for key, task in served.items() if key in keys]
+
+
+def _sample(session: Session, row: RoundRow, answers: _Answers, round_: Round, served: Mapping[_Key, Task]) -> set[_Key]:
+    """The runs to look at: the share that the rules name, enough to prove something, of a suspect twice as many as before."""
+    share, secret = Rules.stored(row.rules).audit, _secret(session)
+    draws = {key: _draw(round_, task, secret) for key, task in served.items()}
+    sample = {key for key, draw in draws.items() if draw < share}
+    found = _findings(session, row, answers)
+    for contestant in (*round_.field.attacks, *round_.field.defenses):
+        finding = found.get(contestant.name, Finding())
+        own = sorted((key for key in served if key[0] == contestant.stored_id), key=draws.__getitem__)
+        sample.update(own[: 2 * finding.audited if finding.suspect else odd_one_out.FEWEST])
+    return sample
+
+
+def _served(round_: Round) -> list[Task]:
+    """The served runs of a round."""
     board, field = round_.board, round_.field
     tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE) if field.attacks[a].served]
     known = board.defense_state[: len(board.inputs)]
-    tasks += [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if field.defenses[d].served]
-    return [task for task in tasks if _draw(round_, task, secret) < share]
+    return tasks + [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if field.defenses[d].served]
+
+
+def _key(round_: Round, task: Task) -> _Key:
+    attack = task.kind is Kind.ATTACK
+    source = round_.field.task_input_ids[task.item] if attack else round_.board.inputs[task.item].stored_id
+    return round_.field.contestant(task.kind, task.entry).stored_id, source
 
 
 def _draw(round_: Round, task: Task, secret: int) -> float:
-    contestants = round_.field.attacks if task.kind is Kind.ATTACK else round_.field.defenses
     source = (round_.field.batches[task.item].task_digest if task.kind is Kind.ATTACK
               else round_.board.inputs[task.item].digest)
-    text = f"audit {secret} {contestants[task.entry].program.digest} {source}"
+    text = f"audit {secret} {round_.field.contestant(task.kind, task.entry).program.digest} {source}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
-def _listed_board(session: Session, main: Board, field: Field, wanted: list[Task]) -> Board | None:
-    """A board on which only the wanted runs wait that have no result yet."""
+def _listed_board(main: Board, wanted: list[Task]) -> Board:
+    """A board on which only the wanted runs wait."""
     board = Board(main.attacks, main.defenses, main.inputs[: main.batches], labelled="listed")
     for planned in main.inputs[main.batches:]:
         board.add_input(planned)
     board.attack_state[:] = DROPPED
-    contestants = (*field.attacks, *field.defenses)
-    pairs = [(c.stored_id, c.conditions_id) for c in contestants]
-    done = {(int(s), int(i)) for s, i, *_ in round_state.done_runs(session.connection(), pairs)}
-    waiting = 0
     for task in wanted:
-        attack = task.kind is Kind.ATTACK
-        stored = field.attacks[task.entry].stored_id if attack else field.defenses[task.entry].stored_id
-        source = field.task_input_ids[task.item] if attack else board.inputs[task.item].stored_id
-        if (stored, source) not in done:
-            waiting += 1
-            if attack:
-                board.attack_state[task.entry, task.item] = WAITING
-            else:
-                board.defense_state[task.item, task.entry] = WAITING
+        if task.kind is Kind.ATTACK:
+            board.attack_state[task.entry, task.item] = WAITING
+        else:
+            board.defense_state[task.item, task.entry] = WAITING
     board.list_ready()
-    return board if waiting else None
+    return board
 
 
-def _disagreeing(session: Session, row: RoundRow, round_: Round) -> list[Task]:
-    conditions = _fresh_conditions(session, row)
-    attack_of = {c.stored_id: n for n, c in enumerate(round_.field.attacks)}
-    defense_of = {c.stored_id: n for n, c in enumerate(round_.field.defenses)}
-    item_of = {stored: n for n, stored in enumerate(round_.field.task_input_ids)}
-    index_of = {planned.stored_id: n for n, planned in enumerate(round_.board.inputs)}
-    tasks = []
-    for submission, source in _differences(session, row.served_conditions_id, conditions[1]):
-        if submission in attack_of and source in item_of:
-            tasks.append(Task(Kind.ATTACK, attack_of[submission], item_of[source]))
-        elif submission in defense_of and source in index_of:
-            tasks.append(Task(Kind.DEFENSE, defense_of[submission], index_of[source]))
-    return tasks
+def _compare_images(session: Session, answers: _Answers, round_: Round, dataset: Dataset, artifacts: ArtifactStore) -> None:
+    """Compute of what attacks made whether the served one is the odd one, and keep it: a leaderboard has no time to read images."""
+    batch_of = dict(zip(round_.field.task_input_ids, round_.field.batches, strict=True))
+    kept = 0
+    for (_, source), case in answers.cases(session):
+        if case.asked and source in batch_of:
+            distances = _image_distances(session, case.asked, batch_of[source], dataset, artifacts)
+            if distances is not None:
+                session.add(SummaryRow(_kept_name(case.asked), 0, b"odd" if odd_one_out.is_odd(distances) else b"chance"))
+                session.flush()
+                kept += 1
+    if kept:
+        # Marks may follow from it: a leaderboard that was kept does not hold any more.
+        session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
 
 
-_Answer = tuple[str, int, bytes]
+def _image_distances(session: Session, answers: Sequence[_Answer], batch: Batch, dataset: Dataset,
+                     artifacts: ArtifactStore) -> NDArray[np.int64] | None:
+    """How far each two outputs are apart, int64[k, k, n], summed over pixels; None where a file is damaged.
 
-
-def _answers(session: Session, conditions: int, only: Iterable[int] | None = None) -> dict[tuple[int, int], _Answer]:
-    """(submission, input) to what a run answered, under some conditions."""
-    query = select(RunRow.submission_id, RunRow.input_id, RunRow.outcome, RunRow.output_id, RunRow.labels).where(
-        RunRow.conditions_id == conditions, RunRow.state == RUN_DONE)
-    if only is not None:
-        query = query.where(RunRow.input_id.in_(list(only)))
-    return {(s, i): (str(outcome), output or 0, labels or b"") for s, i, outcome, output, labels in session.execute(query)}
-
-
-def _differences(session: Session, served: int, fresh: int) -> list[tuple[int, int]]:
-    again = _answers(session, fresh)
-    before = _answers(session, served, {source for _, source in again})
-    return [key for key, answer in again.items() if key in before and before[key] != answer]
-
-
-def findings(session: Session, row: RoundRow) -> dict[str, Finding]:
-    """What audits have found so far, by submission name."""
-    rules = Rules.stored(row.rules)
-    if not rules.audit:
-        return {}
-    # Looked up, not made: this is for reading, perhaps beside a running harness.
-    again = registry.find_conditions(session, _second(session, row))
-    first, second = _answers(session, row.conditions_id), {} if again is None else _answers(session, again)
-    served = _answers(session, row.served_conditions_id, {source for _, source in first})
-    # Of this round's versions only: what an older one did says nothing of its successor.
-    names = {s.id: s.name for s in registry.round_submissions(session, row.id) if s.serves}
-    batches = {b.id for b in registry.round_batches(session, row.id)}
-    inputs = set(session.scalars(select(InputRow.id).where(InputRow.batch_id.in_(batches))))
-    found: dict[str, Finding] = {}
-    for key, answer in first.items():
-        if key in served and key[0] in names and key[1] in inputs:
-            before = found.get(names[key[0]], Finding())
-            found[names[key[0]]] = _add(before, served[key], answer, second.get(key))
+    The largest difference of a pixel would not do: one random pixel an image would hide all others.
+    """
+    clean = dataset.pixels(batch)
+    outputs = {}
+    for made in {answer.output_id for answer in answers}:
+        stored = session.get(InputRow, made)
+        try:
+            outputs[made] = (clean, np.zeros(len(clean), bool)) if stored is None else artifacts.load(stored.digest, clean)
+        except CorruptArtifactError:
+            return None
+    found = np.zeros((len(answers), len(answers), len(clean)), np.int64)
+    for row, one in enumerate(answers):
+        for column, other in enumerate(answers[:row]):
+            (pixels, there), (others, others_there) = outputs[one.output_id], outputs[other.output_id]
+            # An image that is not there is farther away than any that is.
+            apart = np.where(there != others_there, 256 * clean[0].size, sums_of_differences(pixels, others))
+            found[row, column] = found[column, row] = apart
     return found
-
-
-def _add(before: Finding, served: _Answer, first: _Answer, second: _Answer | None) -> Finding:
-    audited = replace(before, audited=before.audited + 1)
-    if served == first:
-        return replace(audited, same=audited.same + 1)
-    if second is None:
-        return replace(audited, undecided=audited.undecided + 1)
-    if first != second:
-        return replace(audited, randomised=audited.randomised + 1)
-    return replace(audited, differs=audited.differs + 1)

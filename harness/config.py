@@ -145,7 +145,8 @@ class Rules(_Model):
         default=False, description="Mix the adversarial images of several attacks in each defense run, so that a batch "
         "says nothing of its attack.")
     audit: float = Field(
-        0.0, ge=0, le=1, description="Share of served runs that is run again in fresh containers and compared.")
+        0.0, ge=0, le=1, description="Share of served runs that is run again in fresh containers and compared, at least four of "
+        "each program.")
 
     @classmethod
     def stored(cls, text: str) -> Rules:

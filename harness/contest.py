@@ -112,10 +112,9 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
         stack.callback(machine.close)
         progress = Progress()
         stopped = machine.run(round_, watcher, stop, progress, removed)
-        for repeat in (1, 2):
-            audit = None if stopped or options.only else machine.audit(round_, repeat)
-            if audit is not None:
-                stopped = machine.run(audit, watcher, stop, progress, [])
+        asked: set[tuple[int, int, int]] = set()
+        while not stopped and not options.only and (audit := machine.audit(round_, asked)) is not None:
+            stopped = machine.run(audit, watcher, stop, progress, [])
         faults.reach("ending")
         if options.trace is not None:
             machine.tracer.write(options.trace)
@@ -157,13 +156,13 @@ class _Machine:
         scheduler.cancel()
         return True
 
-    def audit(self, round_: Round, repeat: int) -> Round | None:
-        """The runs that an audit of served runs needs next."""
+    def audit(self, round_: Round, asked: set[tuple[int, int, int]]) -> Round | None:
+        """The runs that an audit of served runs needs next, of those that were not asked for yet."""
         if self._tournament.config.sandbox.isolation != "submission":
             return None
         if self._parts is not None:
             self._parts[1].flush()
-        planned = plan_audit(self._tournament, round_, repeat)
+        planned = plan_audit(self._tournament, self._dataset, round_, asked)
         if planned is not None and self._sessions is not None:
             # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
             self._sessions.close()

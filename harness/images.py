@@ -44,6 +44,7 @@ __all__ = [
     "open_rgb",
     "pixel_digest",
     "pixel_limit",
+    "sums_of_differences",
 ]
 
 Pixels = NDArray[np.uint8]
@@ -205,6 +206,17 @@ def _enforce_into(result: Pixels, clean: Pixels, adv: Pixels, epsilon: int) -> N
 @lru_cache(maxsize=8)
 def _bounds(shape: tuple[int, ...], epsilon: int) -> tuple[Pixels, Pixels]:
     return np.full(shape, epsilon, np.uint8), np.full(shape, 255 - epsilon, np.uint8)
+
+
+def sums_of_differences(one: Pixels, other: Pixels) -> NDArray[np.int64]:
+    """L1 distance of each two images: int64[n].
+
+    Args:
+        one: uint8[n, h, w, 3].
+        other: uint8[n, h, w, 3].
+    """
+    sums = [(np.maximum(a, b) - np.minimum(a, b)).sum(dtype=np.int64) for a, b in zip(one, other, strict=True)]
+    return np.array(sums, np.int64)
 
 
 def linf(clean: Pixels, adv: Pixels) -> NDArray[np.int32]:

@@ -142,7 +142,7 @@ class _Reader:
             clean_codes[entry] = Verdicts(self._layout, self._in_rows(verdicts[clean][None])[:, :, None]).codes(0)
             clean_done[entry] = done[clean]
         audited = audit.findings(self._session, self._row)
-        marks = {name: audit.MARK for name, finding in audited.items() if finding.differs}
+        marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
         entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in members}
         return Results(
             attacks=tuple(entries[m.id] for m in attacks), defenses=tuple(entries[m.id] for m in defenses),

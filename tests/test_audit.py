@@ -8,14 +8,17 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from harness import audit
 from harness.config import load
 from harness.contest import Options, Summary, Watcher, run_round
 from harness.leaderboard import build_leaderboard, build_matrix
+from harness.plan import WAITING
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
 from harness.store import registry, round_state
+from harness.store.models import RunRow
 from harness.tournament import Tournament
 from tests.e2e import make
 from tests.verdicts import codes_of
@@ -37,6 +40,19 @@ REMEMBERS = ("def answer(images):\n    global seen\n    seen += 1\n"
              "    return np.array([mean_label(i) if seen == 1 else 0 for i in images])\n")
 RANDOM = ("def answer(images):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
           "    return rng.integers(0, 10, len(images))\n")
+#: As before, with one answer of each batch drawn anew: no two of its runs agree.
+HIDES = ("def answer(images):\n    global seen\n    seen += 1\n"
+         "    labels = np.array([mean_label(i) if seen == 1 else 0 for i in images])\n"
+         "    labels[0] = int.from_bytes(os.urandom(8), 'big') % 10\n    return labels\n")
+#: Attacks that do so: one brightens all but the first batch, both change one pixel of every image at random.
+NOISY = ("def answer(images, epsilon):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
+         "    made = images.copy()\n"
+         "    spot = made[:, 0, 0].astype(int)\n"
+         "    made[:, 0, 0] = np.clip(spot + rng.integers(-epsilon, epsilon + 1, spot.shape), 0, 255)\n"
+         "    return made\n")
+HIDES_IN_PIXELS = ("def answer(images, epsilon):\n    global seen\n    seen += 1\n"
+                   "    made = noisy(images, epsilon)\n    if seen > 1:\n"
+                   "        made[:, 1:] = np.clip(images[:, 1:].astype(int) + epsilon, 0, 255)\n    return made\n")
 COPY = "def answer(images, epsilon):\n    return images\n"
 BRIGHTER = "def answer(images, epsilon):\n    return np.clip(images.astype(int) + epsilon, 0, 255).astype(np.uint8)\n"
 
@@ -83,13 +99,53 @@ def test_an_audit_tells_state_from_chance(contest: Path) -> None:
     assert found["honest"].same == found["honest"].audited == 3 * 2
     assert found["remembers"].differs == 5
     assert found["remembers"].randomised == 0
-    assert found["random"].randomised == found["random"].audited
+    assert found["random"].randomised + found["random"].differs == found["random"].audited
     assert found["brighter"] == audit.Finding(audited=3, same=3)
     rows = {row["name"]: row for row in tables(contest)[0]["tracks"]["defense"]}
     assert rows["remembers"]["mark"] == audit.MARK
     assert "mark" not in rows["honest"]
     assert "mark" not in rows["random"]
     assert not run(contest).progress.started
+    what_the_host_cannot_run_is_asked_for_once(contest)
+
+
+def what_the_host_cannot_run_is_asked_for_once(contest: Path) -> None:
+    with Tournament(load(contest)) as tournament:
+        round_ = tournament.open_round(tournament.dataset(), sandbox="process")
+        with tournament.session() as session, session.begin():
+            session.execute(delete(RunRow).where(RunRow.conditions_id != registry.find_round(session, None).served_conditions_id))
+        asked: set[tuple[int, int, int]] = set()
+        first = audit.plan_audit(tournament, tournament.dataset(), round_, asked)
+        assert first is not None
+        assert first.board.counts()[WAITING] == len(asked) == 3 * 6 + 2 * 3
+        assert audit.plan_audit(tournament, tournament.dataset(), round_, asked) is None
+
+
+@pytest.fixture
+def hiders(tmp_path: Path) -> Path:
+    for name, kind, body in (("honest", "defense", HONEST), ("hides", "defense", HIDES), ("noisy", "attack", NOISY),
+                             ("hides-in-pixels", "attack", NOISY.replace("answer", "noisy") + HIDES_IN_PIXELS)):
+        served_entry(tmp_path, name, kind, body)
+    return make.tournament(tmp_path, [], rules={"audit": 0.1, "batch_size": 5}, images=40,
+                           workers={"slots": 1, "session_memory": "8g"}, sandbox={"isolation": "submission", "memory": "1g"})
+
+
+def test_one_random_answer_a_batch_hides_no_state(hiders: Path) -> None:
+    """Every program begins with a few runs; suspects get more until it is clear."""
+    assert run(hiders).progress.outcomes.keys() == {"ok"}
+    found = findings(hiders)
+    board = tables(hiders)[0]["tracks"]
+    marks = {row["name"]: row.get("mark") for rows in board.values() for row in rows}
+    assert marks == {"honest": None, "hides": audit.MARK, "noisy": None, "hides-in-pixels": audit.MARK}, found
+    assert found["honest"].audited < 8 * 3
+    assert not run(hiders).progress.started
+
+
+def test_a_run_that_a_limit_cut_off_is_held_against_nobody() -> None:
+    """A fresh run loads its model within its time; a served one did so before."""
+    served, fresh = audit._Answer("ok", 0, b"\1\0"), audit._Answer("time_limit", 0, b"")
+    case = audit._case(served, [fresh] * 9, lambda answers: True)
+    assert case.verdict is audit._Verdict.UNCOMPARED
 
 
 def test_what_an_older_version_did_does_not_mark_its_successor(contest: Path) -> None:
@@ -114,7 +170,7 @@ def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_p
             with tournament.session() as session:
                 secret = audit._secret(session)
                 assert audit._secret(session) == secret
-            drawn.append([audit._draw(round_, task, secret) for task in audit._sampled(round_, 1.1, secret)])
+            drawn.append([audit._draw(round_, task, secret) for task in audit._served(round_)])
     assert len(drawn[0]) == len(drawn[1]) > 10
     assert not set(drawn[0]) & set(drawn[1])
 

@@ -41,7 +41,7 @@ ROOMS = [
     "scheduler",
     "gpus",
     "scoring",
-    "tournament audit standings trial",
+    "odd_one_out tournament audit standings trial",
     "contest",
     "leaderboard summaries",
     "views",

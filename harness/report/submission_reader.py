@@ -236,9 +236,13 @@ def audit_note(found: audit.Finding) -> str:
     """What an audit found, in a sentence."""
     parts = [f"{found.same} gave the same result"]
     if found.randomised:
-        parts.append(f"{found.randomised} differed, and so did two fresh runs from each other (a randomised program)")
+        parts.append(f"{found.randomised} differed no more than fresh runs do from each other (a randomised program)")
     if found.differs:
-        parts.append(f"{found.differs} differed while two fresh runs agreed: its answers depend on earlier batches")
+        parts.append(f"{found.differs} {'was' if found.differs == 1 else 'were'} the odd one of ten, "
+                     + ("more often than chance explains: its answers depend on earlier batches" if found.marked
+                        else "not more often than chance may explain"))
+    if found.uncompared:
+        parts.append(f"{found.uncompared} could not be compared, because a limit ended one of the runs")
     if found.undecided:
-        parts.append(f"{found.undecided} differed and wait for a second fresh run")
+        parts.append(f"{found.undecided} differed and wait for further fresh runs")
     return f"Audit: of {plural(found.audited, 'served run')} run again in fresh containers, {'; '.join(parts)}."

@@ -152,8 +152,11 @@ def test_times_are_told_with_what_they_were_measured_on(tournament: Tournament) 
 def test_an_audit_is_told_in_a_sentence() -> None:
     assert audit_note(Finding(audited=1, same=1)) == (
         "Audit: of 1 served run run again in fresh containers, 1 gave the same result.")
-    suspicious = audit_note(Finding(audited=9, same=5, randomised=1, differs=2, undecided=1))
-    assert "2 differed while two fresh runs agreed: its answers depend on earlier batches" in suspicious
+    suspicious = audit_note(Finding(audited=9, same=5, randomised=1, differs=1, undecided=2))
+    assert "1 was the odd one of ten, not more often than chance may explain; 2 differed and wait" in suspicious
+    marked = audit_note(Finding(audited=7, same=1, differs=5, uncompared=1))
+    assert "5 were the odd one of ten, more often than chance explains: its answers depend on earlier batches" in marked
+    assert "1 could not be compared, because a limit ended one of the runs" in marked
 
 
 def test_pixels_beyond_epsilon_are_reported(tournament: Tournament) -> None:
