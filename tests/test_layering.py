@@ -103,3 +103,12 @@ def test_the_sdk_needs_numpy_and_pillow_only():
     path = PACKAGE / "sdk.py"
     tops = {name.split(".")[0] for _, name in imports(path)}
     assert tops - set(sys.stdlib_module_names) <= {"numpy", "PIL"}
+
+
+def screen_modules() -> list[Path]:
+    return [path for path in modules() if (PACKAGE / "report") not in path.parents and (PACKAGE / "cli") not in path.parents]
+
+
+@pytest.mark.parametrize("path", screen_modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_what_draws_knows_the_screens_library(path):
+    assert not [line for line, name in imports(path) if name.split(".")[0] == "rich"]

@@ -19,15 +19,15 @@ from harness.doctor import Check
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.console import make_console
 from harness.report.export import export_2017, export_all
-from harness.report.listing import FIELDS, print_submissions
-from harness.report.live import LiveProgress, SlotView, Snapshot
-from harness.report.logs import LoggedRun
-from harness.report.show import emit, show_leaderboard, show_matrix
-from harness.report.show_runs import show_logs, show_status, show_submission
-from harness.report.states import KindCounts, StatusView
-from harness.report.submission import FailedRun, SubmissionView, Timings, met
+from harness.report.live import LiveProgress
+from harness.report.show import show_leaderboard, show_logs, show_matrix, show_status, show_submission, show_submissions
 from harness.report.writers import FORMATS
 from harness.untrusted_text import csv_cell, json_text, lines, markdown_cell, plain
+from harness.views.logs import LoggedRun
+from harness.views.progress import SlotView, Snapshot
+from harness.views.status import KindCounts, StatusView
+from harness.views.submission import FailedRun, SubmissionView, Timings, met
+from harness.views.submissions import FIELDS
 from tests.report.conftest import make_results
 
 HOSTILE = {
@@ -109,7 +109,7 @@ def ways(text: str, format_: str) -> None:
     show_submission(view, format_)
     show_logs([LoggedRun(0, text, "ok", 1, text, text)], format_)
     show_status(StatusView(text, text, (KindCounts("attack", 1, 0, 0),), {"ok": 1}, (SlotView("s", text),), active=True), format_)
-    emit(print_submissions([dict.fromkeys(FIELDS, text) | {"baseline": False, "version": 1}], format_))
+    show_submissions([dict.fromkeys(FIELDS, text) | {"baseline": False, "version": 1}], format_)
 
 
 @pytest.mark.parametrize("format_", FORMATS)

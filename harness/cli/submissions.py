@@ -18,8 +18,9 @@ def command(everything: bool, withdraw: str | None, format_: str, config_path: P
     """List what is registered, with state and digest."""
     from sqlalchemy import select  # noqa: PLC0415
 
-    from harness.report.listing import FIELDS, print_submissions  # noqa: PLC0415
+    from harness.report.show import show_submissions  # noqa: PLC0415
     from harness.store.models import SubmissionRow  # noqa: PLC0415
+    from harness.views.submissions import FIELDS  # noqa: PLC0415
 
     with open_tournament(config_path) as tournament:
         if withdraw is not None:
@@ -29,4 +30,4 @@ def command(everything: bool, withdraw: str | None, format_: str, config_path: P
             query = select(SubmissionRow).order_by(SubmissionRow.type, SubmissionRow.id)
             rows = session.scalars(query if everything else query.where(SubmissionRow.state == "active")).all()
             records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
-    click.echo(print_submissions(records, format_), nl=False)
+    show_submissions(records, format_)

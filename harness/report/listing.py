@@ -1,28 +1,19 @@
-"""The list of registered submissions, for people and for programs."""
+"""The list of registered submissions on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.console import Console
+
 from harness.report.columns import Column, draw
-from harness.report.console import make_console, table_box
-from harness.report.writers import Sheet, to_csv, to_json, to_markdown
-
-FIELDS = ("name", "version", "type", "team", "baseline", "state", "kind", "profile", "serves", "container", "entry_point",
-          "digest", "source")
+from harness.report.console import table_box
 
 
-def print_submissions(records: Sequence[Mapping[str, object]], format_: str) -> str:
-    """The list as text; a table goes to the terminal by itself and leaves nothing to print."""
-    if format_ == "json":
-        return to_json(list(records))
-    if format_ != "table":
-        sheet = Sheet("Submissions", FIELDS, tuple(tuple(record[name] for name in FIELDS) for record in records))
-        return to_csv(sheet) if format_ == "csv" else to_markdown([sheet])
-    console = make_console()
-    console.print(draw(_columns(records), ["baseline" if r["baseline"] else "" for r in records], console.width,
-                       table_box(console)))
-    return ""
+def print_submissions(records: Sequence[Mapping[str, object]], console: Console) -> None:
+    """Print one line each."""
+    styles = ["baseline" if record["baseline"] else "" for record in records]
+    console.print(draw(_columns(records), styles, console.width, table_box(console)))
 
 
 def _columns(records: Sequence[Mapping[str, object]]) -> list[Column]:

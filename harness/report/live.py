@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from harness.report.console import make_console
 from harness.report.words import counts, duration, plural, shorten
+from harness.views.progress import SlotView, Snapshot
 
 #: Seconds between two plain lines where nothing else calls for one.
 PLAIN_EVERY_S = 5.0
@@ -28,36 +28,6 @@ REFRESH_PER_S = 4.0
 _MILESTONES = 10
 #: The bar's widest, so that it stays readable on a very wide terminal.
 _BAR_WIDEST = 60
-
-
-@dataclass(frozen=True)
-class SlotView:
-    """What one slot does.
-
-    Attributes:
-        what: The run ("pgd on batch 3"), empty where the slot is idle.
-        since_s: Seconds since it began.
-        limit_s: Its time limit, None where it has none.
-        resting: Whether the slot rests after a host error.
-    """
-
-    name: str
-    what: str
-    since_s: float = 0.0
-    limit_s: float | None = None
-    resting: bool = False
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A tournament at one moment; ``eta_s`` is None while nothing is known."""
-
-    done: int
-    total: int
-    failed: int
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    slots: tuple[SlotView, ...] = ()
-    eta_s: float | None = None
 
 
 class LiveProgress:

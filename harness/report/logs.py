@@ -3,34 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from harness.report.writers import Sheet
-
-
-@dataclass(frozen=True)
-class LoggedRun:
-    """What one attempt of a run printed: the last 64 KiB of each stream, control characters removed.
-
-    Attributes:
-        against: The attack whose output a defense was run on (``clean`` for the clean images), None for an attack.
-    """
-
-    batch: int
-    against: str | None
-    outcome: str
-    attempt: int
-    stdout: str
-    stderr: str
-
-
-def logs_sheet(runs: Sequence[LoggedRun]) -> Sheet:
-    """One row per attempt."""
-    fields = tuple(LoggedRun.__dataclass_fields__)
-    return Sheet("logs", fields, tuple(tuple(getattr(run, name) for name in fields) for run in runs))
+from harness.views.logs import LoggedRun
 
 
 def print_logs(runs: Sequence[LoggedRun], console: Console) -> None:

@@ -9,9 +9,10 @@ from typing import Self
 from harness.contest import Watcher
 from harness.engine.base import Engine, Finished
 from harness.plan import DONE
-from harness.report.live import LiveProgress, SlotView, Snapshot
+from harness.report.live import LiveProgress
 from harness.scheduler import Scheduler
 from harness.tournament import Round
+from harness.views.progress import SlotView, Snapshot
 
 #: The picture need not be newer than this, and making it costs the scheduler's thread.
 _EVERY_S = 0.25

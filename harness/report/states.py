@@ -3,94 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from harness.report.console import table_box
-from harness.report.live import SlotView
 from harness.report.words import duration, plural
-from harness.report.writers import Sheet
-from harness.sandbox.outcomes import POLICY, Outcome
-
-
-@dataclass(frozen=True)
-class KindCounts:
-    """Runs of one kind (attack, targeted attack, defense) by state; ``failed`` are those of the done ones that were not ``ok``."""
-
-    kind: str
-    done: int
-    running: int
-    waiting: int
-    failed: int = 0
-
-    @property
-    def total(self) -> int:
-        """All runs of this kind."""
-        return self.done + self.running + self.waiting
-
-
-@dataclass(frozen=True)
-class StatusView:
-    """A tournament's state as rows say it.
-
-    Attributes:
-        outcomes: Ended runs by outcome.
-        slots: What a running harness does, where that is known.
-        eta_s: Seconds left, from measured medians; None where nothing is known or nothing runs.
-        spent_s: Seconds by stage (start, compute, lay out, read back and enforce, wait), where a run was measured.
-        busy_share: Share of the slots' time spent running submissions.
-        overhead_s: A slot's time per run in which no program computed.
-        active: Whether a ``harness run`` holds the tournament now.
-        rounds: Names of all rounds, newest first.
-    """
-
-    tournament: str
-    round: str
-    kinds: tuple[KindCounts, ...]
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    slots: tuple[SlotView, ...] = ()
-    eta_s: float | None = None
-    spent_s: Mapping[str, float] = field(default_factory=dict)
-    busy_share: float | None = None
-    overhead_s: float | None = None
-    active: bool = False
-    rounds: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The same for other programs, each outcome with its sentence."""
-        return {**asdict(self), "outcomes": {
-            name: {"runs": count, "sentence": sentence(name), "blame": blame(name)} for name, count in self.outcomes.items()}}
-
-
-def sentence(outcome: str) -> str:
-    """What an outcome means, for its author."""
-    return POLICY[Outcome(outcome)].sentence if outcome in set(Outcome) else ""
-
-
-def next_step(outcome: str) -> str:
-    """What to do about an outcome."""
-    return POLICY[Outcome(outcome)].next_step if outcome in set(Outcome) else ""
-
-
-def blame(outcome: str) -> str:
-    """Who has to act: nobody, the submission or the host."""
-    return POLICY[Outcome(outcome)].blame if outcome in set(Outcome) else ""
-
-
-def status_sheet(view: StatusView) -> Sheet:
-    """Runs by kind and state."""
-    rows = [(kind.kind, kind.done, kind.running, kind.waiting, kind.failed, kind.total) for kind in view.kinds]
-    return Sheet("status", ("kind", "done", "running", "waiting", "failed", "total"), tuple(rows))
-
-
-def outcome_sheet(outcomes: Mapping[str, int]) -> Sheet:
-    """Outcomes with their sentences."""
-    rows = [(name, count, blame(name), sentence(name)) for name, count in outcomes.items()]
-    return Sheet("outcomes", ("outcome", "runs", "blame", "meaning"), tuple(rows))
+from harness.report.writers import status_sheet
+from harness.views.progress import SlotView
+from harness.views.status import StatusView, blame, sentence
 
 
 def print_status(view: StatusView, console: Console) -> None:

@@ -6,145 +6,26 @@ its outcome, the reason, and the command that repeats it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from harness.leaderboard import Matrix, Row, number
 from harness.report.columns import Column, draw
 from harness.report.console import table_box
-from harness.report.states import next_step, print_outcomes, sentence
+from harness.report.states import print_outcomes
 from harness.report.words import duration, percent, plural, rank_span, seconds, share, shorten, size, span
-from harness.report.writers import Sheet
 from harness.sandbox.outcomes import Outcome
-from harness.scoring import Cells, Entry, Track, pair_scores, unlabelled_earned
+from harness.scoring import Entry
 from harness.tracks import consumes
 from harness.untrusted_text import lines, plain
-from harness.views.matrix import CLEAN
+from harness.views.status import next_step
+from harness.views.submission import FailedRun, Opponent, SubmissionView, Timings
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
 #: Of one field or reason that an author wrote.
 MOST_CHARACTERS = 1000
-
-
-@dataclass(frozen=True)
-class FailedRun:
-    """One run that was anything but ``ok``.
-
-    Attributes:
-        against: The attack whose output a defense was run on (``clean`` for the clean images), None for an attack.
-        reason: The evidence in words (the engine's message, refused outputs with their reasons).
-        repeat: The command that runs it again.
-    """
-
-    batch: int
-    outcome: str
-    against: str | None = None
-    attempt: int = 1
-    exit_code: int | None = None
-    wall_s: float | None = None
-    reason: str = ""
-    repeat: str = ""
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Measured over a submission's ended runs; None where nothing was measured.
-
-    Attributes:
-        measured_on: The kinds of slot that they ran on, in words: times on different ones do not compare.
-    """
-
-    median_s: float | None = None
-    longest_s: float | None = None
-    limit_s: float | None = None
-    start_s: float | None = None
-    cpu_s: float | None = None
-    peak_memory_bytes: int | None = None
-    measured_on: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SubmissionView:
-    """One submission as registered and as it did.
-
-    Attributes:
-        details: Facts of its registration, in the order to show them (kind, image, entry point, profile, source, ...).
-        done: Ended runs.
-        total: Runs that the round asks of it.
-        row: Its row of the leaderboard, None before it is scored.
-        notes: Sentences about it (an audit's finding, a run repeated for an overloaded host).
-        opponents: How it did against each, hardest first; none where it takes no part.
-        unlabelled: Images of its raw score in the standard view that a defense left without a label.
-    """
-
-    entry: Entry
-    details: Mapping[str, str] = field(default_factory=dict)
-    done: int = 0
-    total: int = 0
-    timings: Timings = field(default_factory=Timings)
-    failures: tuple[FailedRun, ...] = ()
-    row: Row | None = None
-    notes: tuple[str, ...] = ()
-    opponents: tuple[Opponent, ...] = ()
-    unlabelled: int = 0
-
-
-@dataclass(frozen=True)
-class Opponent:
-    """How a submission did against one opponent, in images."""
-
-    name: str
-    type: str
-    baseline: bool
-    produced: int
-    labelled: int
-    correct: int
-    wrong: int
-    target_hit: int
-    score: float | None
-
-
-def met(matrix: Matrix, entry: Entry) -> tuple[tuple[Opponent, ...], int]:
-    """Each opponent's counts and the standard view's score against it, hardest first; and what the entry earned unlabelled."""
-    if consumes(entry.type):
-        own = [other.name for other in matrix.defenses].index(entry.name)
-        others, cells = matrix.attacks, matrix.cells.map(lambda array: array[:, own])
-    else:
-        own = [other.name for other in matrix.attacks].index(entry.name)
-        others, cells = matrix.defenses, matrix.cells.map(lambda array: array[own])
-    rows = [_opponent(other.name, other.type, cells, at, entry.type, baseline=other.baseline) for at, other in enumerate(others)]
-    if consumes(entry.type):
-        clean = replace(matrix.clean, target_hit=np.zeros_like(matrix.clean.target_hit))
-        rows.append(_opponent(CLEAN, "clean images", clean, own, entry.type, baseline=False))
-    unlabelled = int(unlabelled_earned(cells, entry.type).sum())
-    return tuple(sorted(rows, key=lambda row: (row.score is None, row.score or 0.0))), unlabelled
-
-
-def _opponent(name: str, kind: str, cells: Cells, at: int, track: Track, *, baseline: bool) -> Opponent:
-    return Opponent(
-        name, kind, baseline, produced=int(cells.produced[at]), labelled=int(cells.labelled[at]), correct=int(cells.correct[at]),
-        wrong=int(cells.wrong[at]), target_hit=int(cells.target_hit[at]), score=number(pair_scores(cells, track)[at]))
-
-
-def submission_json(view: SubmissionView) -> dict[str, Any]:
-    """What ``harness show --format json`` prints."""
-    data = asdict(view)
-    data["row"] = None if view.row is None else view.row.to_json()
-    for failure in data["failures"]:
-        failure["sentence"] = sentence(failure["outcome"])
-    return data
-
-
-def submission_sheet(view: SubmissionView) -> Sheet:
-    """One row per opponent."""
-    fields = tuple(Opponent.__dataclass_fields__)
-    return Sheet("opponents", fields, tuple(tuple(asdict(opponent).values()) for opponent in view.opponents))
 
 
 def print_submission(view: SubmissionView, console: Console) -> None:

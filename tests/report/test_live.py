@@ -7,7 +7,8 @@ import io
 import pytest
 
 from harness.report.console import make_console
-from harness.report.live import LiveProgress, SlotView, Snapshot, picture
+from harness.report.live import LiveProgress, picture
+from harness.views.progress import SlotView, Snapshot
 
 SLOTS = (
     SlotView("cpu-0", "mi_fgsm_with_a_long_name_that_goes_on_and_on_for_ever on batch 3", 412, 500), SlotView("cpu-1", ""),

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 
-from harness.report.show_runs import show_status
-from harness.report.states import KindCounts, StatusView, print_status
+from harness.report.show import show_status
+from harness.report.states import print_status
 from harness.sandbox.outcomes import POLICY, Outcome
+from harness.views.status import KindCounts, StatusView
 
 
 def view(**more) -> StatusView:

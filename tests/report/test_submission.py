@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 
 from harness.leaderboard import build_leaderboard, build_matrix
-from harness.report.show_runs import show_submission
-from harness.report.submission import (
-    SHOWN_FAILURES,
-    FailedRun,
-    SubmissionView,
-    Timings,
-    met,
-    print_submission,
-    submission_json,
-)
+from harness.report.show import show_submission
+from harness.report.submission import SHOWN_FAILURES, print_submission
 from harness.scoring import Verdicts
+from harness.views.submission import FailedRun, SubmissionView, Timings, met
 from tests.verdicts import codes_of
 
 FAILED = FailedRun(2, "memory_limit", "attack_3", 2, 137, 9.1, "the engine reports an out-of-memory kill",
@@ -86,6 +79,6 @@ def test_it_says_how_much_of_an_attacks_score_got_no_label(results, screen) -> N
     assert row.raw == sum(opponent.produced - opponent.correct for opponent in against) > 0
     assert f"Of its raw score of {row.raw}, {row.raw} images got no label from a defense" in " ".join(
         screen(lambda console: print_submission(view, console)))
-    assert submission_json(view)["unlabelled"] == row.raw
+    assert view.to_json()["unlabelled"] == row.raw
     whole = made(results, "attack_3")
     assert "no label from" not in " ".join(screen(lambda console: print_submission(whole, console)))

@@ -21,7 +21,6 @@ from harness.contest import Options, Watcher, run_round
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.export import export_2017, export_all
 from harness.report.status_reader import StatusReader
-from harness.report.submission import submission_json
 from harness.report.submission_reader import SubmissionReader
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import Results
@@ -71,7 +70,7 @@ def shown(tournament: Tournament, results: Results) -> dict[str, dict[str, Any]]
     """What `harness show` says of each entry."""
     with tournament.session() as session:
         reader = SubmissionReader(tournament, session)
-        return {name: submission_json(reader.standing(name, results)) for name in PROGRAMS}
+        return {name: reader.standing(name, results).to_json() for name in PROGRAMS}
 
 
 @pytest.fixture(scope="module")
