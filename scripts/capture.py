@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
 from harness.config import load
-from harness.report.board import print_leaderboard
-from harness.report.console import THEME
+from harness.report.terminal.console import THEME
+from harness.report.terminal.leaderboard import print_leaderboard
 from harness.scoring import View
 from harness.summaries import load_leaderboards
 from harness.tournament import Tournament

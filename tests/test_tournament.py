@@ -16,12 +16,12 @@ from harness.config import load
 from harness.contest import Options, Summary, Watcher, run_round
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.plan import DONE
-from harness.report.submission_reader import SubmissionReader
 from harness.sandbox.base import RunReport, RunRequest
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
 from harness.store import registry
 from harness.tournament import Fresh, Tournament, load_configured
+from harness.views.submission_reader import SubmissionReader
 from tests.e2e import make
 from tests.verdicts import codes_of
 

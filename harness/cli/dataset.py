@@ -56,7 +56,7 @@ def verify(root: Path) -> None:
     """Compare a data set with its digest and name what differs."""
     from harness.dataset_import import verify as find_problems  # noqa: PLC0415
     from harness.errors import DatasetError  # noqa: PLC0415
-    from harness.report.words import plural  # noqa: PLC0415
+    from harness.views.words import plural  # noqa: PLC0415
 
     problems = find_problems(root)
     for problem in problems:

@@ -41,7 +41,7 @@ def command(config_path: Path, format_: str, *, clean: bool, everything: bool) -
 
 
 def _show(checks: Sequence[Check], style: str) -> None:
-    from harness.report.writers import Sheet, to_csv, to_json, to_markdown  # noqa: PLC0415
+    from harness.report.files.sheets import Sheet, to_csv, to_json, to_markdown  # noqa: PLC0415
 
     rows = [dataclasses.asdict(check) for check in checks]
     names = ("name", "state", "what", "next_step")
@@ -60,7 +60,7 @@ def _table(checks: Sequence[Check]) -> None:
     from rich.table import Table  # noqa: PLC0415 - only the table needs rich
     from rich.text import Text  # noqa: PLC0415
 
-    from harness.report.console import make_console  # noqa: PLC0415
+    from harness.report.terminal.console import make_console  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="head")
     for heading in ("check", "state", "found, and what to do"):

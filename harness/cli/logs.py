@@ -19,7 +19,7 @@ from harness.cli.common import config_option, format_option, open_tournament, ro
 def command(name: str, batch: int | None, against: str | None, round_name: str | None, format_: str, config_path: Path) -> None:
     """Print what a submission's runs wrote to stdout and stderr: the failed ones, unless told which."""
     from harness.report.show import show_logs  # noqa: PLC0415
-    from harness.report.submission_reader import SubmissionReader  # noqa: PLC0415
+    from harness.views.submission_reader import SubmissionReader  # noqa: PLC0415
 
     with open_tournament(config_path) as tournament, tournament.session() as session:
         found = SubmissionReader(tournament, session, round_name).logs(name, batch, against)

@@ -57,7 +57,7 @@ def _run(config: TournamentConfig, options: Options) -> int:
     from harness.contest import run_round  # noqa: PLC0415
     from harness.dataset import load as load_dataset  # noqa: PLC0415
     from harness.files import probe  # noqa: PLC0415
-    from harness.report.progress import ProgressWatcher  # noqa: PLC0415
+    from harness.report.terminal.progress import ProgressWatcher  # noqa: PLC0415
     from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases  # noqa: PLC0415
     from harness.scoring import View  # noqa: PLC0415
     from harness.store.lock import writer_lock  # noqa: PLC0415

@@ -64,7 +64,7 @@ def _tell(findings: Findings, format_: str) -> None:
     if format_ == "table":
         _table(findings)
         return
-    from harness.report.writers import Sheet, to_csv, to_json, to_markdown  # noqa: PLC0415
+    from harness.report.files.sheets import Sheet, to_csv, to_json, to_markdown  # noqa: PLC0415
 
     if format_ == "json":
         rows = [{"row": verdict.row.name, "tries": verdict.row.tries, "outcome": verdict.got, "expected": verdict.row.expected,

@@ -16,7 +16,7 @@ from harness.cli.common import config_option, format_option, open_tournament, ro
 def command(round_name: str | None, format_: str, config_path: Path) -> None:
     """Say what is done, running, waiting and failed, and how long it still takes."""
     from harness.report.show import show_status  # noqa: PLC0415
-    from harness.report.status_reader import StatusReader  # noqa: PLC0415
+    from harness.views.status_reader import StatusReader  # noqa: PLC0415
 
     with open_tournament(config_path) as tournament, tournament.session() as session:
         view = StatusReader(tournament, session, round_name).status()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from harness.leaderboard import Leaderboard, Matrix
-from harness.report import writers
+from harness.report.files import sheets
 from harness.scoring import Track
 from harness.views.logs import LoggedRun
 from harness.views.status import StatusView
@@ -22,22 +22,22 @@ def emit(text: str) -> None:
     sys.stdout.write(text)
 
 
-def _sheets(sheets: Sequence[writers.Sheet], format_: str) -> None:
+def _tables(tables: Sequence[sheets.Sheet], format_: str) -> None:
     """CSV has one table a file, the first; Markdown takes all."""
-    emit(writers.to_csv(sheets[0]) if format_ == "csv" else writers.to_markdown(sheets))
+    emit(sheets.to_csv(tables[0]) if format_ == "csv" else sheets.to_markdown(tables))
 
 
 def show_leaderboard(board: Leaderboard, format_: str) -> None:
     """Show a leaderboard."""
     if format_ == "json":
-        emit(writers.to_json(board.to_json()))
+        emit(sheets.to_json(board.to_json()))
     elif format_ == "csv":
-        emit(writers.to_csv(writers.leaderboard_sheet(board)))
+        emit(sheets.to_csv(sheets.leaderboard_sheet(board)))
     elif format_ == "markdown":
-        emit(writers.leaderboard_markdown(board))
+        emit(sheets.leaderboard_markdown(board))
     else:
-        from harness.report.board import print_leaderboard  # noqa: PLC0415
-        from harness.report.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.leaderboard import print_leaderboard  # noqa: PLC0415
 
         print_leaderboard(board, make_console())
 
@@ -45,14 +45,14 @@ def show_leaderboard(board: Leaderboard, format_: str) -> None:
 def show_matrix(matrix: Matrix, format_: str, track: Track) -> None:
     """Show a matrix."""
     if format_ == "json":
-        emit(writers.to_json(matrix.to_json()))
+        emit(sheets.to_json(matrix.to_json()))
     elif format_ == "csv":
-        emit(writers.to_csv(writers.matrix_sheet(matrix)))
+        emit(sheets.to_csv(sheets.matrix_sheet(matrix)))
     elif format_ == "markdown":
-        emit(writers.matrix_markdown(matrix))
+        emit(sheets.matrix_markdown(matrix))
     else:
-        from harness.report.console import make_console  # noqa: PLC0415
-        from harness.report.grid import print_matrix  # noqa: PLC0415
+        from harness.report.terminal.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.matrix import print_matrix  # noqa: PLC0415
 
         print_matrix(matrix, make_console(), track)
 
@@ -60,50 +60,50 @@ def show_matrix(matrix: Matrix, format_: str, track: Track) -> None:
 def show_status(view: StatusView, format_: str) -> None:
     """Show how far a round is."""
     if format_ == "json":
-        emit(writers.to_json(view.to_json()))
+        emit(sheets.to_json(view.to_json()))
     elif format_ == "table":
-        from harness.report.console import make_console  # noqa: PLC0415
-        from harness.report.states import print_status  # noqa: PLC0415
+        from harness.report.terminal.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.status import print_status  # noqa: PLC0415
 
         print_status(view, make_console())
     else:
-        _sheets((writers.status_sheet(view), writers.outcome_sheet(view.outcomes)), format_)
+        _tables((sheets.status_sheet(view), sheets.outcome_sheet(view.outcomes)), format_)
 
 
 def show_submission(view: SubmissionView, format_: str) -> None:
     """Show one submission."""
     if format_ == "json":
-        emit(writers.to_json(view.to_json()))
+        emit(sheets.to_json(view.to_json()))
     elif format_ == "table":
-        from harness.report.console import make_console  # noqa: PLC0415
-        from harness.report.submission import print_submission  # noqa: PLC0415
+        from harness.report.terminal.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.submission import print_submission  # noqa: PLC0415
 
         print_submission(view, make_console())
     else:
-        _sheets((writers.submission_sheet(view), writers.outcome_sheet(view.entry.outcomes)), format_)
+        _tables((sheets.submission_sheet(view), sheets.outcome_sheet(view.entry.outcomes)), format_)
 
 
 def show_submissions(records: Sequence[Mapping[str, object]], format_: str) -> None:
     """Show what is registered."""
     if format_ == "json":
-        emit(writers.to_json(list(records)))
+        emit(sheets.to_json(list(records)))
     elif format_ == "table":
-        from harness.report.console import make_console  # noqa: PLC0415
-        from harness.report.listing import print_submissions  # noqa: PLC0415
+        from harness.report.terminal.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.submissions import print_submissions  # noqa: PLC0415
 
         print_submissions(records, make_console())
     else:
-        _sheets((writers.submissions_sheet(records),), format_)
+        _tables((sheets.submissions_sheet(records),), format_)
 
 
 def show_logs(runs: Sequence[LoggedRun], format_: str) -> None:
     """Show what runs printed."""
     if format_ == "json":
-        emit(writers.to_json([asdict(run) for run in runs]))
+        emit(sheets.to_json([asdict(run) for run in runs]))
     elif format_ == "table":
-        from harness.report.console import make_console  # noqa: PLC0415
-        from harness.report.logs import print_logs  # noqa: PLC0415
+        from harness.report.terminal.console import make_console  # noqa: PLC0415
+        from harness.report.terminal.logs import print_logs  # noqa: PLC0415
 
         print_logs(runs, make_console())
     else:
-        _sheets((writers.logs_sheet(runs),), format_)
+        _tables((sheets.logs_sheet(runs),), format_)

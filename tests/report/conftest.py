@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness.report.console import THEME
+from harness.report.terminal.console import THEME
 from harness.scoring import Entry, Results, RunCounts, complete
 
 Maker = Callable[..., Results]

@@ -19,15 +19,15 @@ import pytest
 from harness.config import load
 from harness.contest import Options, Watcher, run_round
 from harness.leaderboard import build_leaderboard, build_matrix
-from harness.report.export import export_2017, export_all
-from harness.report.status_reader import StatusReader
-from harness.report.submission_reader import SubmissionReader
+from harness.report.files.export import export_2017, export_all
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import Results
 from harness.standings import load_results
 from harness.tournament import Fresh, Tournament
 from harness.tracks import TRACKS, consumes
 from harness.views.matrix import matrix_view
+from harness.views.status_reader import StatusReader
+from harness.views.submission_reader import SubmissionReader
 from tests.e2e import make
 
 PROGRAMS = ("attack-darken", "attack-half", "attack-copy", "targeted-step", "defense-mean", "defense-crash", "defense-centre")

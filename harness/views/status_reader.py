@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import func, select
 
-from harness.report.round_reader import RoundReader
-from harness.report.timing import RunTimes, busy_share, overhead_s, spent
 from harness.sandbox.outcomes import Outcome
 from harness.store import round_state
 from harness.store.models import DONE, OPEN, RUNNING, InputRow, RoundRow, RunRow, SubmissionRow
 from harness.tracks import TRACKS
 from harness.views.progress import SlotView
+from harness.views.round_reader import RoundReader
 from harness.views.status import KindCounts, StatusView
+from harness.views.timing import RunTimes, busy_share, overhead_s, spent
 
 #: Runs that the times are summed over; reading all 891,000 of a contest would take seconds.
 MOST_TIMED = 20_000

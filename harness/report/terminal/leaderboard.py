@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.leaderboard import Leaderboard, Row
-from harness.report.columns import Column, draw
-from harness.report.console import table_box
-from harness.report.words import percent, plural, rank_span, seconds, share, span
+from harness.report.terminal.columns import Column, draw
+from harness.report.terminal.console import table_box
 from harness.scoring import RESAMPLES, Track
 from harness.tracks import TRACKS
+from harness.views.words import percent, plural, rank_span, seconds, share, span
 
 #: Follows a baseline's name, since dim text is lost in a pipe.
 BASELINE_MARK = "*"

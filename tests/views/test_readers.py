@@ -11,9 +11,7 @@ import pytest
 from harness.audit import Finding
 from harness.config import TournamentConfig
 from harness.errors import UnknownNameError
-from harness.report.logs import print_logs
-from harness.report.status_reader import StatusReader
-from harness.report.submission_reader import SubmissionReader, audit_note
+from harness.report.terminal.logs import print_logs
 from harness.store.lock import writer_lock
 from harness.store.logs import LogStore
 from harness.store.models import (
@@ -31,6 +29,9 @@ from harness.store.models import (
     SubmissionRow,
 )
 from harness.tournament import Tournament
+from harness.views.status_reader import StatusReader
+from harness.views.submission_reader import SubmissionReader, audit_note
+from tests.report.conftest import screen
 
 OLD, ATTACK, TARGETED, DEFENSE = 1, 2, 3, 4
 TASK, CLEAN, ADVERSARIAL = 10, 20, 30
@@ -180,7 +181,7 @@ def test_a_run_that_was_repeated_for_an_overloaded_host_is_told(tournament: Tour
     assert note.startswith("1 run hit the time limit while the host was overloaded and was repeated with nothing beside;")
 
 
-def test_logs_of_failed_runs_first_of_any_run_when_asked(tournament: Tournament, screen) -> None:
+def test_logs_of_failed_runs_first_of_any_run_when_asked(tournament: Tournament) -> None:
     with tournament.session() as session:
         reader = SubmissionReader(tournament, session)
         failed, asked = reader.logs("d"), reader.logs("d", against="a")

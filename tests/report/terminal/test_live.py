@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from harness.report.console import make_console
-from harness.report.live import LiveProgress, picture
+from harness.report.terminal.console import make_console
+from harness.report.terminal.live import LiveProgress, picture
 from harness.views.progress import SlotView, Snapshot
 
 SLOTS = (

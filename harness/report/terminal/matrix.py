@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.leaderboard import Matrix
-from harness.report.words import shorten
 from harness.scoring import Track
 from harness.tracks import DEFENSE
 from harness.views.matrix import MatrixView, matrix_view
+from harness.views.words import shorten
 
 #: Light to dark in about equal steps, 256-colour codes. Black and white are the fixed 16 and 231: the basic "white" is a dark
 #: grey on many light terminals, and would vanish on the dark cells.

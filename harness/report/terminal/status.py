@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.console import table_box
-from harness.report.words import duration, plural
-from harness.report.writers import status_sheet
+from harness.report.files.sheets import status_sheet
+from harness.report.terminal.console import table_box
 from harness.views.progress import SlotView
 from harness.views.status import StatusView, blame, sentence
+from harness.views.words import duration, plural
 
 
 def print_status(view: StatusView, console: Console) -> None:

@@ -22,15 +22,15 @@ from harness.dataset_files import read_description
 from harness.errors import DatasetError
 from harness.leaderboard import Row, build_leaderboard, build_matrix
 from harness.predictions import out_of_range
-from harness.report.round_reader import RoundReader
-from harness.report.words import plural, size
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
 from harness.store.logs import LogStore
 from harness.store.models import DONE, AttemptRow, RunRow, SlotRow, SubmissionRow
 from harness.tournament import DEFAULT_ROUND, Tournament
 from harness.views.logs import LoggedRun
+from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, SubmissionView, Timings, met
+from harness.views.words import plural, size
 
 #: What the commands look for by themselves.
 DEFAULT_CONFIG = Path("tournament.yaml")

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from harness.report.columns import Column, draw
-from harness.report.console import table_box
-from harness.report.states import print_outcomes
-from harness.report.words import duration, percent, plural, rank_span, seconds, share, shorten, size, span
+from harness.report.terminal.columns import Column, draw
+from harness.report.terminal.console import table_box
+from harness.report.terminal.status import print_outcomes
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry
 from harness.tracks import consumes
 from harness.untrusted_text import lines, plain
 from harness.views.status import next_step
 from harness.views.submission import FailedRun, Opponent, SubmissionView, Timings
+from harness.views.words import duration, percent, plural, rank_span, seconds, share, shorten, size, span
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10

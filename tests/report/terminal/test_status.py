@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from harness.report.show import show_status
-from harness.report.states import print_status
+from harness.report.terminal.status import print_status
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.views.status import KindCounts, StatusView
 

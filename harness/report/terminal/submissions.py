@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from harness.report.columns import Column, draw
-from harness.report.console import table_box
+from harness.report.terminal.columns import Column, draw
+from harness.report.terminal.console import table_box
 
 
 def print_submissions(records: Sequence[Mapping[str, object]], console: Console) -> None:

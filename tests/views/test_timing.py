@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report.timing import RunTimes, active_s, busy_share, overhead_s, spent
+from harness.views.timing import RunTimes, active_s, busy_share, overhead_s, spent
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=12))

@@ -9,7 +9,7 @@ from typing import Self
 from harness.contest import Watcher
 from harness.engine.base import Engine, Finished
 from harness.plan import DONE
-from harness.report.live import LiveProgress
+from harness.report.terminal.live import LiveProgress
 from harness.scheduler import Scheduler
 from harness.tournament import Round
 from harness.views.progress import SlotView, Snapshot

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from harness.leaderboard import build_leaderboard
-from harness.report.board import footnotes, print_leaderboard, track_columns
-from harness.report.columns import GAP, Column, fit
-from harness.report.console import THEME, make_console
+from harness.report.terminal.columns import GAP, Column, fit
+from harness.report.terminal.console import THEME, make_console
+from harness.report.terminal.leaderboard import footnotes, print_leaderboard, track_columns
 from harness.scoring import RunCounts
 
 

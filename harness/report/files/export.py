@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_leaderboards, build_matrix
-from harness.report.files import Columns, csv_file, parquet_here, write_csv, write_parquet
-from harness.report.words import counts
-from harness.report.writers import leaderboard_sheet, matrix_sheet
+from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
+from harness.report.files.sheets import leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, FIGURES, LABELLED, TARGET, Results, View
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell
+from harness.views.words import counts
 
 #: Verdicts above this are written as Parquet only: as text they would be gigabytes.
 MOST_VERDICTS_AS_CSV = 20_000_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import words
+from harness.views import words
 
 
 @pytest.mark.parametrize(("seconds", "text"), [

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from harness.leaderboard import Leaderboard, Matrix
-from harness.report.words import counts
 from harness.scoring import FIGURES
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
@@ -18,6 +17,7 @@ from harness.views.logs import LoggedRun
 from harness.views.status import StatusView, blame, sentence
 from harness.views.submission import Opponent, SubmissionView
 from harness.views.submissions import FIELDS
+from harness.views.words import counts
 
 Format = Literal["table", "json", "csv", "markdown"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "markdown")

@@ -17,9 +17,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from harness.report.console import make_console
-from harness.report.words import counts, duration, plural, shorten
+from harness.report.terminal.console import make_console
 from harness.views.progress import SlotView, Snapshot
+from harness.views.words import counts, duration, plural, shorten
 
 #: Seconds between two plain lines where nothing else calls for one.
 PLAIN_EVERY_S = 5.0

@@ -10,7 +10,7 @@ import pytest
 
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.show import show_submission
-from harness.report.submission import SHOWN_FAILURES, print_submission
+from harness.report.terminal.submission import SHOWN_FAILURES, print_submission
 from harness.scoring import Verdicts
 from harness.views.submission import FailedRun, SubmissionView, Timings, met
 from tests.verdicts import codes_of
