@@ -2,9 +2,10 @@
 """Build the base images: ``docker/build.py [light|full|NAME ...]``, NAME being any directory here with a Dockerfile.
 
 Every image carries a digest of what it was made from as a label, so that a second call only asks the engine (a few tenths of a
-second). Each image is built from the one that its Dockerfile names as ``ARG BASE``, which is made first. The SDK has a label of
-its own: where only it changed, an image of gigabytes gets a layer of kilobytes. A last label is the image's identity: the same
-files and the same versions of all packages give the same one on any day and machine. Needs Python's standard library and pip.
+second). Each image is built from the one that its Dockerfile names as ``ARG BASE``, which is made first. What an image has from
+the repository (the SDK; from the full one on, the samples' common code in ``field_kit``) has a label of its own: where only that
+changed, an image of gigabytes gets a layer of kilobytes. A last label is the image's identity: the same files and the same versions
+of all packages give the same one on any day and machine. Needs Python's standard library and pip.
 """
 
 from __future__ import annotations
@@ -105,11 +106,18 @@ def digest(*parts: bytes | str) -> str:
     return hashlib.sha256(joined).hexdigest()[:32]
 
 
+def carried(name: str) -> list[Path]:
+    """The files that an image has from the repository: the SDK, and with torch the samples' common code."""
+    below = lineage([name])
+    files = [ROOT / "harness/__init__.py", ROOT / "harness/sdk.py"] if "light" in below else []
+    return files + (sorted((ROOT / "field_kit").glob("*.py")) if "full" in below else [])
+
+
 @functools.cache
-def sdk_digest() -> str:
-    """A digest of the files that every image takes from the package, as they were when this program started."""
-    files = [ROOT / "harness/__init__.py", ROOT / "harness/sdk.py", ROOT / "docker/sdk/Dockerfile"]
-    return digest(*[path.read_bytes() for path in files])
+def sdk_digest(name: str) -> str:
+    """A digest of these files as they were when this program started; empty for an image of others that has none."""
+    files = carried(name)
+    return digest(*[path.read_bytes() for path in [*files, ROOT / "docker/sdk/Dockerfile"]]) if files else ""
 
 
 def content(name: str) -> str:
@@ -123,13 +131,18 @@ def content(name: str) -> str:
 
 
 def identity(name: str, reference: str) -> str:
-    """What an image is: its files, the SDK, the versions of what is installed. Not the harness's version, which changes no run."""
-    return digest(content(name), (ROOT / "harness/sdk.py").read_bytes(), python_says(reference, INSTALLED))
+    """What an image is: its files, those it has from the repository, the versions of what is installed.
+
+    Not the harness's version, which changes no run.
+    """
+    files = [path.read_bytes() for path in carried(name) if path != ROOT / "harness/__init__.py"]
+    return digest(content(name), *files, python_says(reference, INSTALLED))
 
 
-def docker_build(name: str, recipe: Path, **arguments: str) -> None:
+def docker_build(name: str, recipe: Path, *, target: str = "", **arguments: str) -> None:
     """Run one build; the engine's output goes to stderr."""
-    options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    options = [f"--build-arg={key}={value}" for key, value in arguments.items()] + ([f"--target={target}"] if target else [])
+    options.append(f"--label={LABEL}={content(name)}")
     command = ["docker", "build", "--network=host", *options, f"--tag={tag(name)}", f"--file={recipe}", str(ROOT)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
@@ -140,7 +153,7 @@ def put_labels(name: str, reference: str) -> None:
     An image made from it by hand inherits the labels, so one of them seals its layers.
     """
     found = inspected(reference) or {}
-    labels = {LABEL: content(name), SDK_LABEL: sdk_digest(), IDENTITY_LABEL: identity(name, reference), SEAL_LABEL: seal(found)}
+    labels = {LABEL: content(name), SDK_LABEL: sdk_digest(name), IDENTITY_LABEL: identity(name, reference), SEAL_LABEL: seal(found)}
     options = [f"--label={key}={value}" for key, value in labels.items()]
     subprocess.run(["docker", "build", "-q", *options, f"--tag={reference}", "-"], check=True, stdout=subprocess.DEVNULL,
                    input=f"FROM {reference}\n", text=True)
@@ -162,28 +175,34 @@ def ensure_base(*, pull: bool) -> None:
         base_image.make(tag("base"), LABEL)
 
 
+def current(name: str) -> bool:
+    """Whether an image is there, made from what lies here now, and labelled as such."""
+    found = inspected(tag(name))
+    if found is None:
+        return False
+    labels = found["Config"].get("Labels") or {}
+    return [labels.get(key) for key in (LABEL, SDK_LABEL, SEAL_LABEL)] == [content(name), sdk_digest(name), seal(found)]
+
+
 def ensure(name: str, *, cpu: bool) -> bool:
     """Build one image where it is missing or out of date; True where it was built."""
-    wanted = content(name)
-    same = image_label(tag(name), LABEL) == wanted
-    if same and image_label(tag(name), SDK_LABEL) == sdk_digest():
+    if current(name):
         return False
     libraries = tag(f"{name}-libraries")
-    if same and image_label(libraries, LABEL) == wanted:
-        recipe = ROOT / "docker/sdk/Dockerfile"
-        docker_build(name, recipe, BASE=libraries)
-        put_labels(name, tag(name))
-        return True
-    recipe = ROOT / "docker" / name / "Dockerfile"
-    old = {image_id(tag(name)), image_id(libraries)}
-    python = python_says(parent(name), "import sys; print('%d.%d' % sys.version_info[:2])")
-    with wheelhouse.wheels(packages(name), python, cpu=cpu) as directory, wheelhouse.served(directory) as url:
-        docker_build(name, recipe, BASE=parent(name), PIP_FIND_LINKS=url, PIP_NO_INDEX="1")
+    if image_label(libraries, LABEL) != content(name):
+        recipe = ROOT / "docker" / name / "Dockerfile"
+        old = {image_id(tag(name)), image_id(libraries)}
+        python = python_says(parent(name), "import sys; print('%d.%d' % sys.version_info[:2])")
+        with wheelhouse.wheels(packages(name), python, cpu=cpu) as directory, wheelhouse.served(directory) as url:
+            docker_build(name, recipe, BASE=parent(name), PIP_FIND_LINKS=url, PIP_NO_INDEX="1")
+        subprocess.run(["docker", "tag", tag(name), libraries], check=True)
+        for ident in old - {image_id(libraries), ""}:
+            # Gigabytes that no name leads to any more. The engine refuses where something is still built on them.
+            subprocess.run(["docker", "image", "rm", ident], capture_output=True, check=False)
+    if carried(name):
+        target = "full" if "full" in lineage([name]) else "light"
+        docker_build(name, ROOT / "docker/sdk/Dockerfile", target=target, BASE=libraries)
     put_labels(name, tag(name))
-    subprocess.run(["docker", "tag", tag(name), libraries], check=True)
-    for ident in old - {image_id(libraries), ""}:
-        # Gigabytes that no name leads to any more. The engine refuses where something is still built on them.
-        subprocess.run(["docker", "image", "rm", ident], capture_output=True, check=False)
     return True
 
 
@@ -203,6 +222,8 @@ def build(names: list[str], *, pull: bool, cpu: bool) -> None:
     ensure_base(pull=pull)
     for name in order:
         start = time.monotonic()
+        if inspected(tag(name)) is not None and not current(name):
+            print(f"{tag(name)} is out of date: what it is made from has changed.", file=sys.stderr)
         built = ensure(name, cpu=cpu)
         what = f"built in {time.monotonic() - start:.0f} s" if built else "up to date"
         print(f"{tag(name)}: {what}", file=sys.stderr)

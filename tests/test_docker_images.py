@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -10,6 +11,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+
+import field_kit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -103,6 +106,73 @@ def test_each_image_is_built_after_the_one_below_it():
         build.lineage(["nowhere"])
 
 
+@pytest.fixture
+def moved(tmp_path, monkeypatch):
+    """The repository's files that images are made from, at another place, where they may be changed."""
+    for part in ("docker", "field_kit", "harness"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(build, "image_label", lambda reference, name: f"{reference} {name}")
+    monkeypatch.setattr(build, "python_says", lambda reference, program: "numpy==2.0")
+    build.sdk_digest.cache_clear()
+    yield tmp_path
+    build.sdk_digest.cache_clear()
+
+
+@pytest.mark.parametrize(("changed", "out_of_date"), [
+    ("field_kit/nets.py", ["full", "compat-torch"]),
+    ("field_kit/another.py", ["full", "compat-torch"]),
+    ("harness/sdk.py", ["light", "full", "compat-torch"]),
+    ("harness/config.py", []),
+])
+def test_what_an_image_has_from_the_repository_is_part_of_its_identity(moved, changed, out_of_date):
+    def now():
+        build.sdk_digest.cache_clear()
+        return {name: (build.sdk_digest(name), build.identity(name, "")) for name in ("light", "full", "compat-torch")}
+
+    before, contents = now(), build.content("full")
+    with (moved / changed).open("a") as file:
+        file.write("# changed\n")
+    after = now()
+    assert [name for name in before if before[name][0] != after[name][0]] == out_of_date
+    assert [name for name in before if before[name][1] != after[name][1]] == out_of_date
+    assert build.content("full") == contents  # so it gets a layer of kilobytes, and no library again
+
+
+def test_an_image_of_others_has_nothing_from_the_repository(moved):
+    (moved / "docker" / "own").mkdir()
+    (moved / "docker" / "own" / "Dockerfile").write_text("ARG BASE=debian:bookworm-slim\nFROM ${BASE}\n")
+    assert (build.carried("own"), build.sdk_digest("own")) == ([], "")
+
+
+@pytest.mark.parametrize("label", [build.SDK_LABEL, build.SEAL_LABEL])
+def test_an_image_that_is_out_of_date_is_named_and_made_again(monkeypatch, capsys, label):
+    """With the libraries there it gets a layer; nothing is fetched."""
+    images, built = {}, []
+
+    def labelled(reference, **labels):
+        images[reference] = {**MADE, "Config": {**MADE["Config"], "Labels": labels}}
+
+    def made(name, reference):
+        labelled(reference, **{build.LABEL: build.content(name), build.SDK_LABEL: build.sdk_digest(name),
+                               build.SEAL_LABEL: build.seal(MADE)})
+
+    monkeypatch.setattr(build, "inspected", images.get)
+    monkeypatch.setattr(build, "docker_build", lambda name, recipe, **options: built.append((name, recipe.parent.name, options)))
+    monkeypatch.setattr(build, "put_labels", made)
+    labelled(build.tag("base"), **{build.LABEL: "made"})
+    for name in ("light", "full"):
+        made(name, build.tag(name))
+    made("full", "localhost/harness-full-libraries:1")
+    images[build.tag("full")]["Config"]["Labels"][label] = "of before"
+    build.build(["full"], pull=False, cpu=True)
+    assert built == [("full", "sdk", {"target": "full", "BASE": "localhost/harness-full-libraries:1"})]
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "localhost/harness-light:1: up to date", "localhost/harness-full:1 is out of date: what it is made from has changed."]
+    build.build(["full"], pull=False, cpu=True)
+    assert len(built) == 1
+
+
 def test_wheels_are_served_on_the_loopback_address_only(tmp_path):
     (tmp_path / "a.whl").write_bytes(b"wheel")
     with wheelhouse.served(tmp_path) as url:
@@ -192,6 +262,15 @@ def test_the_identity_is_that_of_what_an_image_was_made_from(own_tag, monkeypatc
     assert "pillow==" in said.lower()
     monkeypatch.setattr(build, "python_says", lambda *_: said.replace(numpy, "numpy==1.0"))
     assert build.identity("light", own_tag) != labels[build.IDENTITY_LABEL]
+
+
+@pytest.mark.docker
+def test_full_holds_the_current_common_code_of_the_samples(full_image, light_image):
+    program = "import field_kit.model, field_kit.stored; print(field_kit.__version__)"
+    assert in_image(full_image, "python", "-c", program, user="65534") == f"{field_kit.__version__}\n"
+    for path in (ROOT / "field_kit").glob("*.py"):
+        assert in_image(full_image, "cat", f"/opt/harness-sdk/field_kit/{path.name}") == path.read_text()
+    assert in_image(light_image, "ls", "/opt/harness-sdk") == "harness\n"
 
 
 @pytest.mark.docker

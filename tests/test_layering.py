@@ -52,7 +52,7 @@ ROOMS = [
 FLOOR = {room: number for number, line in enumerate(ROOMS) for room in line.split()}
 
 #: Only submissions, their training and tests may need these; the harness itself starts in a fraction of a second without.
-FORBIDDEN = {"torch", "torchvision", "timm", "foolbox", "kornia", "torchattack", "tensorflow"}
+FORBIDDEN = {"field_kit", "torch", "torchvision", "timm", "foolbox", "kornia", "torchattack", "tensorflow"}
 
 
 def modules() -> list[Path]:

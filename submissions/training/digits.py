@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from model import DEVICE, to_tensor
 from torch.nn import functional as F
 
+from field_kit.model import DEVICE, to_tensor
 from harness.dataset_build import TOURNAMENT_IMAGES, digits_split
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import torch
 from adversary import fgsm, pgd, random_epsilon
 from digits import augment
-from model import Model
 from recipes import Recipe
 from torch.nn import functional as F
+
+from field_kit.model import Model
 
 #: Adversarial training covers the whole range of the default tournament's epsilons (16, 32, 48, 64).
 HIGHEST_EPSILON = 64

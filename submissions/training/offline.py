@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import torch
 from adversary import random_epsilon
 from digits import augment, training_set
-from model import load
 from recipes import SURROGATES
 from torch.nn import functional as F
+
+from field_kit.model import load
 
 BATCH = 64
 #: The default tournament's epsilons lie in 16..64.

@@ -18,9 +18,9 @@ class Recipe:
 
     Attributes:
         name: What ``--only`` takes.
-        folders: Directories that get the spec, the weights and copies of the loader. Any other spec below
+        folders: Directories that get the spec and the weights. Any other spec below
             ``submissions/`` whose ``recipe`` is this one gets its weights renewed too.
-        net: Name in nets.py, or timm's name after ``timm/``.
+        net: Name in ``field_kit.nets``, or timm's name after ``timm/``.
         seed: For the first weights, the order and every random draw of its training.
         method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``) or of a ``denoiser``.
         options: Arguments of the net.

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from adversary import gradient, pgd
 from digits import tournament_images
-from model import load, to_pixels, to_tensor
 from recipes import DEFENSES, SURROGATES, TRAINING
 
+from field_kit.model import load, to_pixels, to_tensor
 from harness.sdk import within
 
 EPSILONS = (16, 32, 48, 64)
@@ -50,7 +50,7 @@ def write_report(tick: Callable[[], None]) -> None:
 
 
 def read_entry(folder: Path) -> ModuleType:
-    """Import an entry's ``defense.py``; its loader is the training's own, which is the same file."""
+    """Import an entry's ``defense.py``."""
     spec = importlib.util.spec_from_file_location(f"entry_{folder.name}", folder / "defense.py")
     if spec is None or spec.loader is None:
         message = f"{folder} has no defense.py."

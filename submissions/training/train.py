@@ -1,24 +1,24 @@
 """Make the weights of the sample entries from seeds: ``python submissions/training/train.py [--only NAME]...``.
 
-Writes each net, in half precision, with its ``model.json`` and the loader, into the entries that use it, and then the
-table ``RESULTS.md``. The committed files are this command's output.
+Writes each net, in half precision, with its ``model.json``, into the entries that use it, and then the table
+``RESULTS.md``. The committed files are this command's output.
 """
 
 import argparse
 import functools
 import importlib
 import json
-import shutil
 from collections.abc import Callable
 
 import torch
 from digits import training_set
 from learning import train
-from model import DEVICE, Model, build, load
 from recipes import DEFENSES, RECIPES, TRAINING, Recipe
 from report import write_report
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from safetensors.torch import save as to_bytes
+
+from field_kit.model import DEVICE, Model, build, load
 
 #: Attacks that are trained offline, each by a program of its own.
 OFFLINE = {"universal": "train_universal", "fully-convolutional": "train_fully_convolutional"}
@@ -73,9 +73,6 @@ def save(model: Model, recipe: Recipe) -> None:
         spec = json.loads(spec_file.read_text())
         if spec.get("recipe") == recipe.name:
             (spec_file.parent / spec["weights"]).write_bytes(weights)
-            for entry in (folder for folder in spec_file.parents if (folder / "metadata.json").exists()):
-                for name in ("model.py", "nets.py"):
-                    shutil.copyfile(TRAINING / name, entry / name)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,21 @@
 """Train the perturbation network: ``python submissions/training/train_fully_convolutional.py`` (some minutes on one core)."""
 
-import importlib.util
-
 import torch
 from offline import batches, fooling_loss, surrogates
 from recipes import TRAINING
 from safetensors.torch import save_file
 
+from field_kit.nets import Perturbation
+
 ENTRY = TRAINING.parent / "attacks" / "fully_convolutional"
 EPOCHS, RATE, SEED = 20, 2e-3, 12
-
-
-def fresh_network() -> torch.nn.Module:
-    """Return an untrained one; the entry, which is self-contained, has the class."""
-    spec = importlib.util.spec_from_file_location("network", ENTRY / "network.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.perturbation_network()
 
 
 def main() -> None:
     """Train and write ``network.safetensors``, in half precision."""
     nets = surrogates()
     torch.manual_seed(SEED)
-    network = fresh_network().to(next(nets[0].parameters()).device)
+    network = Perturbation().to(next(nets[0].parameters()).device)
     optimiser = torch.optim.Adam(network.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
     for _ in range(EPOCHS):

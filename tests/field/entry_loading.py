@@ -18,16 +18,12 @@ from PIL import Image
 from harness.dataset_build import digits_split
 
 SUBMISSIONS = Path(__file__).resolve().parents[2] / "submissions"
-#: Modules that entries have beside their own file, under the same names and with different content.
-BESIDE = ("model", "nets", "network")
 
 
 @functools.cache
 def entry(path: str, file: str = "attack.py") -> ModuleType:
     """Import ``submissions/<path>/<file>`` as the entry itself would be."""
     directory = SUBMISSIONS / path
-    for name in BESIDE:
-        sys.modules.pop(name, None)
     sys.path.insert(0, str(directory))
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a directory's content is the submission's identity
     try:
@@ -37,8 +33,7 @@ def entry(path: str, file: str = "attack.py") -> ModuleType:
     finally:
         sys.dont_write_bytecode = before
         sys.path.remove(str(directory))
-        for name in BESIDE:
-            sys.modules.pop(name, None)
+        sys.modules.pop("model", None)  # that of a template, which is the template's alone
     return module
 
 

@@ -22,10 +22,11 @@ def training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The training's own modules, which lie beside its program and not in a package."""
     monkeypatch.syspath_prepend(str(TRAINING))
     import digits
-    import model
     import recipes
     import torch
     import train
+
+    from field_kit import model
 
     # One thread: with as many as cores, each step waits for the slowest on a machine that does other things too.
     torch.set_num_threads(1)

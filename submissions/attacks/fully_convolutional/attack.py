@@ -7,22 +7,20 @@ submissions/training/train_fully_convolutional.py against the three surrogates.
 from pathlib import Path
 
 import numpy as np
-import torch
-from network import perturbation_network
 from safetensors.torch import load_file
 
+from field_kit.model import DEVICE, to_tensor
+from field_kit.nets import Perturbation
 from harness.sdk import run_attack, within
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-NET = perturbation_network()
+NET = Perturbation()
 NET.load_state_dict(load_file(Path(__file__).parent / "network.safetensors"))
 NET.eval().requires_grad_(requires_grad=False).to(DEVICE)
 
 
 def attack(images: np.ndarray, epsilon: int) -> np.ndarray:
     """Return uint8 [n, h, w, 3]."""
-    pixels = torch.from_numpy(images).to(DEVICE).permute(0, 3, 1, 2).float() / 255
-    direction = NET(pixels, epsilon / 255).permute(0, 2, 3, 1).cpu().numpy()
+    direction = NET(to_tensor(images), epsilon / 255).permute(0, 2, 3, 1).cpu().numpy()
     return within(images, images + epsilon * direction, epsilon)
 
 

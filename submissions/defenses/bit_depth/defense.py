@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import torch
-from model import load, to_tensor
 
+from field_kit.model import load
 from harness.sdk import run_defense
 
 NET = load(Path(__file__).with_name("model.json"))
@@ -18,10 +17,9 @@ def squeeze(images: np.ndarray) -> np.ndarray:
     return np.rint(np.rint(images / step) * step).astype(np.uint8)
 
 
-@torch.inference_mode()
 def classify(images: np.ndarray) -> np.ndarray:
     """Return the net's labels for the filtered images."""
-    return NET.labels(NET(to_tensor(squeeze(images))))
+    return NET.classify(squeeze(images))
 
 
 if __name__ == "__main__":

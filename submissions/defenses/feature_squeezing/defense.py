@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import load, to_tensor
 from PIL import Image, ImageFilter
 
+from field_kit.model import load, to_tensor
 from harness.sdk import run_defense
 
 NET = load(Path(__file__).with_name("model.json"))

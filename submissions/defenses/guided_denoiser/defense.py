@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import load, to_tensor
 
+from field_kit.model import load, to_tensor
 from harness.sdk import run_defense
 
 NET = load(Path(__file__).with_name("model.json"))

@@ -4,10 +4,9 @@ import io
 from pathlib import Path
 
 import numpy as np
-import torch
-from model import load, to_tensor
 from PIL import Image
 
+from field_kit.model import load
 from harness.sdk import run_defense
 
 NET = load(Path(__file__).with_name("model.json"))
@@ -24,10 +23,9 @@ def compress(images: np.ndarray) -> np.ndarray:
     return filtered
 
 
-@torch.inference_mode()
 def classify(images: np.ndarray) -> np.ndarray:
     """Return the net's labels for the filtered images."""
-    return NET.labels(NET(to_tensor(compress(images))))
+    return NET.classify(compress(images))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import torch
-from model import load, to_tensor
 from PIL import Image, ImageFilter
 
+from field_kit.model import load
 from harness.sdk import run_defense
 
 NET = load(Path(__file__).with_name("model.json"))
@@ -18,10 +17,9 @@ def smooth(images: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(Image.fromarray(image).filter(MEDIAN)) for image in images])
 
 
-@torch.inference_mode()
 def classify(images: np.ndarray) -> np.ndarray:
     """Return the net's labels for the filtered images."""
-    return NET.labels(NET(to_tensor(smooth(images))))
+    return NET.classify(smooth(images))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ from pathlib import Path
 import foolbox
 import numpy as np
 import torch
-from model import load, to_pixels, to_tensor
 
+from field_kit.model import load, to_pixels, to_tensor
+from field_kit.stored import Stored
 from harness.sdk import run_targeted_attack, within
 
 NET = load(Path(__file__).parent / "model.json")
@@ -19,27 +20,10 @@ METHOD = foolbox.attacks.L2CarliniWagnerAttack(
 RANGE = (-0.25, 1.25)
 
 
-class Stored(torch.nn.Module):
-    """The surrogate behind what will happen to an image: cut to epsilon, rounded to 8 bits.
-
-    Gradients pass the rounding unchanged, so an attack of least norm optimises through it, and what it counts as a
-    success still is one as a file (unrounded, up to nine in ten are lost).
-    """
-
-    def __init__(self, clean: torch.Tensor, epsilon: int) -> None:
-        super().__init__()
-        self.low, self.high = (clean - epsilon / 255).clamp(min=0), (clean + epsilon / 255).clamp(max=1)
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return logits."""
-        cut = pixels.clamp(self.low, self.high)
-        return NET(cut + ((cut * 255).round() / 255 - cut).detach())
-
-
 def attack(images: np.ndarray, targets: np.ndarray, epsilon: int) -> np.ndarray:
     """Return uint8 [n, h, w, 3] towards the target classes; an image that resists within epsilon stays as it is."""
     clean = to_tensor(images)
-    net = foolbox.PyTorchModel(Stored(clean, epsilon).eval(), bounds=RANGE, device=clean.device)
+    net = foolbox.PyTorchModel(Stored(NET, clean, epsilon).eval(), bounds=RANGE, device=clean.device)
     classes = torch.from_numpy(targets - NET.label_offset).to(clean.device)
     criterion = foolbox.criteria.TargetedMisclassification(classes)
     found = METHOD.run(net, clean, criterion)

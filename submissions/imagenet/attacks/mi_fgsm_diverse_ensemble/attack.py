@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import load, to_pixels, to_tensor
 from torch.nn import functional as F
 
+from field_kit.model import load, to_pixels, to_tensor
 from harness.sdk import run_attack, within
 
 STEPS, DECAY = 20, 1.0

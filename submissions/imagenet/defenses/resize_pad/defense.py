@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from model import load, to_tensor
 from torch.nn import functional as F
 
+from field_kit.model import load, to_tensor
 from harness.sdk import run_defense
 
 #: The paper's: from 299 up to 330, on black of 331; the net takes 331 as it is.

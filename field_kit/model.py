@@ -1,7 +1,7 @@
-"""Read a net from its ``model.json``; every entry carries a copy of this file.
+"""Read a net from its spec, the file ``model.json`` beside its weights; images as tensors and back.
 
-A spec says: ``library`` (``nets`` for the small ones in nets.py, else ``timm``), ``net`` and its ``options``, ``weights`` (a
-safetensors file beside the spec) or ``pretrained`` (timm's tag), ``classes``, ``label_offset`` (label = class + offset),
+A spec says: ``library`` (``nets`` for those of ``field_kit.nets``, else ``timm``), ``net`` and its ``options``, ``weights`` (a
+safetensors file beside the spec), ``classes``, ``label_offset`` (label = class + offset),
 ``size`` (height, width), ``mean`` and ``std``. timm is imported only for its own nets: with torchvision it costs as long to
 import as torch itself.
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
+
+from field_kit import nets
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -35,29 +38,27 @@ class Model(nn.Module):
         """Return the data set's labels for logits."""
         return logits.argmax(1).cpu().numpy() + self.label_offset
 
+    @torch.inference_mode()
+    def classify(self, images: np.ndarray) -> np.ndarray:
+        """Return the data set's labels for images, uint8 [n, h, w, 3]."""
+        return self.labels(self(to_tensor(images)))
 
-def build(spec: dict, *, fetch: bool = True) -> Model:
-    """Make the net that a spec describes, with timm's pretrained weights where it asks for them and ``fetch`` allows."""
+
+def build(spec: dict) -> Model:
+    """Make the net that a spec describes, its weights fresh."""
+    options = spec.get("options", {})
     if spec["library"] == "timm":
         import timm  # noqa: PLC0415
 
-        tag = spec.get("pretrained")
-        name = f"{spec['net']}.{tag}" if tag else spec["net"]
-        options = {"num_classes": spec["classes"], **spec.get("options", {})}
-        return Model(timm.create_model(name, pretrained=bool(tag) and fetch, **options), spec)
-    import nets  # noqa: PLC0415
-
-    return Model(getattr(nets, spec["net"])(classes=spec["classes"], **spec.get("options", {})), spec)
+        return Model(timm.create_model(spec["net"], num_classes=spec["classes"], **options), spec)
+    return Model(getattr(nets, spec["net"])(classes=spec["classes"], **options), spec)
 
 
 def load(spec_file: Path) -> Model:
     """Read a spec and its weights; ready to classify, its parameters frozen."""
     spec = json.loads(Path(spec_file).read_text())
     model = build(spec)
-    if "weights" in spec:
-        from safetensors.torch import load_file  # noqa: PLC0415
-
-        model.net.load_state_dict(load_file(Path(spec_file).parent / spec["weights"]))
+    model.net.load_state_dict(load_file(Path(spec_file).parent / spec["weights"]))
     return model.eval().requires_grad_(requires_grad=False).to(DEVICE)
 
 

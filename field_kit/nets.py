@@ -1,4 +1,4 @@
-"""Small nets of different families for 32x32 images; every entry that uses one carries a copy of this file.
+"""Small nets of different families for 32x32 images.
 
 Own nets because they need torch alone: an entry with a net of timm's takes twice as long to start. 70,000 to 200,000
 parameters each, and each family fails on different perturbations, which is what a contest of transfer needs.
@@ -141,3 +141,29 @@ def denoiser(classes: int = 0, width: int = 12) -> nn.Module:
     """Return a U-Net that estimates the noise in an image, as in high-level guided denoising (arXiv 1712.02976)."""
     del classes  # it returns an image; every net here is built with this argument
     return _Denoiser(width)
+
+
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Perturbation(nn.Module):
+    """An adversarial transformation network (arXiv 1703.09387): fully convolutional, so any image size; 60,000 parameters.
+
+    Image and epsilon in, direction in [-1, 1] out, as an hourglass with a shortcut at full size.
+    """
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        self.full = _block(4, width)
+        self.coarse = nn.Sequential(_block(width, 2 * width, 2), _block(2 * width, 2 * width))
+        self.up = _block(2 * width, width)
+        self.out = nn.Sequential(_block(2 * width, width), nn.Conv2d(width, 3, 3, 1, 1))
+
+    def forward(self, pixels: torch.Tensor, radius: torch.Tensor | float) -> torch.Tensor:
+        """Return [n, 3, h, w]; ``pixels`` in [0, 1], ``radius`` (epsilon / 255) one number or one per image."""
+        level = torch.as_tensor(radius, device=pixels.device).expand(len(pixels), 1, *pixels.shape[-2:])
+        full = self.full(torch.cat([pixels * 2 - 1, level * 4], 1))
+        coarse = self.coarse(full)
+        half = nn.functional.interpolate(coarse, pixels.shape[-2:], mode="bilinear", align_corners=False)
+        return self.out(torch.cat([full, self.up(half)], 1)).tanh()
