@@ -1,9 +1,6 @@
-"""Read a net from its ``model.json``; every entry carries a copy of this file.
+"""A small net with its weights, and images as tensors and back: with torch and the SDK all that this directory needs.
 
-A spec says: ``library`` (``nets`` for the small ones in nets.py, else ``timm``), ``net`` and its ``options``, ``weights`` (a
-safetensors file beside the spec) or ``pretrained`` (timm's tag), ``classes``, ``label_offset`` (label = class + offset),
-``size`` (height, width), ``mean`` and ``std``. timm is imported only for its own nets: with torchvision it costs as long to
-import as torch itself.
+Change the net, or put one of your own in its place. ``model.json`` beside it says what the net takes and answers.
 """
 
 import json
@@ -11,9 +8,33 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs))
+
+
+class _Residual(nn.Module):
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(_conv(inputs, outputs, 3, stride), nn.ReLU(), _conv(outputs, outputs))
+        self.shortcut = nn.Identity() if inputs == outputs else _conv(inputs, outputs, 1, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shortcut(x) + self.inner(x)
+
+
+def residual(classes: int) -> nn.Module:
+    """Residual blocks for 32x32 images, as in ResNet (arXiv 1512.03385)."""
+    layers: list[nn.Module] = [_conv(3, 24, 3, 2), nn.ReLU()]
+    for inputs, outputs, stride in ((24, 24, 1), (24, 48, 2), (48, 72, 2)):
+        layers += [_Residual(inputs, outputs, stride), nn.ReLU()]
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(72, classes))
+    return nn.Sequential(*layers, head)
 
 
 class Model(nn.Module):
@@ -22,8 +43,8 @@ class Model(nn.Module):
     def __init__(self, net: nn.Module, spec: dict) -> None:
         super().__init__()
         self.net, self.size, self.label_offset = net, tuple(spec["size"]), spec["label_offset"]
-        self.register_buffer("mean", torch.tensor(spec["mean"]).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec["std"]).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(spec["mean"]).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(spec["std"]).view(1, -1, 1, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return logits [n, classes]; pixels of another size are resized, never cropped."""
@@ -32,33 +53,16 @@ class Model(nn.Module):
         return self.net((pixels - self.mean) / self.std)
 
     def labels(self, logits: torch.Tensor) -> np.ndarray:
-        """Return the data set's labels for logits."""
+        """Return the data set's labels for logits: the net counts from 0, the data set from ``label_offset``."""
         return logits.argmax(1).cpu().numpy() + self.label_offset
-
-
-def build(spec: dict, *, fetch: bool = True) -> Model:
-    """Make the net that a spec describes, with timm's pretrained weights where it asks for them and ``fetch`` allows."""
-    if spec["library"] == "timm":
-        import timm  # noqa: PLC0415
-
-        tag = spec.get("pretrained")
-        name = f"{spec['net']}.{tag}" if tag else spec["net"]
-        options = {"num_classes": spec["classes"], **spec.get("options", {})}
-        return Model(timm.create_model(name, pretrained=bool(tag) and fetch, **options), spec)
-    import nets  # noqa: PLC0415
-
-    return Model(getattr(nets, spec["net"])(classes=spec["classes"], **spec.get("options", {})), spec)
 
 
 def load(spec_file: Path) -> Model:
     """Read a spec and its weights; ready to classify, its parameters frozen."""
-    spec = json.loads(Path(spec_file).read_text())
-    model = build(spec)
-    if "weights" in spec:
-        from safetensors.torch import load_file  # noqa: PLC0415
-
-        model.net.load_state_dict(load_file(Path(spec_file).parent / spec["weights"]))
-    return model.eval().requires_grad_(requires_grad=False).to(DEVICE)
+    spec = json.loads(spec_file.read_text())
+    net = residual(spec["classes"])
+    net.load_state_dict(load_file(spec_file.parent / spec["weights"]))
+    return Model(net, spec).eval().requires_grad_(requires_grad=False).to(DEVICE)
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:
