@@ -42,6 +42,10 @@ class EngineError(HarnessError):
     """What a person asked to run on (Docker, a GPU) is not there."""
 
 
+class NoEngineError(EngineError):
+    """There is no Docker engine on this host: what can do without one may go on, having said so."""
+
+
 class StoreError(HarnessError):
     """The state directory or its database cannot be used (not writable, full, newer, in use)."""
 

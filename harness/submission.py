@@ -35,6 +35,8 @@ from harness.submission_metadata import (
 from harness.tracks import TRACKS
 
 METADATA = "metadata.json"
+#: What the name of an image is made of, beside its registry and tag.
+_NAME_PART = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
 @dataclass(frozen=True)
@@ -268,25 +270,37 @@ def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["dir
     )
 
 
+def _may_be_an_image(reference: str) -> bool:
+    """Whether an image can have that name: lower case, no blank, no empty part; anything else is a path that is not there."""
+    if reference.startswith((".", "/", "~")) or reference.endswith(archive.SUFFIXES):
+        return False
+    first, slash, rest = reference.partition("@")[0].partition("/")
+    registry = slash and ("." in first or ":" in first or first == "localhost")
+    place, colon, tag = (rest if registry else f"{first}{slash}{rest}").partition(":")
+    named = all(part and _NAME_PART.issuperset(part) for part in place.split("/"))
+    return named and (not colon or (bool(tag) and tag.isascii() and tag.isprintable() and not set(tag) & {" ", "/"}))
+
+
 def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], ImageInfo] | None) -> Submission:
-    looks_like_path = reference.startswith((".", "/", "~")) or reference.endswith(archive.SUFFIXES)
-    if looks_like_path or not reference or any(not character.isprintable() or character == " " for character in reference):
+    if not _may_be_an_image(reference):
         near = close_by(reference)
         problem = f"The submission {reference[:200]!a} is not there." + (f" There is {near}." if near else "")
         raise SubmissionError(problem, "Name a directory, a .zip, .tar or .tar.gz, or a Docker image.")
     if image_info is None:
-        problem = f"{reference} is neither a directory nor an archive, and no Docker engine is at hand to look for an image."
         near = close_by(reference)
+        problem = f"{reference} is neither a directory nor an archive, and no Docker engine is at hand to look for an image."
         problem += f" There is {near}." if near else ""
         raise SubmissionError(problem, "Correct the path, or start the Docker engine.")
     try:
         info = image_info(reference)
     except HarnessError as error:
         near = close_by(reference)
-        if not near:
-            raise
-        problem = f"There is no path {reference}, but {near}; and as an image: {error.problem}"
-        raise SubmissionError(problem, f"Correct the path, or the image: {error.next_step}") from error
+        if not near and (":" in reference or "@" in reference):
+            raise  # a registry's port, a tag or a digest: nobody means a path
+        # Whoever mistyped a directory is not to read of registries or an engine alone.
+        problem = f"There is no path {reference}{f', but {near}' if near else ''}; and as an image: {error.problem}"
+        step = f"Correct the path, or for an image: {error.next_step}"
+        raise (SubmissionError if near else type(error))(problem, step) from error
     labels = info.labels
     own_name = reference.split("@", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
     kind = asked.type or labels.get("harness.type", "")

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import EngineError
 from harness.sandbox import choose
+from harness.sandbox.image_rules import ImageRules
 from tests.e2e.conftest import Place, make_place  # noqa: F401 - a fixture
 
 PROGRAMS = ("attack-darken", "defense-mean")
@@ -35,7 +36,9 @@ def test_an_engine_that_does_not_answer_is_not_taken_for_none(tmp_path, monkeypa
         with pytest.raises(EngineError):
             choose.choose_sandbox("auto")
         assert choose.choose_sandbox("process")[1]
-        assert choose.image_lookup() is None
+        with pytest.raises(EngineError, match="did not answer within"):
+            choose.image_lookup()("example/x:1")
+        assert "did not answer within" in str(choose.base_lookup(ImageRules()))
 
 
 def made_isolated(place: Place) -> None:

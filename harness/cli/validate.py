@@ -32,14 +32,19 @@ if TYPE_CHECKING:
 def command(source: str, type_: str | None, sandbox: str | None, static: bool, trust_process_sandbox: bool,
             config_path: Path) -> int:
     """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
-    from harness.sandbox.choose import image_lookup  # noqa: PLC0415
+    from harness.errors import EngineError  # noqa: PLC0415
+    from harness.sandbox.choose import base_lookup, image_lookup  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
     from harness.validation import check  # noqa: PLC0415
 
     config = _config(config_path)
     rules = ImageRules(config.sandbox.images)
-    problems = check(source, type=type_, image_info=image_lookup(), base_info=image_lookup(rules))
+    bases = base_lookup(rules)
+    unknown = bases if isinstance(bases, EngineError) else None
+    problems = check(source, type=type_, image_info=image_lookup(), base_info=None if isinstance(bases, EngineError) else bases)
     _tell(problems)
+    if static and unknown is not None and Path(source).exists():
+        tell(f"  - The image that it names was not looked up. {unknown}")
     if problems or static:
         return _verdict(source, len(problems))
     if sandbox is not None:

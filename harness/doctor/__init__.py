@@ -6,8 +6,9 @@ pure functions of what was found; only this file and the trials in ``limits`` to
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import psutil
 from docker import APIClient
 
 from harness.config import TournamentConfig
-from harness.doctor import engine, gpu, host, leftovers, limits
+from harness.doctor import client, engine, gpu, host, leftovers, limits
 from harness.doctor.check import Check, State, usable
 from harness.errors import EngineError
-from harness.sandbox.docker.client import ENGINE_FAILURES, connect, explain
+from harness.sandbox.docker.client import ENGINE_FAILURES, connect, described, explain
 from harness.sandbox.docker.images import find
 from harness.tournament import label_of
 
@@ -42,19 +43,19 @@ def examine(config: TournamentConfig, *, clean: bool = False, everything: bool =
         checks.append(Check("engine", "warn", "not asked (sandbox.backend: process): entries run without isolation",
                             "Run strangers' entries with sandbox.backend: docker only."))
     else:
+        checks.append(client.credentials())
         try:
             api = connect()
         except EngineError as error:
-            checks.append(_no_engine(config, error))
+            checks.append(client.unusable(config.sandbox.backend, error))
         else:
-            try:
-                info = api.info()
-                checks += _engine(api, info, config, clean=clean, tournament=None if everything else label_of(config))
-            except (EngineError, *ENGINE_FAILURES) as error:
-                checks.append(Check("engine", "fail", f"it failed while being looked at ({explain(error)})",
-                                    "Read the engine's log (`journalctl -u docker`)."))
-            finally:
-                api.close()
+            with contextlib.closing(api):
+                try:
+                    info = described(api)
+                except EngineError as error:
+                    checks.append(client.unusable(config.sandbox.backend, error))
+                else:
+                    checks += _engine(api, info, config, clean=clean, tournament=None if everything else label_of(config))
     return [*checks, *gpu.checks(config.workers.gpus, info)]
 
 
@@ -69,27 +70,37 @@ def _host(config: TournamentConfig) -> list[Check]:
     ]
 
 
-def _no_engine(config: TournamentConfig, error: EngineError) -> Check:
-    step = "Install one (apt-get install docker.io), start it, and join its group or be root."
-    if config.sandbox.backend == "docker":
-        return Check("engine", "fail", error.problem, step)
-    return Check("engine", "warn", f"{error.problem} Entries will run without isolation.", step)
-
-
 def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *, clean: bool,
             tournament: str | None) -> list[Check]:
     checks = [
         engine.version(info), *engine.security(info), engine.storage(info), engine.cgroups(info),
-        engine.runtimes(info, config.sandbox.runtime), engine.runc(info),
+        engine.runtimes(info, config.sandbox.runtime), engine.runc(info), *client.context(),
         host.room("disk of the engine", Path(str(info.get("DockerRootDir") or "/var/lib/docker"))),
         host.clock(str(info.get("SystemTime", ""))),
     ]
+    looks: list[tuple[str, Callable[[], list[Check]]]] = [
+        ("shared directories", lambda: [client.shared(api, config.state / "work")]),
+        ("limits", lambda: _limits(api)),
+        ("base images", lambda: [_images(api)]),
+        ("left containers", lambda: [leftovers.containers(api, clean=clean)]),
+        ("code images", lambda: [leftovers.code_images(api, tournament, clean=clean)]),
+    ]
+    for name, look in looks:
+        try:
+            checks += look()
+        except EngineError as error:
+            checks.append(Check(name, "fail", error.problem, error.next_step))
+        except ENGINE_FAILURES as error:
+            checks.append(Check(name, "fail", f"the engine failed when it was asked ({explain(error)})",
+                                "Read the engine's log (`journalctl -u docker`)."))
+    return checks
+
+
+def _limits(api: APIClient) -> list[Check]:
     light = find(api, BASE_IMAGES[0])
     if light is not None:
-        checks += limits.tried(api, light.ident)
-    else:
-        checks.append(Check("memory limit", "warn", "not tried: it needs the light base image", "Run `docker/build.py light`."))
-    return [*checks, _images(api), leftovers.containers(api, clean=clean), leftovers.code_images(api, tournament, clean=clean)]
+        return limits.tried(api, light.ident)
+    return [Check("memory limit", "warn", "not tried: it needs the light base image", "Run `docker/build.py light`.")]
 
 
 def _images(api: APIClient) -> Check:

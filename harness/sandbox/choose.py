@@ -6,65 +6,83 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.errors import EngineError, HarnessError, ImageUnavailableError, SubmissionError
+from harness.errors import EngineError, HarnessError, ImageUnavailableError, NoEngineError, SubmissionError
 from harness.sandbox.base import Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.submission import ImageInfo
+
+if TYPE_CHECKING:
+    from harness.sandbox.docker.images import ImageFacts
 
 WARNING = ("No Docker engine is used: submissions run as ordinary processes of this user, WITHOUT isolation. "
            "Run only programs that you trust.")
 
 
-#: What connecting says where there is no engine. Anything else (no permission, no answer in time) is an engine that fails.
-_NO_ENGINE = ("No such file or directory", "FileNotFoundError", "Connection refused")
+_OR_PROCESS = "Or say --sandbox process to run programs that you trust without isolation."
 
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers on this host.
+def no_engine() -> NoEngineError | None:
+    """Why there is no Docker engine on this host, None where one answers.
 
     Raises:
-        EngineError: There is one, and it cannot be used: that is not the answer "no".
+        EngineError: There is one, or one is named, and it cannot be used: that is not the answer "no".
     """
     from harness.sandbox.docker.client import connect  # noqa: PLC0415 - the client costs a quarter of a second
 
     try:
         connect().close()
-    except EngineError as error:
-        if any(words in error.problem for words in _NO_ENGINE):
-            return False
-        raise
-    return True
+    except NoEngineError as error:
+        return error
+    return None
+
+
+def docker_answers() -> bool:
+    """Whether a Docker engine answers on this host; raises as ``no_engine`` does."""
+    return no_engine() is None
 
 
 def choose_sandbox(backend: Literal["auto", "docker", "process"], runtime: str | None = None,
                    scratch: Path | None = None, database: Path | None = None) -> tuple[Sandbox, str]:
     """The sandbox, and a warning to show (empty where there is nothing to warn of).
 
-    ``scratch`` is where the process sandbox puts its programs' private directories: below a tournament's work directory what
-    a killed harness left there goes with the next `harness run`. ``database`` is the tournament's: one that has run isolated does
-    not go on without because its engine is down.
+    ``scratch`` is where runs get their directories (the temporary directory where None), which a Docker engine has to see. The
+    process sandbox puts its programs' private directories there: below a tournament's work directory what a killed harness left
+    goes with the next `harness run`. ``database`` is the tournament's: one that has run isolated does not go on without because its
+    engine is down.
 
     Raises:
         EngineError: Docker is asked for and no engine answers, one is there and fails, or ``auto`` would end the isolation.
     """
+    why = ""
     if backend != "process":
-        if docker_answers():
-            from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
-
-            return DockerSandbox(runtime), ""
+        try:
+            absent = no_engine()
+            if absent is None:
+                return _docker(runtime, scratch), ""
+        except EngineError as error:
+            raise EngineError(error.problem, f"{error.next_step} {_OR_PROCESS}") from error
         if backend == "docker":
-            raise EngineError("No Docker engine answers on this host.",
-                              "Start it (`harness doctor` says how), or use --sandbox process for your own programs.")
+            raise EngineError(absent.problem, f"{absent.next_step} {_OR_PROCESS}")
         if database is not None and has_run_isolated(database):
-            raise EngineError("No Docker engine answers on this host, and this tournament's programs have run isolated until now.",
-                              "Start the engine, or say --sandbox process to run them without isolation.")
+            raise EngineError(f"{absent.problem} This tournament's programs have run isolated until now.",
+                              f"{absent.next_step} {_OR_PROCESS}")
+        why = f"{absent.problem} "
     from harness.sandbox.process import ProcessSandbox  # noqa: PLC0415
 
-    return ProcessSandbox(scratch), WARNING
+    return ProcessSandbox(scratch), f"{why}{WARNING}"
+
+
+def _docker(runtime: str | None, scratch: Path | None) -> Sandbox:
+    from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
+
+    sandbox = DockerSandbox(runtime)
+    sandbox.require_shared(scratch or Path(tempfile.gettempdir()))
+    return sandbox
 
 
 def has_run_isolated(database: Path) -> bool:
@@ -134,29 +152,42 @@ def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: b
     for given in submissions:
         if given.kind != "directory":
             raise SubmissionError(f"{given.name} is an {given.kind} and would run without isolation, with all rights of your user.",
-                                  "Start Docker, or say --trust-process-sandbox if you wrote it yourself.")
+                                  "Start Docker (`harness doctor` says what is missing), or say --trust-process-sandbox if you "
+                                  "wrote it yourself.")
 
 
-def image_lookup(rules: ImageRules | None = None) -> Callable[[str], ImageInfo] | None:
-    """How to look a Docker image up; None where no engine answers, or one fails: who needs it asks again and is told.
+def image_lookup() -> Callable[[str], ImageInfo]:
+    """How to look up an image that the organiser names, which is pulled from wherever it is; the engine is asked when it is used.
 
-    Args:
-        rules: For images that directories name; None for what the organiser names, which is pulled from wherever it is.
+    It raises ``EngineError`` with the reason where no engine can be used.
     """
+    def look_up(reference: str) -> ImageInfo:
+        absent = no_engine()
+        if absent is not None:
+            raise absent
+        from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
+
+        return _info(DockerSandbox().image_facts(reference))
+
+    return look_up
+
+
+def base_lookup(rules: ImageRules) -> Callable[[str], ImageInfo] | EngineError:
+    """How to look up an image that a directory names, or why that cannot be done: a directory can be looked at without."""
     try:
-        if not docker_answers():
-            return None
-    except EngineError:
-        return None
+        absent = no_engine()
+    except EngineError as error:
+        return error
+    if absent is not None:
+        return absent
     from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
 
     sandbox = DockerSandbox()
+    return lambda reference: _info(sandbox.base_facts(reference, rules))
 
-    def look_up(reference: str) -> ImageInfo:
-        facts = sandbox.image_facts(reference) if rules is None else sandbox.base_facts(reference, rules)
-        return ImageInfo(facts.ident, facts.labels, facts.architecture)
 
-    return look_up
+def _info(facts: ImageFacts) -> ImageInfo:
+    return ImageInfo(facts.ident, facts.labels, facts.architecture)
 
 
 def resolve_bases(submissions: Iterable[Based], rules: ImageRules) -> dict[str, HarnessError]:
@@ -165,12 +196,14 @@ def resolve_bases(submissions: Iterable[Based], rules: ImageRules) -> dict[str, 
     This is when it is done: a run pulls nothing. Where no engine answers nothing is looked up.
     """
     named = [given for given in submissions if given.kind != "image" and given.container]
-    look_up = image_lookup(rules) if named else None
+    look_up = base_lookup(rules) if named else None
     found: dict[str, HarnessError] = {}
+    if look_up is None or isinstance(look_up, EngineError):
+        return found
     answers: dict[str, HarnessError | None] = {}
-    for given in named if look_up is not None else ():
+    for given in named:
         if given.container not in answers:
-            answers[given.container] = _refusal(look_up, given.container)  # type: ignore[arg-type]
+            answers[given.container] = _refusal(look_up, given.container)
         refused = answers[given.container]
         if refused is not None:
             found[given.name] = refused

@@ -122,6 +122,18 @@ def test_what_is_not_allowed_or_not_at_submit_is_never_asked_for(rules, pull) ->
     assert engine.credentials == []
 
 
+def test_a_missing_credential_helper_is_said_before_a_registry_is_asked(tmp_path, monkeypatch) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "nowhere"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    engine = Asked("x", answers=True)
+    with pytest.raises(EngineError, match=f"'example/x:1' .*{tmp_path}/config.json names .*docker-credential-nowhere"):
+        images.require(engine, "example/x:1")
+    assert engine.credentials == []
+    # What an author names is asked for without credentials, so no helper is missing.
+    with pytest.raises(ImageUnavailableError):
+        images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)
+
+
 def test_an_engine_that_goes_away_while_it_pulls_is_no_fault_of_the_submission() -> None:
     with pytest.raises(EngineError):
         images.base(Asked(NoConnectionError("gone"), answers=False), "example/x:1", ImageRules(("example/*",)), pull=True)

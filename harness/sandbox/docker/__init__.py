@@ -7,6 +7,7 @@ where it is used.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import threading
@@ -17,8 +18,8 @@ from pathlib import Path
 from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import contract, owner
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Session
-from harness.sandbox.docker import cleanup, code_image, images
-from harness.sandbox.docker.client import ENGINE_FAILURES, connect, engine_answers
+from harness.sandbox.docker import cleanup, code_image, images, shared_paths
+from harness.sandbox.docker.client import connect, described, engine_answers
 from harness.sandbox.docker.options import Mount, Start, command_line
 from harness.sandbox.docker.page_cache import PageCache
 from harness.sandbox.docker.run import Engine, open_container, run_container
@@ -39,7 +40,7 @@ class DockerSandbox:
         runtime: A container runtime other than the engine's default (``runsc``, ``kata``), or None.
 
     Raises:
-        EngineError: No engine answers.
+        EngineError: No engine answers, or it does not describe itself.
     """
 
     name = "docker"
@@ -47,10 +48,7 @@ class DockerSandbox:
 
     def __init__(self, runtime: str | None = None) -> None:
         self.api = connect()
-        try:
-            facts = self.api.info()
-        except ENGINE_FAILURES:
-            facts = {}
+        facts = described(self.api)
         root = Path(facts.get("DockerRootDir") or "/var/lib/docker")
         # The engine refuses a container that asks for more processors than it has.
         self._most_cpus = float(facts.get("NCPU") or sys.maxsize)
@@ -60,6 +58,18 @@ class DockerSandbox:
         self._ready: dict[tuple[str, str], images.ImageFacts] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
+
+    def require_shared(self, place: Path) -> None:
+        """See that the engine sees a place where runs get their directories.
+
+        Raises:
+            EngineError: It does not. Where that cannot be tried nothing is said: the runs themselves will show it.
+        """
+        found = None
+        with contextlib.suppress(EngineError):
+            found = shared_paths.problem(self.api, place)
+        if found is not None:
+            raise found
 
     def prepare(self, program: Program) -> None:
         """See ``Sandbox.prepare``."""

@@ -29,6 +29,8 @@ _IN_THE_WAY = re.compile(
     r"|(mkdir|l?stat|open) \S*/overlay2/\S*: (not a directory|file exists|file name too long|too many levels of symbolic links)"
     r"|evalSymlinksInScope: too many links"
     r"|cannot be located inside /proc|is not in a safe procfs|current working directory is outside")
+#: An engine elsewhere: the harness has just made what it is to bind.
+_ELSEWHERE = re.compile(r"bind source path does not exist: (?P<path>.+)")
 _HOST = re.compile(r"no space left|cannot allocate memory|resource temporarily unavailable|too many open files")
 
 #: What runc prints into the program's own stderr when the kernel refuses the program after all was set up.
@@ -44,6 +46,10 @@ def of_create(error: BaseException) -> Verdict:
     detail = explain(error)
     if status_of(error) is None:
         return Verdict(Ending.HOST_ERROR, f"{_SILENT} ({detail}).")
+    elsewhere = _ELSEWHERE.search(detail)
+    if elsewhere:
+        sentence = f"The Docker engine does not see {elsewhere['path']} of this host (`harness doctor` says what to do)."
+        return Verdict(Ending.HOST_ERROR, sentence)
     if status_of(error) == 404 and "no such image" in detail.lower():  # noqa: PLR2004 - HTTP
         return Verdict(Ending.IMAGE_MISSING, detail)
     if status_of(error) is not None and not _HOST.search(detail) and _IN_THE_WAY.search(detail):

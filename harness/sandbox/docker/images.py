@@ -18,6 +18,7 @@ from docker.errors import ImageNotFound, InvalidRepository, NotFound, NullResour
 
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain, status_of
+from harness.sandbox.docker.client_config import credentials_problem
 from harness.sandbox.image_rules import ImageRules
 
 #: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
@@ -124,6 +125,9 @@ def _pullable(reference: str) -> bool:
 
 def _pull(api: APIClient, reference: str, credentials: dict[str, str] | None) -> None:
     """Pull it; with None for ``credentials`` the client looks for the person's own."""
+    wrong = credentials_problem(reference) if credentials is None else None
+    if wrong is not None:
+        raise EngineError(f"The Docker image {reference!r} is not on this host and cannot be pulled: {wrong[0]}.", wrong[1])
     # Without a tag the engine would be asked for every tag of the repository.
     name = reference if "@" in reference or ":" in reference.rsplit("/", 1)[-1] else f"{reference}:latest"
     try:
