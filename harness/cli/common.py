@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.values import Place
 from harness.untrusted_text import lines
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ FORMATS = ("table", "json", "csv", "markdown")
 
 def config_option(function: F) -> F:
     """``--config``: the tournament file."""
-    return click.option("--config", "config_path", type=click.Path(path_type=Path), default=Path("tournament.yaml"),
+    return click.option("--config", "config_path", type=Place(), default=Path("tournament.yaml"),
                         envvar="HARNESS_CONFIG", show_default=True, help="The tournament file.")(function)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.common import say, tell
+from harness.cli.values import MANY, MOST_LABEL, MOST_PIXELS, Place, Whole
 
 
 @click.group(name="dataset", epilog="Example: harness dataset build digits")
@@ -16,7 +18,7 @@ def command() -> None:
 
 @command.command(epilog="Example: harness dataset build digits")
 @click.argument("name", type=click.Choice(["digits"]))
-@click.option("--into", type=click.Path(path_type=Path), default=None, help="Directory; dataset/NAME by default.")
+@click.option("--into", type=Place(), default=None, help="Directory; dataset/NAME by default.")
 def build(name: str, into: Path | None) -> None:
     """Make the default data set, offline."""
     from harness.dataset_build import build_digits  # noqa: PLC0415
@@ -27,19 +29,22 @@ def build(name: str, into: Path | None) -> None:
 
 
 @command.command(name="import", epilog="Example: harness dataset import images/ --csv images.csv --into dataset/dev")
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--csv", "csv_path", type=click.Path(path_type=Path),
+@click.argument("source", type=Place())
+@click.option("--csv", "csv_path", type=Place(),
               help="CSV in the 2017 format (ImageId, TrueLabel, TargetClass).")
-@click.option("--into", type=click.Path(path_type=Path), required=True, help="Directory of the new data set.")
-@click.option("--size", type=int, default=299, show_default=True, help="Width and height in pixels.")
-@click.option("--labels", nargs=2, type=int, default=(1, 1000), show_default=True, help="Lowest and highest label (CSV).")
-@click.option("--label-offset", type=int, default=0, show_default=True, help="Added to every label of the CSV.")
-@click.option("--seed", type=int, default=2017, show_default=True, help="Seed of the target classes (image folder).")
+@click.option("--into", type=Place(), required=True, help="Directory of the new data set.")
+@click.option("--size", type=Whole(1, MOST_PIXELS), default=299, show_default=True, help="Width and height in pixels.")
+@click.option("--labels", nargs=2, type=Whole(0, MOST_LABEL), default=(1, 1000), show_default=True,
+              help="Lowest and highest label (CSV).")
+@click.option("--label-offset", type=Whole(-MOST_LABEL, MOST_LABEL), default=0, show_default=True,
+              help="Added to every label of the CSV.")
+@click.option("--seed", type=Whole(-MANY, MANY), default=2017, show_default=True, help="Seed of the target classes (image folder).")
 def import_(source: Path, csv_path: Path | None, into: Path, size: int, labels: tuple[int, int], label_offset: int,
             seed: int) -> None:
     """Make a data set from SOURCE: images with a 2017 CSV, or a folder with one directory per class."""
     from harness import dataset_import  # noqa: PLC0415
 
+    _refuse_unused(csv_path)
     if csv_path is not None:
         imported = dataset_import.import_csv(
             source, csv_path, into, size=(size, size), label_range=labels, label_offset=label_offset)
@@ -50,8 +55,17 @@ def import_(source: Path, csv_path: Path | None, into: Path, size: int, labels: 
     say(f"Imported into {into}.")
 
 
+def _refuse_unused(csv_path: Path | None) -> None:
+    """An option that the other kind of import has is a mistake: the data set would be another one than was meant."""
+    context = click.get_current_context()
+    for name, with_csv in (("labels", True), ("label_offset", True), ("seed", False)):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and with_csv is not (csv_path is not None):
+            problem = f"--{name.replace('_', '-')} has no meaning {'without' if with_csv else 'with'} --csv."
+            raise click.UsageError(problem)
+
+
 @command.command(epilog="Example: harness dataset verify dataset/digits")
-@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("root", type=Place())
 def verify(root: Path) -> None:
     """Compare a data set with its digest and name what differs."""
     from harness.dataset_import import verify as find_problems  # noqa: PLC0415

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from harness.cli.common import config_option, open_tournament, round_option, say, tell
+from harness.cli.values import Place
 
 
 @click.command(epilog="Example: harness export results/")
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("directory", type=Place(file_okay=False))
 @round_option
 @config_option
 def command(directory: Path, round_name: str | None, config_path: Path) -> None:

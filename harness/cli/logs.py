@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from harness.cli.common import config_option, format_option, open_tournament, round_option, say
+from harness.cli.values import MANY, Whole
 
 
 @click.command(epilog="Example: harness logs my_defense --batch 3 --against pgd")
 @click.argument("name")
-@click.option("--batch", type=click.IntRange(min=0), help="Only runs on this batch.")
+@click.option("--batch", type=Whole(0, MANY), help="Only runs on this batch.")
 @click.option("--against", metavar="ATTACK", help="Only a defense's runs against this attack, or `clean`.")
 @round_option
 @format_option

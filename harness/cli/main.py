@@ -8,6 +8,7 @@ correct, 130 interrupted (SIGINT, SIGTERM), 128 + its number for another signal.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -100,7 +101,10 @@ def _run() -> int:
         _say(error.problem, error.next_step)
         return 2
     except click.ClickException as error:
-        error.show()
+        # What is wrong is told in the person's own words, which a script may have from somebody else.
+        shown = io.StringIO()
+        error.show(file=shown)
+        say(shown.getvalue().rstrip())
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from harness.cli.common import config_option, read_config, say, trust_option
+from harness.cli.values import MANY, MOST_SLOTS, Place, Whole, label
+from harness.cli.values import gpus as parse_gpus
 from harness.ending import asked, held
 from harness.errors import EngineError
 
@@ -27,17 +29,18 @@ _NAMED = 5
 @click.command(epilog="Example: harness run --slots 4 --only my_attack")
 @click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
 @click.option("--isolation", type=click.Choice(["run", "submission"]), help="Instead of sandbox.isolation.")
-@click.option("--slots", type=click.IntRange(1, 1024), help="Runs at the same time, instead of workers.slots.")
-@click.option("--gpus", help="auto, none, or indices and UUIDs separated by commas.")
-@click.option("--round", "round_name", help="Make, or go on with, a named round.")
+@click.option("--slots", type=Whole(1, MOST_SLOTS), help="Runs at the same time, instead of workers.slots.")
+@click.option("--gpus", callback=parse_gpus, help="auto, none, or indices and UUIDs separated by commas.")
+@click.option("--round", "round_name", callback=label, help="Make, or go on with, a named round.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only runs that concern this submission (repeatable).")
 @click.option("--fresh", multiple=True, metavar="NAME", help="Drop this submission's results first (repeatable).")
-@click.option("--batch", type=click.IntRange(min=0), help="With --fresh: only its results on this batch.")
+@click.option("--batch", type=Whole(0, MANY), help="With --fresh: only its results on this batch.")
 @click.option("--against", metavar="ATTACK", help="With --fresh NAME of a defense: only its results on this attack, or `clean`.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Write what every slot did (Chrome/Perfetto trace).")
+@click.option("--trace", type=Place(), help="Write what every slot did (Chrome/Perfetto trace).")
 @trust_option
 @config_option
-def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: str | None, round_name: str | None,
+def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: Literal["auto", "none"] | tuple[str, ...] | None,
+            round_name: str | None,
             only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
             trust_process_sandbox: bool, config_path: Path) -> int:
     """Run the tournament, or go on with it: only what has no result yet is run."""
@@ -48,8 +51,7 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
     config = read_config(config_path)
     held = {key: value for key, value in (("backend", sandbox), ("isolation", isolation)) if value is not None}
     config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
-    wanted = None if gpus is None else gpus if gpus in ("auto", "none") else tuple(gpus.split(","))
-    options = Options(round_name, only, fresh, slots, wanted, trace, batch, against, trust_process_sandbox)  # type: ignore[arg-type]
+    options = Options(round_name, only, fresh, slots, gpus, trace, batch, against, trust_process_sandbox)
     return _run(config, options)
 
 

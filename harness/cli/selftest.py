@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from harness.cli.common import format_option, say
+from harness.cli.values import A_WEEK_S, MOST_SLOTS, Seconds, Whole, label
 from harness.ending import held
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 @click.option("--sandbox", type=click.Choice(["docker", "process"]), default="docker", show_default=True,
               help="Which sandbox to test; the process sandbox promises a part of the rows only.")
 @click.option("--only", multiple=True, metavar="ROW", help="Only this row (repeatable).")
-@click.option("--runtime", help="Docker runtime, such as runsc; the engine's default otherwise.")
-@click.option("--slots", type=click.IntRange(1, 1024), help="Runs at the same time; two for each core by default.")
-@click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds of one run; 6 by default.")
+@click.option("--runtime", callback=label, help="Docker runtime, such as runsc; the engine's default otherwise.")
+@click.option("--slots", type=Whole(1, MOST_SLOTS), help="Runs at the same time; two for each core by default.")
+@click.option("--time-limit", type=Seconds(1, A_WEEK_S), help="Seconds of one run; 6 by default.")
 @format_option
 def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
             format_: str) -> int:
