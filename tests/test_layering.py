@@ -20,7 +20,7 @@ ROOMS = [
     "field_errors",
     "png images perturbation",
     "answers",
-    "predictions",
+    "answers answer_csv predictions scores_csv",
     "archive archive_members code_tree misplaced",
     "config",
     "submission submission_metadata",

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from harness.predictions import MAX_RESULT_BYTES, NO_LABEL, OUT_OF_RANGE, _label, out_of_range, read_labels
+from harness.answer_csv import MAX_BYTES
+from harness.predictions import NO_LABEL, OUT_OF_RANGE, _label, out_of_range, read_labels
 
 #: A busy host is no fault of the code.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -80,11 +81,11 @@ def test_an_image_that_was_not_shown_has_no_answer_and_no_reason():
     assert read.answers.values.tolist() == [1, NONE, NONE]
     assert set(read.refused) == {2}
     assert read_labels(b"a,1\nc,2\n", names).notes == []
-    assert set(read_labels(bytes(MAX_RESULT_BYTES + 1), names).refused) == {0, 2}
+    assert set(read_labels(bytes(MAX_BYTES + 1), names).refused) == {0, 2}
 
 
 def test_too_large():
-    read = read_labels(b"a,1\n" + bytes(MAX_RESULT_BYTES), NAMES)
+    read = read_labels(b"a,1\n" + bytes(MAX_BYTES), NAMES)
     assert read.answers.values.tolist() == [NONE] * 3
     assert set(read.refused) == {0, 1, 2}
 
@@ -179,6 +180,6 @@ def test_labels_of_any_length_are_read(name):
 
 def test_a_file_at_the_limit_is_read():
     row = b"a," + b"0" * 130_000 + b"x\n"
-    rows = row * (MAX_RESULT_BYTES // len(row))
+    rows = row * (MAX_BYTES // len(row))
     assert read_labels(rows + b"c,3\n", NAMES).answers.values.tolist() == [NONE, NONE, 3]
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.answer_csv import MAX_BYTES, bare_name
 from harness.answers import AnswerReader, Reading
 from harness.images import enforce, linf
 from harness.outputs import array_file, walk
 from harness.outputs.area import Verdict
 from harness.outputs.process import ReaderError, Worker, memory_for, opened_directory
-from harness.predictions import MAX_RESULT_BYTES, bare_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ class OutputReader:
         """
         try:
             with opened_directory(output_dir) as directory:
-                data = None if directory is None else walk.read_file(directory, file, MAX_RESULT_BYTES)
+                data = None if directory is None else walk.read_file(directory, file, MAX_BYTES)
         except walk.RefusedFileError as refusal:
             shown = [index for index, name in enumerate(names) if name is not None]
             return Reading(read(b"", names).answers, dict.fromkeys(shown, f"{file}: {refusal.reason}"))

@@ -26,6 +26,7 @@ from harness.outputs.walk import RefusedFileError
 from harness.perturbation import CorruptArtifactError, decode_perturbation, encode_perturbation
 from harness.predictions import read_labels
 from harness.sandbox.protocol import LineReader, parse
+from harness.scores_csv import read_scores
 from harness.submission_metadata import read_metadata
 
 SIZE = (8, 8)
@@ -46,6 +47,13 @@ def predictions(data: bytes) -> None:
     labels = read_labels(data, NAMES).answers.values
     assert labels.shape == (len(NAMES),)
     assert labels.dtype == "int16"
+
+
+def scores(data: bytes) -> None:
+    answers = read_scores(data, NAMES).answers
+    assert answers.values.shape == (len(NAMES),)
+    assert answers.values.dtype == "float32"
+    assert np.isfinite(answers.values[answers.given]).all()
 
 
 def metadata(data: bytes) -> None:
@@ -159,6 +167,9 @@ def array_seeds() -> Iterator[bytes]:
 
 TARGETS = {
     "image": Target(image, image_seeds),
+    "scores": Target(scores, lambda: iter([
+        b"", b"".join(f"{name},{index / 3}\n".encode() for index, name in enumerate(NAMES)), f"{NAMES[0]},-1e999\n".encode(),
+    ])),
     "predictions": Target(predictions, lambda: iter([
         b"0000000000000000.png,3\n0000000000000001,4\r\n", b'"a\nb",1\n\x00,\xff\n', b"0000000000000002.jpg, 5 ,x\n"])),
     "metadata": Target(metadata, lambda: iter([
