@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import shutil
@@ -15,11 +16,12 @@ from typing import Literal
 
 import psutil
 
-from harness import faults, gpus
+from harness import __version__, event_log, faults, gpus
 from harness.audit import plan_audit
 from harness.dataset import Dataset
 from harness.engine.base import Engine, Finished, Slot
 from harness.engine.local import LocalEngine
+from harness.event_log import facts
 from harness.execute import Executor
 from harness.plan import DONE
 from harness.sandbox.base import Sandbox
@@ -37,6 +39,8 @@ from harness.trace import Tracer
 SESSION_MEMORY_SHARE = 0.7
 #: Nobody copies a submission's code for longer than this, seconds.
 _SUBMIT_S = 600.0
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
     config = tournament.config
     with ExitStack() as stack:
         stack.enter_context(writer_lock(config.state))
+        stack.enter_context(event_log.kept(config.state))
         refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
                          trusted=options.trust_process_sandbox)
         work = config.state / "work"
@@ -108,16 +113,26 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
         round_ = tournament.open_round(
             dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=any(slot.gpu for slot in slots),
             fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None)
+        counts = round_.board.counts()
+        _LOG.info("A round begins.", extra=facts(
+            version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
+            slots=[slot.name for slot in slots], isolation=config.sandbox.isolation, only=list(options.only),
+            fresh=list(options.fresh)))
+        for what in removed:
+            _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
         machine = _Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
         stack.callback(machine.close)
         progress = Progress()
         stopped = machine.run(round_, watcher, stop, progress, removed)
         asked: set[tuple[int, int, int]] = set()
         while not stopped and not options.only and (audit := machine.audit(round_, asked)) is not None:
+            _LOG.info("Served runs are audited.", extra=facts(round=round_.name))
             stopped = machine.run(audit, watcher, stop, progress, [])
         faults.reach("ending")
         if options.trace is not None:
             machine.tracer.write(options.trace)
+        _LOG.info("The round is stopped." if stopped else "The round ends.", extra=facts(
+            round=round_.name, finished=progress.finished, outcomes=progress.outcomes, given_up=progress.given_up))
         return Summary(round_.name, progress, stopped=stopped, waiting=round_.board.total - round_.board.counts()[DONE],
                        removed=tuple(removed))
 

@@ -11,10 +11,11 @@ nothing but bring the host to fail is given up until the next call, when it begi
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from harness.choice import Choice
 from harness.contestants import Books, Contestant, Field, Shelved
 from harness.engine.base import Engine, Finished, Slot
 from harness.errors import EngineError
+from harness.event_log import facts
 from harness.job import Job, RunResult
 from harness.mixing import mixed_inputs
 from harness.plan import NO_INPUT, Board, Kind, PlannedInput, Task
@@ -42,6 +44,8 @@ QUARANTINE_AFTER = 5
 FIRST_REST_S = 1.0
 #: Longest rest: where the host is at fault, every submission has to show it before a slot is put out of service.
 LONGEST_REST_S = 8.0
+
+_LOG = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -196,7 +200,8 @@ class Scheduler:
         job, result = finished.job, finished.result
         booked = self._in_flight.get(job.run_id)
         if booked is None or booked[1] != job.attempt:
-            return  # a late result of an attempt that was given up
+            _LOG.info("A late result of an attempt that was given up is dropped.", extra=_facts(finished))
+            return
         task = self._in_flight.pop(job.run_id)[0]
         self._choice.ended(task)
         final = POLICY[result.outcome].final
@@ -208,6 +213,8 @@ class Scheduler:
             final = False
             self._alone.add(task)
             self.progress.repeated_alone += 1
+            _LOG.info("A run hit its time limit on an overloaded host and is repeated alone.", extra=_facts(
+                finished, load_per_core=round(finished.load_per_core, 2)))
         made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
         self._record(task, finished, DONE if final else OPEN, made, new_input)
         if final:
@@ -303,12 +310,15 @@ class Scheduler:
         if finished.result.outcome is Outcome.HOST_ERROR:
             self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
             self._tries[job.run_id] += 1
+            _LOG.warning("A run failed on the host's side and is not scored.", extra=_facts(
+                finished, tries=self._tries[job.run_id], reason=finished.result.report.detail))
             if finished.result.corrupt_input is not None and self._tries[job.run_id] < MAX_ATTEMPTS:
                 self._remake(task, finished.result.corrupt_input)
                 return
             self._blame(task, finished)
         if self._tries[job.run_id] >= MAX_ATTEMPTS:
             self.progress.given_up[job.name] += 1
+            _LOG.warning("A run is given up until the next `harness run`.", extra=_facts(finished))
             self.board.fail(task)
         else:
             self.board.release(task)
@@ -334,12 +344,20 @@ class Scheduler:
             self._leave_out(set(row), reason)
             self._bad_in_a_row.pop(finished.slot)
             return
-        self._engine.rest(finished.slot, math.inf if out else min(FIRST_REST_S * 2 ** (several - 2), LONGEST_REST_S))
+        seconds = math.inf if out else min(FIRST_REST_S * 2 ** (several - 2), LONGEST_REST_S)
+        self._engine.rest(finished.slot, seconds)
+        if out:
+            _LOG.error("A slot is out of service.", extra=facts(slot=finished.slot.name, reason=reason))
+        else:
+            _LOG.warning("A slot rests.", extra=facts(slot=finished.slot.name, seconds=seconds, reason=reason))
 
     def _leave_out(self, submissions: Iterable[tuple[Kind, int]], reason: str) -> None:
         for key in submissions:
             self._choice.leave_out(*key)
-            self.progress.left_out[self.field.contestant(*key).name] = reason
+            name = self.field.contestant(*key).name
+            self.progress.left_out[name] = reason
+            _LOG.warning("A submission is left out for now: nothing but failures on the host's side.", extra=facts(
+                submission=name, reason=reason))
 
     def _give_up(self) -> None:
         """At the end: what still waits of submissions that were left out."""
@@ -354,6 +372,7 @@ class Scheduler:
     def _remake(self, task: Task, digest: str) -> None:
         """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""
         self.progress.corrupt_inputs += 1
+        _LOG.warning("A stored adversarial batch is damaged and is made again.", extra=facts(digest=digest))
         damaged = self.board.find_input(self.board.inputs[task.item].batch, digest)
         self.board.release(task)
         self.board.set_aside(task.item)
@@ -363,6 +382,12 @@ class Scheduler:
     def _key(self, task: Task) -> tuple[int, int]:
         contestant, input_id, *_ = self._describe(task)
         return contestant.stored_id, input_id
+
+
+def _facts(finished: Finished, **more: object) -> dict[str, Mapping[str, object]]:
+    """Which run, for the log."""
+    job = finished.job
+    return facts(submission=job.name, batch=job.batch.index, attempt=job.attempt, slot=finished.slot.name, run=job.run_id, **more)
 
 
 def _evidence(finished: Finished) -> str | None:

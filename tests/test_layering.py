@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness"
 
 #: Ground floor first. A line is one floor: its rooms may import each other.
 ROOMS = [
-    "ending errors faults files tracks untrusted_text",
+    "ending errors event_log faults files tracks untrusted_text",
     "problems strict_json strict_text strict_yaml",
     "field_errors",
     "png images perturbation",

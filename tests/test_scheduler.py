@@ -81,6 +81,11 @@ def test_an_attack_without_output_needs_no_defense() -> None:
     assert len(ledger.accepted) == 1 + 2
 
 
+def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, object]]:
+    """The facts of each line of this message."""
+    return [record.facts for record in caplog.records if record.message == message]
+
+
 def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
     field_ = make_field(1, 1, 2)
     tries: list[int] = []
@@ -99,7 +104,7 @@ def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
     assert len(ledger.accepted) == 1 + 2 + 1
 
 
-def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on() -> None:
+def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     field_ = make_field(4, 2, 4)
     engine = FakeEngine(2, honest, random.Random(5))
     bad = engine.slots[0]
@@ -112,9 +117,13 @@ def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on() -> None:
     scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
     scheduler.run()
     assert engine.usable_slots() == 1
+    assert [facts["slot"] for facts in logged(caplog, "A slot is out of service.")] == [bad.name]
+    rests = [facts["seconds"] for facts in logged(caplog, "A slot rests.")]
+    assert rests
+    assert rests == sorted(rests)
 
 
-def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_others() -> None:
+def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
     field_ = make_field(3, 3, 8)
     poisonous = {"attack0", "defense1"}
     engine = FakeEngine(2, lambda job: good_result(job, outcome=Outcome.HOST_ERROR) if job.name in poisonous else honest(job),
@@ -125,6 +134,11 @@ def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_othe
     done = Counter(r["submission"] for r in ledger.runs.values() if r["state"] == DONE)
     assert [done[c.stored_id] for c in (*field_.attacks, *field_.defenses)] == [0, 8, 8, 8 + 16, 0, 8 + 16]
     assert set(progress.left_out) == poisonous
+    assert {facts["submission"] for facts in logged(caplog, "A submission is left out for now: nothing but failures on the host's "
+                                                            "side.")} == poisonous
+    failed = logged(caplog, "A run failed on the host's side and is not scored.")
+    assert len(failed) == progress.host_errors.total()
+    assert {facts["submission"] for facts in failed} == poisonous
     assert progress.given_up.total() == 8 + 8 + 16
     assert scheduler.board.complete
 
@@ -176,7 +190,9 @@ def on_a_busy_host(engine: FakeEngine) -> None:
 
 
 @pytest.mark.parametrize("again", [Outcome.OK, Outcome.TIME_LIMIT])
-def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alone(again: Outcome) -> None:
+def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alone(
+        again: Outcome, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "harness")
     field_ = make_field(1, 1, 2)
     tries: list[tuple[int, bool]] = []
 
@@ -190,6 +206,9 @@ def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alon
     on_a_busy_host(engine)
     progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger).run()
     assert tries == [(1, False), (2, True)]
+    (facts,) = logged(caplog, "A run hit its time limit on an overloaded host and is repeated alone.")
+    assert (facts["submission"], facts["batch"], facts["attempt"]) == ("attack0", 0, 1)
+    assert len(caplog.records) == 1, "no line for an ordinary run"
     assert progress.repeated_alone == 1
     assert {job.alone for job in engine.submitted if job.attempt == 1} == {False}
     (first,) = [run for run, row in ledger.runs.items() if row["attempt"] == 2]
@@ -239,7 +258,7 @@ def test_an_input_that_is_damaged_again_and_again_is_given_up() -> None:
     assert len(engine.submitted) < 10
 
 
-def test_a_damaged_input_is_made_again_by_its_attack() -> None:
+def test_a_damaged_input_is_made_again_by_its_attack(caplog: pytest.LogCaptureFixture) -> None:
     field_ = make_field(2, 2, 1)
     damaged = {"attack0-0": 1}
     ledger = Ledger()
@@ -254,6 +273,7 @@ def test_a_damaged_input_is_made_again_by_its_attack() -> None:
     scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
     progress = scheduler.run()
     assert progress.corrupt_inputs == 1
+    assert logged(caplog, "A stored adversarial batch is damaged and is made again.") == [{"digest": "attack0-0"}]
     assert [j.attempt for j in engine.submitted if j.name == "attack0"] == [1, 2]
     assert scheduler.board.complete
     assert {r["state"] for r in ledger.runs.values()} == {DONE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,14 +38,16 @@ _NAMED = 5
 @click.option("--batch", type=Whole(0, MANY), help="With --fresh: only its results on this batch.")
 @click.option("--against", metavar="ATTACK", help="With --fresh NAME of a defense: only its results on this attack, or `clean`.")
 @click.option("--trace", type=Place(), help="Write what every slot did (Chrome/Perfetto trace).")
+@click.option("--verbose", is_flag=True, help="Say what goes to the log too: failures of the host, retries, clean-up.")
 @trust_option
 @config_option
 def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: Literal["auto", "none"] | tuple[str, ...] | None,
             round_name: str | None,
             only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
-            trust_process_sandbox: bool, config_path: Path) -> int:
+            verbose: bool, trust_process_sandbox: bool, config_path: Path) -> int:
     """Run the tournament, or go on with it: only what has no result yet is run."""
     from harness.contest import Options  # noqa: PLC0415
+    from harness.event_log import shown  # noqa: PLC0415
 
     if not fresh and (batch is not None or against is not None):
         raise click.UsageError("--batch and --against say which results --fresh drops; name the submission with --fresh.")
@@ -52,7 +55,8 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
     held = {key: value for key, value in (("backend", sandbox), ("isolation", isolation)) if value is not None}
     config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
     options = Options(round_name, only, fresh, slots, gpus, trace, batch, against, trust_process_sandbox)
-    return _run(config, options)
+    with shown(say) if verbose else nullcontext():
+        return _run(config, options)
 
 
 def _run(config: TournamentConfig, options: Options) -> int:

@@ -7,6 +7,7 @@ waits for a container; the heavy part of reading back happens in the reader's wo
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import threading
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.engine.base import Finished, Slot, SlotView
 from harness.engine.hostload import HostLoad, Load
+from harness.event_log import facts
 from harness.execute import Executor
 from harness.job import Job, Performed, Prepared, RunResult
 from harness.sandbox.outcomes import Ending
@@ -25,6 +27,8 @@ from harness.trace import Tracer
 
 #: A program is killed within a second of its limit; one that was killed later was not watched.
 LATE_S = 1.0
+
+_LOG = logging.getLogger(__name__)
 
 _Staged = tuple[Job, "Future[Prepared | RunResult]", float]
 
@@ -215,6 +219,8 @@ class LocalEngine:
         if self._settle is None or slot.gpu is None or ended.report.ending is Ending.FINISHED:
             return ended
         said = self._settle(slot.gpu)
+        if said:
+            _LOG.info("A GPU was waited for after a run on it was killed.", extra=facts(slot=slot.name, found=said))
         return replace(ended, report=replace(ended.report, detail=f"{ended.report.detail} {said}".strip())) if said else ended
 
     def _trace(self, track: str, stage: str, job: Job, began: float, ended: float | None = None) -> None:

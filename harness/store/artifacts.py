@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 
 from harness import faults, images
 from harness.errors import StoreError
+from harness.event_log import facts
+
+_LOG = logging.getLogger(__name__)
 
 
 class CorruptArtifactError(Exception):
@@ -89,8 +93,10 @@ class ArtifactStore:
     def _set_aside(self, digest: str) -> None:
         """Take its name from a damaged file, or the batch made anew would not be written; keep it as evidence."""
         path = self.path(digest)
+        damaged = path.with_suffix(".damaged")
         with contextlib.suppress(OSError):
-            path.replace(path.with_suffix(".damaged"))
+            path.replace(damaged)
+            _LOG.warning("A damaged artifact is set aside.", extra=facts(kept=damaged))
 
 
 def write_atomic(path: Path, data: bytes) -> None:

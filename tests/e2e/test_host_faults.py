@@ -57,7 +57,11 @@ def test_artifacts_that_were_damaged_on_disk_are_found_made_again_and_reported(f
         if number % 5 == 4:
             path.unlink()
     make.entry(place.root / "entries" / "defense-late", "defense-mean", note="late")
-    done = place.run()
+    done = place.run("--verbose")
+    log = (place.state / "harness.log").read_text()
+    for told in (log, done.stderr):
+        assert told.count("A damaged artifact is set aside") >= 4
+        assert told.count("A stored adversarial batch is damaged and is made again") >= 5
     assert f"{len(files)} stored adversarial batches did not match their digest and were made again" in done.stderr
     tables = place.tables()
     column = tables["matrix"]["defenses"].index("defense-late")
@@ -67,7 +71,9 @@ def test_artifacts_that_were_damaged_on_disk_are_found_made_again_and_reported(f
         assert [[c for i, c in enumerate(row) if i != column] for row in tables["matrix"][counts]] \
             == finished[1]["matrix"][counts]
     assert [path.read_bytes() for path in files] == contents
-    assert "Nothing new to run" in place.run().stderr
+    again = place.run().stderr
+    assert "Nothing new to run" in again
+    assert "A round" not in again, "the log is only said where it is asked for"
 
 
 def grow(path: Path) -> None:

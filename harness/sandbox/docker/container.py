@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any, Self, TypeVar
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
+from harness.event_log import facts
 from harness.sandbox.docker import failures
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
 from harness.sandbox.docker.freezer import Freezer
@@ -27,6 +29,7 @@ from harness.sandbox.tail import LogTail
 from harness.sandbox.watch import Verdict, Watch
 
 _T = TypeVar("_T")
+_LOG = logging.getLogger(__name__)
 
 #: Freezing by the engine fails now and then ("unable to freeze", once in 1,360 batches on cgroup v1) and works when asked again.
 _FREEZE_TRIES = 3
@@ -197,6 +200,7 @@ class Container:
         """Kill if need be, and remove; never raises. A container that stays is tried again later."""
         if not removed(self._api, self.ident):
             self._orphans.append(self.ident)
+            _LOG.warning("A container could not be removed; it is tried again later.", extra=facts(container=self.ident[:12]))
         if self.stream is not None:
             self.stream.close()
 
