@@ -18,7 +18,7 @@ ROOMS = [
     "ending errors event_log faults files tracks untrusted_text",
     "problems strict_json strict_text strict_yaml",
     "field_errors",
-    "png images perturbation",
+    "png images perturbation threats",
     "answers",
     "answers answer_csv predictions scores_csv",
     "archive archive_members code_tree misplaced",
