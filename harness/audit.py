@@ -13,18 +13,13 @@ it is and sees, cannot know it, and a resumed audit takes the same ones.
 from __future__ import annotations
 
 import hashlib
-import json
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from harness import odd_one_out
 from harness.config import Rules
@@ -33,12 +28,14 @@ from harness.dataset import Batch, Dataset
 from harness.images import sums_of_differences
 from harness.plan import DONE, DROPPED, WAITING, Board, Kind, Task
 from harness.predictions import NO_LABEL
+from harness.round_loader import Round
 from harness.sandbox.outcomes import Outcome
-from harness.store import registry, round_state
+from harness.store import counters, round_state, rounds, summaries
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
-from harness.store.models import DONE as RUN_DONE
-from harness.store.models import ConditionsRow, CounterRow, InputRow, RoundRow, RunRow, SummaryRow
-from harness.tournament import Round, Tournament
+from harness.store.facade import Transaction
+from harness.store.round_state import Answer
+from harness.store.values import StoredRound
+from harness.tournament import Tournament
 
 #: Shown beside the name of a submission whose served answers depend on earlier batches.
 MARK = "(audit!)"
@@ -47,6 +44,8 @@ _FIRST_LOOK = 2
 #: How a run may end whose answer is compared. Others were cut off by a limit or never began, and a fresh run, which loads its model
 #: within its time, meets the limit where a served one does not.
 _COMPARED = frozenset({Outcome.OK, Outcome.EXITED_NONZERO, Outcome.BAD_OUTPUT, Outcome.NO_OUTPUT})
+#: What was computed of outputs follows from no results but theirs.
+_FOR_EVER = 0
 
 
 @dataclass(frozen=True)
@@ -94,15 +93,9 @@ class _Verdict(Enum):
     OPEN = "undecided"
 
 
-class _Answer(NamedTuple):
-    outcome: str
-    output_id: int
-    labels: bytes
-
-
 _Key = tuple[int, int]
 #: Whether the first of several answers to one input is the odd one; None where that was not computed yet.
-_IsOdd = Callable[[Sequence[_Answer]], bool | None]
+_IsOdd = Callable[[Sequence[Answer]], bool | None]
 
 
 @dataclass(frozen=True)
@@ -116,34 +109,34 @@ class _Case:
 
     verdict: _Verdict
     needs: int = 0
-    asked: tuple[_Answer, ...] = ()
+    asked: tuple[Answer, ...] = ()
 
 
 class _Answers:
     """The served and the fresh answers of a round's audit, by (submission id, input id)."""
 
-    def __init__(self, session: Session, row: RoundRow) -> None:
+    def __init__(self, transaction: Transaction, row: StoredRound) -> None:
         # Looked up, not made: this is for reading too, perhaps beside a running harness.
-        conditions = [row.conditions_id, *(registry.find_conditions(session, _repeated(session, row, repeat))
+        conditions = [row.conditions_id, *(rounds.find_conditions(transaction, _repeated(transaction, row, repeat))
                                            for repeat in range(2, odd_one_out.RUNS))]
-        self.fresh = [{} if known is None else _answers(session, known) for known in conditions]
-        self.served = _answers(session, row.served_conditions_id, {source for _, source in self.fresh[0]})
+        self.fresh = [{} if known is None else round_state.answers(transaction, known) for known in conditions]
+        self.served = round_state.answers(transaction, row.served_conditions_id, {source for _, source in self.fresh[0]})
 
-    def cases(self, session: Session) -> Iterator[tuple[_Key, _Case]]:
+    def cases(self, transaction: Transaction) -> Iterator[tuple[_Key, _Case]]:
         """Every audited run with what is known of it."""
         for key in self.fresh[0]:
             if key in self.served:
                 fresh = [answers.get(key) for answers in self.fresh]
-                yield key, _case(self.served[key], fresh, lambda answers: _known(session, answers))
+                yield key, _case(self.served[key], fresh, lambda answers: _known(transaction, answers))
 
 
-def _case(served: _Answer, fresh: Sequence[_Answer | None], is_odd: _IsOdd) -> _Case:
+def _case(served: Answer, fresh: Sequence[Answer | None], is_odd: _IsOdd) -> _Case:
     answers = [served]
     for repeat, answer in enumerate(fresh, 1):
         if answer is None:
             return _Case(_Verdict.OPEN, needs=repeat)
         answers.append(answer)
-        if answers[1][1:] == served[1:]:
+        if (answers[1].output_id, answers[1].labels) == (served.output_id, served.labels):
             return _Case(_Verdict.SAME)
         if not _COMPARED.issuperset((served.outcome, answer.outcome)):
             return _Case(_Verdict.UNCOMPARED)
@@ -156,50 +149,39 @@ def _case(served: _Answer, fresh: Sequence[_Answer | None], is_odd: _IsOdd) -> _
     return _Case(_Verdict.ODD)
 
 
-def _answers(session: Session, conditions: int, only: Iterable[int] | None = None) -> dict[_Key, _Answer]:
-    """What runs answered under some conditions."""
-    query = select(RunRow.submission_id, RunRow.input_id, RunRow.outcome, RunRow.output_id, RunRow.labels).where(
-        RunRow.conditions_id == conditions, RunRow.state == RUN_DONE)
-    if only is not None:
-        query = query.where(RunRow.input_id.in_(list(only)))
-    return {(s, i): _Answer(str(outcome), output or 0, labels or b"") for s, i, outcome, output, labels in session.execute(query)}
-
-
-def _repeated(session: Session, row: RoundRow, repeat: int) -> dict[str, object]:
+def _repeated(transaction: Transaction, row: StoredRound, repeat: int) -> dict[str, object]:
     """The first fresh run is recorded as any run of ``isolation: run`` would be, each further one under conditions of its own."""
-    text = session.get_one(ConditionsRow, row.conditions_id).text
-    return {**json.loads(text), "repeat": repeat}
+    return {**rounds.conditions(transaction, row.conditions_id), "repeat": repeat}
 
 
-def findings(session: Session, row: RoundRow) -> dict[str, Finding]:
+def findings(transaction: Transaction, row: StoredRound) -> dict[str, Finding]:
     """What audits have found so far, by submission name."""
-    return _findings(session, row, _Answers(session, row)) if Rules.stored(row.rules).audit else {}
+    return _findings(transaction, row, _Answers(transaction, row)) if Rules.stored(row.rules).audit else {}
 
 
-def _findings(session: Session, row: RoundRow, answers: _Answers) -> dict[str, Finding]:
+def _findings(transaction: Transaction, row: StoredRound, answers: _Answers) -> dict[str, Finding]:
     # Of this round's versions only: what an older one did says nothing of its successor.
-    names = {s.id: s.name for s in registry.round_submissions(session, row.id) if s.serves}
-    batches = {b.id for b in registry.round_batches(session, row.id)}
-    inputs = set(session.scalars(select(InputRow.id).where(InputRow.batch_id.in_(batches))))
+    names = {s.id: s.name for s in rounds.members(transaction, row.id) if s.serves}
+    inputs = round_state.inputs_of(transaction, rounds.batches(transaction, row.id))
     found: dict[str, Finding] = {}
-    for (submission, source), case in answers.cases(session):
+    for (submission, source), case in answers.cases(transaction):
         if submission in names and source in inputs:
             before, what = found.get(names[submission], Finding()), case.verdict.value
             found[names[submission]] = replace(before, audited=before.audited + 1, **{what: getattr(before, what) + 1})
     return found
 
 
-def _known(session: Session, answers: Sequence[_Answer]) -> bool | None:
+def _known(transaction: Transaction, answers: Sequence[Answer]) -> bool | None:
     """Labels are compared as they lie there; what was computed of images was kept."""
     if size := max(len(answer.labels) for answer in answers):
         none = NO_LABEL.to_bytes(2, sys.byteorder, signed=True) * (size // 2)
         return odd_one_out.is_odd(odd_one_out.label_distances(
             [np.frombuffer(answer.labels or none, np.int16) for answer in answers]))
-    kept = session.get(SummaryRow, _kept_name(answers))
-    return None if kept is None else kept.data == b"odd"
+    kept = summaries.kept(transaction, _kept_name(answers), _FOR_EVER)
+    return None if kept is None else kept == b"odd"
 
 
-def _kept_name(answers: Sequence[_Answer]) -> str:
+def _kept_name(answers: Sequence[Answer]) -> str:
     """Rows of outputs are never changed, so what was computed of these holds for ever."""
     return f"audit {' '.join(str(answer.output_id) for answer in answers)}"
 
@@ -213,22 +195,23 @@ def plan_audit(tournament: Tournament, dataset: Dataset, round_: Round, asked: s
         round_: The served round, complete.
         asked: The fresh runs that were wanted before, which are added to: one that the host could not run is not wanted again.
     """
-    with tournament.session() as session, session.begin():
-        row = registry.find_round(session, round_.name)
+    with tournament.store.write() as transaction:
+        row = rounds.find(transaction, round_.name)
         # A named round keeps the rules that it was made with.
         if not Rules.stored(row.rules).audit:
             return None
-        answers = _Answers(session, row)
-        _compare_images(session, answers, round_, dataset, tournament.artifacts)
-        repeat, wanted = _wanted(session, row, answers, round_, asked)
+        answers = _Answers(transaction, row)
+        _compare_images(transaction, answers, round_, dataset, tournament.artifacts)
+        repeat, wanted = _wanted(transaction, row, answers, round_, asked)
         if not wanted:
             return None
-        conditions = row.conditions_id if repeat == 1 else registry.ensure_conditions(session, _repeated(session, row, repeat))
+        conditions = row.conditions_id if repeat == 1 else rounds.ensure_conditions(
+            transaction, _repeated(transaction, row, repeat))
         field = replace(round_.field, attacks=_fresh(round_.field.attacks, conditions),
                         defenses=_fresh(round_.field.defenses, conditions))
         board = _listed_board(round_.board, wanted)
-        next_run, next_input = round_state.next_ids(session.connection())
-        unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(session.connection()).items()
+        next_run, next_input = round_state.next_ids(transaction)
+        unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(transaction).items()
                       if c == conditions}
         known = {(p.batch, p.digest) for p in board.inputs}
         shelved = {key: held for key, held in round_.books.shelved.items() if key not in known}
@@ -239,35 +222,25 @@ def _fresh(contestants: Iterable[Contestant], conditions: int) -> tuple[Contesta
     return tuple(replace(c, served=False, conditions_id=conditions) for c in contestants)
 
 
-def _secret(session: Session) -> int:
-    """Drawn once for each database."""
-    row = session.get(CounterRow, "audit")
-    if row is None:
-        row = CounterRow(name="audit", value=secrets.randbits(63))
-        session.add(row)
-        session.flush()
-    return row.value
-
-
-def _wanted(session: Session, row: RoundRow, answers: _Answers, round_: Round,
+def _wanted(transaction: Transaction, row: StoredRound, answers: _Answers, round_: Round,
             asked: set[tuple[int, int, int]]) -> tuple[int, list[Task]]:
     """Which fresh run is wanted next, counted from 1, and of which served runs."""
     served = {_key(round_, task): task for task in _served(round_)}
-    cases = {key: case for key, case in answers.cases(session) if key in served}
+    cases = {key: case for key, case in answers.cases(transaction) if key in served}
     needs = {key: case.needs for key, case in cases.items() if case.needs and (*key, case.needs) not in asked}
     repeat = min(needs.values(), default=1)
     keys = {key for key, needed in needs.items() if needed == repeat} or {
-        key for key in _sample(session, row, answers, round_, served) if key not in cases and (*key, 1) not in asked}
+        key for key in _sample(transaction, row, answers, round_, served) if key not in cases and (*key, 1) not in asked}
     asked |= {(*key, repeat) for key in keys}
     return repeat, [task for key, task in served.items() if key in keys]
 
 
-def _sample(session: Session, row: RoundRow, answers: _Answers, round_: Round, served: Mapping[_Key, Task]) -> set[_Key]:
+def _sample(transaction: Transaction, row: StoredRound, answers: _Answers, round_: Round, served: Mapping[_Key, Task]) -> set[_Key]:
     """The runs to look at: the share that the rules name, enough to prove something, of a suspect twice as many as before."""
-    share, secret = Rules.stored(row.rules).audit, _secret(session)
+    share, secret = Rules.stored(row.rules).audit, counters.secret(transaction, "audit")
     draws = {key: _draw(round_, task, secret) for key, task in served.items()}
     sample = {key for key, draw in draws.items() if draw < share}
-    found = _findings(session, row, answers)
+    found = _findings(transaction, row, answers)
     for contestant in (*round_.field.attacks, *round_.field.defenses):
         finding = found.get(contestant.name, Finding())
         own = sorted((key for key in served if key[0] == contestant.stored_id), key=draws.__getitem__)
@@ -311,23 +284,23 @@ def _listed_board(main: Board, wanted: list[Task]) -> Board:
     return board
 
 
-def _compare_images(session: Session, answers: _Answers, round_: Round, dataset: Dataset, artifacts: ArtifactStore) -> None:
+def _compare_images(transaction: Transaction, answers: _Answers, round_: Round, dataset: Dataset, artifacts: ArtifactStore) -> None:
     """Compute of what attacks made whether the served one is the odd one, and keep it: a leaderboard has no time to read images."""
     batch_of = dict(zip(round_.field.task_input_ids, round_.field.batches, strict=True))
     kept = 0
-    for (_, source), case in answers.cases(session):
+    for (_, source), case in answers.cases(transaction):
         if case.asked and source in batch_of:
-            distances = _image_distances(session, case.asked, batch_of[source], dataset, artifacts)
+            distances = _image_distances(transaction, case.asked, batch_of[source], dataset, artifacts)
             if distances is not None:
-                session.add(SummaryRow(_kept_name(case.asked), 0, b"odd" if odd_one_out.is_odd(distances) else b"chance"))
-                session.flush()
+                found = b"odd" if odd_one_out.is_odd(distances) else b"chance"
+                summaries.keep(transaction, _FOR_EVER, {_kept_name(case.asked): found})
                 kept += 1
     if kept:
         # Marks may follow from it: a leaderboard that was kept does not hold any more.
-        session.execute(update(CounterRow).where(CounterRow.name == "results").values(value=CounterRow.value + 1))
+        counters.results_changed(transaction)
 
 
-def _image_distances(session: Session, answers: Sequence[_Answer], batch: Batch, dataset: Dataset,
+def _image_distances(transaction: Transaction, answers: Sequence[Answer], batch: Batch, dataset: Dataset,
                      artifacts: ArtifactStore) -> NDArray[np.int64] | None:
     """How far each two outputs are apart, int64[k, k, n], summed over pixels; None where a file is damaged.
 
@@ -336,9 +309,9 @@ def _image_distances(session: Session, answers: Sequence[_Answer], batch: Batch,
     clean = dataset.pixels(batch)
     outputs = {}
     for made in {answer.output_id for answer in answers}:
-        stored = session.get(InputRow, made)
+        digest = round_state.digest_of(transaction, made)
         try:
-            outputs[made] = (clean, np.zeros(len(clean), bool)) if stored is None else artifacts.load(stored.digest, clean)
+            outputs[made] = (clean, np.zeros(len(clean), bool)) if digest is None else artifacts.load(digest, clean)
         except CorruptArtifactError:
             return None
     found = np.zeros((len(answers), len(answers), len(clean)), np.int64)

@@ -24,15 +24,15 @@ from harness.engine.local import LocalEngine
 from harness.event_log import facts
 from harness.execute import Executor
 from harness.plan import DONE
+from harness.round_loader import Round
 from harness.sandbox.base import Sandbox
 from harness.sandbox.choose import refuse_untrusted
 from harness.sandbox.output_area import unmount_leftovers
 from harness.scheduler import Progress, Scheduler
 from harness.sessions import SessionPool
 from harness.store.lock import writer_lock
-from harness.store.logs import LogStore
 from harness.store.recorder import Recorder, SlotFacts
-from harness.tournament import Fresh, Round, Tournament
+from harness.tournament import Fresh, Tournament
 from harness.trace import Tracer
 
 #: Share of the free memory that programs kept open may hold (`session_memory: auto`); the rest is for runs and the host.
@@ -189,9 +189,9 @@ class _Machine:
             sessions = self._sessions = _sessions(self._tournament, self._sandbox, config.state / "work")
             executor = Executor(self._dataset, self._sandbox, self._tournament.artifacts, config.state / "work", sessions)
             self._stack.callback(executor.close)
-            logs = LogStore(config.state / "logs")
+            logs = self._tournament.store.logs()
             self._stack.callback(logs.close)
-            recorder = Recorder(self._tournament.db, logs, config.database)
+            recorder = self._tournament.store.recorder(logs)
             self._stack.callback(recorder.close)
             found = gpus.detect() if any(slot.gpu for slot in self._slots) else ()
             recorder.put(*_facts_of(self._slots, found))

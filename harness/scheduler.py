@@ -34,7 +34,7 @@ from harness.sandbox.outcomes import POLICY, Outcome
 from harness.score_records import make_record
 from harness.store.models import DONE, OPEN
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
-from harness.store.registry import pack_bits
+from harness.store.rounds import pack_bits
 
 #: Attempts of one run before the harness gives up on it until the next `harness run`.
 MAX_ATTEMPTS = 3

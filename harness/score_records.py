@@ -11,17 +11,17 @@ labels, which are kept with the run.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, text
 
 from harness.dataset import Batch
 from harness.predictions import NO_LABEL
 from harness.sandbox.outcomes import NUMBERS, Outcome
+from harness.store import scores
+from harness.store.facade import Transaction
 
 _HEAD = [("run_id", "<u4"), ("submission_id", "<u4"), ("conditions_id", "<u4"), ("input_id", "<u4"), ("output_id", "<u4"),
          ("usable", "<u2"), ("outcome", "u1"), ("wall_s", "<f8"), ("compared_with", "<u8")]
@@ -76,31 +76,16 @@ def make_record(*, run_id: int, submission_id: int, conditions_id: int, input_id
     return record.tobytes()
 
 
-#: Counting first, in two indexes and one small table: where nothing is missing, which is nearly always, no run is read.
-_COUNTS = text("""SELECT (SELECT count(*) FROM run) - (SELECT count(*) FROM run WHERE state <> 2),
-(SELECT count(*) FROM score WHERE length(record) IN (SELECT value FROM json_each(:sizes)))""")
-_WITHOUT = text("""SELECT run.id, run.submission_id, run.conditions_id, run.input_id, run.output_id, run.usable, run.outcome,
-run.wall_s, run.labels, input.batch_id FROM run JOIN input ON input.id = run.input_id LEFT JOIN score ON score.run_id = run.id
-WHERE run.state = 2 AND (score.record IS NULL OR length(score.record) NOT IN (SELECT value FROM json_each(:sizes)))""")
-_KEEP = text("INSERT OR REPLACE INTO score (run_id, record) VALUES (:run, :record)")
-
-
-def repair(connection: Connection, batches: Mapping[int, Batch]) -> int:
+def repair(transaction: Transaction, batches: Mapping[int, Batch]) -> int:
     """Make the records of runs on these batches (by stored id) that are absent or of no record's size; how many there were."""
-    sizes = json.dumps(sorted({record_type(size).itemsize for size in connection.scalars(text("SELECT DISTINCT size FROM batch"))}))
-    ended, whole = connection.execute(_COUNTS, {"sizes": sizes}).one()
-    if ended == whole:
-        return 0
     made = []
-    for row in connection.execute(_WITHOUT, {"sizes": sizes}):
-        batch = batches.get(row.batch_id)
+    for run in scores.without_record(transaction, {record_type(size).itemsize for size in scores.batch_sizes(transaction)}):
+        batch = batches.get(run.batch_id)
         if batch is not None:
-            labels = None if row.labels is None else np.frombuffer(row.labels, np.int16)
-            made.append({"run": row.id, "record": make_record(
-                run_id=row.id, submission_id=row.submission_id, conditions_id=row.conditions_id, input_id=row.input_id,
-                output_id=row.output_id, usable=row.usable, outcome=Outcome(row.outcome), wall_s=row.wall_s or 0.0, labels=labels,
-                truth=batch.labels, target=batch.targets)})
-    if made:
-        connection.execute(_KEEP, made)
-        connection.execute(text("UPDATE counter SET value = value + 1 WHERE name = 'results'"))
+            labels = None if run.labels is None else np.frombuffer(run.labels, np.int16)
+            made.append((run.id, make_record(
+                run_id=run.id, submission_id=run.submission_id, conditions_id=run.conditions_id, input_id=run.input_id,
+                output_id=run.output_id, usable=run.usable, outcome=Outcome(run.outcome), wall_s=run.wall_s or 0.0, labels=labels,
+                truth=batch.labels, target=batch.targets)))
+    scores.keep_records(transaction, made)
     return len(made)

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.orm import Session
 
 from harness import audit
 from harness.config import Rules
@@ -18,8 +17,10 @@ from harness.mixing import mix
 from harness.sandbox.outcomes import NUMBERS
 from harness.score_records import comparison, record_type, row_bytes, verdict_planes
 from harness.scoring import Entry, Layout, Results, RunCounts, Verdicts
-from harness.store import registry, round_state
-from harness.store.models import RoundRow, SubmissionRow
+from harness.store import round_state, rounds
+from harness.store.facade import Transaction
+from harness.store.rounds import unpack_bits
+from harness.store.values import StoredRound, StoredSubmission
 from harness.tournament import Tournament
 from harness.tracks import consumers, producers
 
@@ -75,30 +76,28 @@ def load_results(tournament: Tournament, dataset: Dataset, round_name: str | Non
         UnknownNameError: There is no such round.
         DatasetError: The round was made with another data set.
     """
-    with tournament.session() as session:
-        # One snapshot for all that is read: beside a running harness, a run read late could name an input that was not read early.
-        session.connection().exec_driver_sql("BEGIN")
-        row = registry.find_round(session, round_name)
+    with tournament.store.read() as transaction:
+        row = rounds.find(transaction, round_name)
         if row.dataset_digest != dataset.digest:
             raise DatasetError(f"The round {row.name} was made with another data set than {dataset.root}.",
                                "Name the round's data set in the tournament file.")
-        return _Reader(session, row, dataset, tournament.config.sandbox.isolation).read()
+        return _Reader(transaction, row, dataset, tournament.config.sandbox.isolation).read()
 
 
 class _Reader:
-    def __init__(self, session: Session, row: RoundRow, dataset: Dataset, isolation: str) -> None:
+    def __init__(self, transaction: Transaction, row: StoredRound, dataset: Dataset, isolation: str) -> None:
         rules = Rules.stored(row.rules)
         self._mixed = rules.mixed_batches
-        self._session = session
+        self._transaction = transaction
         self._row = row
         self._isolation = isolation
         self._dataset = dataset
         self._batches = dataset.batches(rules.batch_size, rules.max_epsilon)
         self._width = max(len(batch.ids) for batch in self._batches)
         self._layout = Layout.of_batches([len(batch.ids) for batch in self._batches], row_bytes(self._width))
-        rows = registry.round_batches(session, row.id)
+        rows = rounds.batches(transaction, row.id)
         self._position = {stored.id: position for position, stored in enumerate(rows)}
-        self._inputs = round_state.inputs_of(session, rows)
+        self._inputs = round_state.inputs_of(transaction, rows)
         self._ids = np.array(sorted(self._inputs), np.int64)
         self._place = np.zeros(int(self._ids[-1]) + 2, np.int64)
         self._place[self._ids] = np.arange(len(self._ids))
@@ -106,7 +105,7 @@ class _Reader:
         self._compared_with = np.array([comparison(batch.labels, batch.targets) for batch in self._batches], np.uint64)
 
     def read(self) -> Results:
-        members = registry.round_submissions(self._session, self._row.id)
+        members = rounds.members(self._transaction, self._row.id)
         attacks, defenses = producers(members), consumers(members)
         records = self._records(members)
         batches, images = len(self._batches), len(self._dataset.ids)
@@ -141,7 +140,7 @@ class _Reader:
             run_done[:, entry] = attack_done & ((made < 0) | done[made])
             clean_codes[entry] = Verdicts(self._layout, self._in_rows(verdicts[clean][None])[:, :, None]).codes(0)
             clean_done[entry] = done[clean]
-        audited = audit.findings(self._session, self._row)
+        audited = audit.findings(self._transaction, self._row)
         marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
         entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in members}
         return Results(
@@ -163,7 +162,7 @@ class _Reader:
         for batch in np.flatnonzero(attack_done.all(axis=0)).tolist():
             made_here = made[made[:, batch] >= 0, batch]
             sources = [self._inputs[int(self._ids[i])] for i in np.unique(np.append(made_here, clean[batch]))]
-            masks = [registry.unpack_bits(s.produced, len(self._batches[batch].ids)) for s in sources]
+            masks = [unpack_bits(s.produced, len(self._batches[batch].ids)) for s in sources]
             digests = [(batch, dealt.digest) for dealt in mix([s.digest for s in sources], masks)]
             found += [index_of[digest] for digest in digests if digest in index_of]
         return np.array(sorted(found), np.int64)
@@ -194,15 +193,15 @@ class _Reader:
         done = int(attack_done.sum()) + sum(ended[defense].runs for defense in defenses)
         return RunCounts(done=done, total=total, failed=sum(e.failed for e in ended.values()))
 
-    def _records(self, members: Sequence[SubmissionRow]) -> _Records:
-        conditions = {m.id: round_state.conditions_of(self._row, m, isolation=self._isolation) for m in members}
+    def _records(self, members: Sequence[StoredSubmission]) -> _Records:
+        conditions = {m.id: self._row.conditions_of(m, isolation=self._isolation) for m in members}
         counts_for = np.full(max(conditions, default=0) + 2, _NONE, np.int64)
         counts_for[list(conditions)] = list(conditions.values())
-        connection, widest = self._session.connection(), record_type(self._width)
+        widest = record_type(self._width)
         # Room for every run there is; what is not filled never becomes memory.
-        records, filled = np.empty(round_state.next_ids(connection)[0], widest), 0
+        records, filled = np.empty(round_state.next_ids(self._transaction)[0], widest), 0
         for kind in {record_type(len(batch.ids)) for batch in self._batches}:
-            for data in round_state.score_records(connection, kind.itemsize):
+            for data in round_state.score_records(self._transaction, kind.itemsize):
                 found = np.frombuffer(data, kind)
                 # Only records that belong to the round.
                 known = counts_for[np.minimum(found["submission_id"], len(counts_for) - 1)]
@@ -224,7 +223,7 @@ class _Reader:
 
     def _produced(self) -> NDArray[np.bool_]:
         """bool [inputs, widest batch]."""  # noqa: D403 - a dtype
-        masks = [registry.unpack_bits(self._inputs[int(i)].produced, len(self._batches[b].ids))
+        masks = [unpack_bits(self._inputs[int(i)].produced, len(self._batches[b].ids))
                  for i, b in zip(self._ids, self._batch_of, strict=True)]
         return self._padded(masks)
 
@@ -245,7 +244,7 @@ class _Reader:
     def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
         """Make the verdicts of labels that were compared with other true labels or target classes anew."""
         stale = np.flatnonzero(runs["compared_with"] != self._compared_with[batches])
-        labels = round_state.labels_of(self._session.connection(), runs["run_id"][stale].tolist())
+        labels = round_state.labels_of(self._transaction, runs["run_id"][stale].tolist())
         answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)
         for number in np.unique(batches[answered]).tolist():
             at = answered[batches[answered] == number]
@@ -286,17 +285,17 @@ def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
     return wide
 
 
-def _entry(member: SubmissionRow, runs: _Ended, mark: str) -> Entry:
+def _entry(member: StoredSubmission, runs: _Ended, mark: str) -> Entry:
     return Entry(name=member.name, team=member.team, type=member.type, baseline=member.baseline, order=member.id,
                  digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark)
 
 
-def rules_of(row: RoundRow) -> Rules:
+def rules_of(row: StoredRound) -> Rules:
     """The rules a round was made with."""
     return Rules.stored(row.rules)
 
 
-def batches_of(row: RoundRow, dataset: Dataset) -> tuple[Batch, ...]:
+def batches_of(row: StoredRound, dataset: Dataset) -> tuple[Batch, ...]:
     """The batches of a round."""
     rules = rules_of(row)
     return dataset.batches(rules.batch_size, rules.max_epsilon)

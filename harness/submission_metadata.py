@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -28,6 +29,11 @@ _MAX_REASON = 200
 _MAX_PATH_BYTES, _MAX_NAME_BYTES = 1024, 255
 #: The built-in opponent of every defense.
 _RESERVED = "clean"
+
+
+def fold(text: str) -> str:
+    """A name or a team as it is compared: without case, composition and spacing."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
 
 
 @dataclass(frozen=True)

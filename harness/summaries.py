@@ -15,19 +15,20 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import zstandard
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from harness import __version__
 from harness.config import TournamentConfig
+from harness.errors import StoreError, UnknownNameError
 from harness.leaderboard import Leaderboard, Row, build_leaderboards
 from harness.scoring import RESAMPLES, SEED, RunCounts, View
-from harness.store.database import explain, open_database, results_version
-from harness.store.models import RoundRow, RoundSubmissionRow, SubmissionRow, SummaryRow
+from harness.store import rounds, summaries
+from harness.store.counters import results_version
+from harness.store.facade import Store, Transaction
+from harness.store.values import StoredRound
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -45,16 +46,13 @@ def kept_leaderboard(config: TournamentConfig, view: View, round_name: str | Non
     """
     if not config.database.exists():
         return None
-    database = open_database(config.database, create=False)
-    try:
-        with explain(config.database), Session(database) as session:
-            query = select(RoundRow).order_by(RoundRow.id.desc()).limit(1)
-            row = session.scalars(query if round_name is None else query.where(RoundRow.name == round_name)).one_or_none()
-            if row is None:
-                return None
-            return _kept(session, _name(row, view), results_version(session), _basis(session, row, config.sandbox.isolation))
-    finally:
-        database.dispose()
+    with closing(Store(config.state, create=False)) as store, store.read() as transaction:
+        try:
+            row = rounds.find(transaction, round_name)
+        except UnknownNameError:
+            return None
+        return _kept(transaction, _name(row, view), results_version(transaction),
+                     _basis(transaction, row, config.sandbox.isolation))
 
 
 def load_leaderboards(tournament: Tournament, dataset: Callable[[], Dataset], views: tuple[View, ...] = (View.STANDARD,),
@@ -72,13 +70,12 @@ def load_leaderboards(tournament: Tournament, dataset: Callable[[], Dataset], vi
         DatasetError: The round was made with another data set.
     """
     from harness.standings import load_results  # noqa: PLC0415 - see above
-    from harness.store import registry  # noqa: PLC0415
 
-    with tournament.session() as session:
-        row = registry.find_round(session, round_name)
-        version = results_version(session)
-        basis = _basis(session, row, tournament.config.sandbox.isolation)
-        boards = {view: _kept(session, _name(row, view), version, basis) for view in views}
+    with tournament.store.read() as transaction:
+        row = rounds.find(transaction, round_name)
+        version = results_version(transaction)
+        basis = _basis(transaction, row, tournament.config.sandbox.isolation)
+        boards = {view: _kept(transaction, _name(row, view), version, basis) for view in views}
     found = {view: board for view, board in boards.items() if board is not None}
     if missing := [view for view in views if view not in found]:
         results = load_results(tournament, dataset(), round_name)
@@ -89,30 +86,25 @@ def load_leaderboards(tournament: Tournament, dataset: Callable[[], Dataset], vi
     return {view: found[view] for view in views}
 
 
-def _name(row: RoundRow, view: View) -> str:
+def _name(row: StoredRound, view: View) -> str:
     return f"leaderboard {row.id} {view}"
 
 
-def _basis(session: Session, row: RoundRow, isolation: str) -> str:
+def _basis(transaction: Transaction, row: StoredRound, isolation: str) -> str:
     """Digest of all that a table follows from, beside the results."""
-    found = session.execute(
-        select(SubmissionRow.id, SubmissionRow.name, SubmissionRow.team, SubmissionRow.type, SubmissionRow.baseline,
-               SubmissionRow.serves)
-        .join(RoundSubmissionRow, RoundSubmissionRow.submission_id == SubmissionRow.id)
-        .where(RoundSubmissionRow.round_id == row.id).order_by(SubmissionRow.id))
-    members = [tuple(member) for member in found]
+    members = [(m.id, m.name, m.team, m.type, m.baseline, m.serves) for m in rounds.members(transaction, row.id)]
     facts = [_FORM, __version__, RESAMPLES, SEED, row.tournament, row.name, row.dataset_digest, row.rules, row.conditions_id,
              row.served_conditions_id, isolation, members]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _kept(session: Session, name: str, version: int, basis: str) -> Leaderboard | None:
-    summary = session.get(SummaryRow, name)
-    if summary is None or summary.version != version:
+def _kept(transaction: Transaction, name: str, version: int, basis: str) -> Leaderboard | None:
+    data = summaries.kept(transaction, name, version)
+    if data is None:
         return None
     try:
-        data = json.loads(zstandard.ZstdDecompressor().decompress(summary.data))
-        return _from_json(data["board"]) if data["basis"] == basis else None
+        found = json.loads(zstandard.ZstdDecompressor().decompress(data))
+        return _from_json(found["board"]) if found["basis"] == basis else None
     except (zstandard.ZstdError, ValueError, KeyError, TypeError):
         return None  # written by another form of this program: computed again
 
@@ -120,13 +112,11 @@ def _kept(session: Session, name: str, version: int, basis: str) -> Leaderboard 
 def _keep(tournament: Tournament, version: int, basis: str, boards: Mapping[str, Leaderboard]) -> None:
     """Keep leaderboards by name."""
     compressor = zstandard.ZstdCompressor(level=3)
-    kept = [SummaryRow(name=name, version=version,
-                       data=compressor.compress(json.dumps({"basis": basis, "board": board.to_json()}).encode()))
-            for name, board in boards.items()]
+    found = {name: compressor.compress(json.dumps({"basis": basis, "board": board.to_json()}).encode())
+             for name, board in boards.items()}
     # A reader without the right to write, or one beside a writer, has its table all the same.
-    with contextlib.suppress(SQLAlchemyError), tournament.session() as session, session.begin():
-        for summary in kept:
-            session.merge(summary)
+    with contextlib.suppress(StoreError), tournament.store.write() as transaction:
+        summaries.keep(transaction, version, found)
 
 
 def _from_json(data: dict[str, Any]) -> Leaderboard:

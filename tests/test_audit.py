@@ -8,7 +8,6 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
 
 from harness import audit
 from harness.config import load
@@ -17,8 +16,7 @@ from harness.leaderboard import build_leaderboard, build_matrix
 from harness.plan import WAITING
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
-from harness.store import registry, round_state
-from harness.store.models import RunRow
+from harness.store import counters, round_state, rounds
 from harness.tournament import Tournament
 from tests.e2e import make
 from tests.verdicts import codes_of
@@ -80,8 +78,8 @@ def tables(path: Path) -> tuple[dict, dict]:
 
 
 def findings(path: Path) -> dict[str, audit.Finding]:
-    with Tournament(load(path)) as tournament, tournament.session() as session:
-        return audit.findings(session, registry.find_round(session, None))
+    with Tournament(load(path)) as tournament, tournament.read() as transaction:
+        return audit.findings(transaction, rounds.find(transaction))
 
 
 @pytest.fixture
@@ -112,8 +110,9 @@ def test_an_audit_tells_state_from_chance(contest: Path) -> None:
 def what_the_host_cannot_run_is_asked_for_once(contest: Path) -> None:
     with Tournament(load(contest)) as tournament:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
-        with tournament.session() as session, session.begin():
-            session.execute(delete(RunRow).where(RunRow.conditions_id != registry.find_round(session, None).served_conditions_id))
+        with tournament.store.write() as transaction:
+            served = rounds.find(transaction).served_conditions_id
+            transaction.connection.exec_driver_sql("DELETE FROM run WHERE conditions_id <> ?", (served,))
         asked: set[tuple[int, int, int]] = set()
         first = audit.plan_audit(tournament, tournament.dataset(), round_, asked)
         assert first is not None
@@ -167,9 +166,9 @@ def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_p
             tournament.submit_configured()
             run_round(tournament, tournament.dataset(), ProcessSandbox(), Options(), Watcher(), lambda: False)
             round_ = tournament.open_round(tournament.dataset(), sandbox="process")
-            with tournament.session() as session:
-                secret = audit._secret(session)
-                assert audit._secret(session) == secret
+            with tournament.store.write() as transaction:
+                secret = counters.secret(transaction, "audit")
+                assert counters.secret(transaction, "audit") == secret
             drawn.append([audit._draw(round_, task, secret) for task in audit._served(round_)])
     assert len(drawn[0]) == len(drawn[1]) > 10
     assert not set(drawn[0]) & set(drawn[1])

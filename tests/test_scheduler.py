@@ -17,7 +17,7 @@ from harness.job import Job, RunResult
 from harness.plan import DONE, NO_INPUT, PlannedInput
 from harness.sandbox.outcomes import Outcome
 from harness.scheduler import QUARANTINE_AFTER, Scheduler
-from harness.store.registry import unpack_bits
+from harness.store.rounds import unpack_bits
 from tests.fakes import IMAGES, FakeEngine, Ledger, good_result, make_board, make_field
 
 SIZES = {"attacks": st.integers(0, 4), "defenses": st.integers(0, 4), "batches": st.integers(1, 4), "slots": st.integers(1, 4),

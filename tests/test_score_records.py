@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from harness.config import load
 from harness.contest import Options, Watcher, run_round
@@ -20,8 +19,7 @@ from harness.sandbox.process import ProcessSandbox
 from harness.score_records import comparison, make_record, record_type, verdict_planes
 from harness.scoring import Results
 from harness.standings import load_results
-from harness.store import registry
-from harness.store.models import InputRow, RunRow, ScoreRow, SubmissionRow
+from harness.store import round_state, rounds, scores
 from harness.tournament import Tournament
 from tests.e2e import make
 from tests.verdicts import codes_from_labels, codes_of
@@ -63,22 +61,25 @@ def played(request, tmp_path: Path):
 def from_labels(tournament: Tournament, results: Results, dataset: Dataset) -> np.ndarray:
     """The verdicts of all pairs, each label of each run compared by itself: uint8[A, D, N]."""
     codes = np.zeros(results.verdicts.shape, np.uint8)
-    with tournament.session() as session:
-        batches = {row.id: at for at, row in enumerate(registry.round_batches(session, registry.find_round(session, None).id))}
-        names = {row.id: row.name for row in session.scalars(select(SubmissionRow))}
-        inputs = {row.id: row for row in session.scalars(select(InputRow))}
-        runs = session.scalars(select(RunRow)).all()
-    made = {run.output_id: names[run.submission_id] for run in runs if run.output_id}
+    with tournament.read() as transaction:
+        row = rounds.find(transaction)
+        held = rounds.batches(transaction, row.id)
+        batches = {batch.id: at for at, batch in enumerate(held)}
+        names = {member.id: member.name for member in rounds.members(transaction, row.id)}
+        inputs = round_state.inputs_of(transaction, held)
+        runs = round_state.done_runs(transaction, [(member, row.conditions_id) for member in names]).tolist()
+        labels = round_state.labels_of(transaction, [run for _, _, _, run, _ in runs])
+    made = {output: names[submission] for submission, _, output, _, _ in runs if output}
     attacks, defenses = ([entry.name for entry in side] for side in (results.attacks, results.defenses))
-    for run in runs:
-        if run.labels is None or inputs[run.input_id].kind == "clean":
+    for submission, input_id, _, run, _ in runs:
+        source = inputs[input_id]
+        if run not in labels or source.kind == "clean":
             continue
-        held = inputs[run.input_id]
-        places = np.flatnonzero(results.batch == batches[held.batch_id])
-        parts = np.frombuffer(held.parts, np.int32) if held.parts else np.full(len(places), held.id)
-        for place, source, label in zip(places, parts.tolist(), np.frombuffer(run.labels, np.int16).tolist(), strict=True):
-            if label != NO_LABEL and source in made:
-                codes[attacks.index(made[source]), defenses.index(names[run.submission_id]), place] = (
+        places = np.flatnonzero(results.batch == batches[source.batch_id])
+        parts = np.frombuffer(source.parts, np.int32) if source.parts else np.full(len(places), source.id)
+        for place, part, label in zip(places, parts.tolist(), labels[run].tolist(), strict=True):
+            if label != NO_LABEL and part in made:
+                codes[attacks.index(made[part]), defenses.index(names[submission]), place] = (
                     1 + 2 * (label == dataset.labels[place]) + 4 * (label == dataset.targets[place]))
     return codes
 
@@ -99,8 +100,15 @@ def test_a_corrected_label_is_a_matter_of_scoring(played: Tournament) -> None:
     assert not np.array_equal(codes_of(found), codes_of(before))
     assert np.array_equal(codes_of(found), from_labels(played, found, corrected))
     assert found.runs == before.runs
-    with played.session() as session:
-        assert len(session.scalars(select(ScoreRow)).all()) == found.runs.done
+    assert len(records(played)) == found.runs.done
+
+
+def records(tournament: Tournament) -> dict[int, bytes]:
+    """The score records by run."""
+    with tournament.read() as transaction:
+        kinds = {record_type(size).itemsize: record_type(size) for size in scores.batch_sizes(transaction)}
+        return {int(record["run_id"]): record.tobytes() for size, kind in kinds.items()
+                for data in round_state.score_records(transaction, size) for record in np.frombuffer(data, kind)}
 
 
 DAMAGE = {"absent": "DELETE FROM score WHERE run_id % 3 = 0", "cut short": "UPDATE score SET record = substr(record, 1, 20)",
@@ -111,13 +119,12 @@ DAMAGE = {"absent": "DELETE FROM score WHERE run_id % 3 = 0", "cut short": "UPDA
 def test_records_are_made_again_from_the_labels(played: Tournament, name: str) -> None:
     dataset = played.dataset()
     before = load_results(played, dataset)
-    with played.session() as session, session.begin():
-        kept = {row.run_id: row.record for row in session.scalars(select(ScoreRow))}
-        session.connection().exec_driver_sql(DAMAGE[name])
+    kept = records(played)
+    with played.store.write() as transaction:
+        transaction.connection.exec_driver_sql(DAMAGE[name])
     assert load_results(played, dataset).runs != before.runs
     assert played.open_round(dataset, sandbox="process").board.complete
     found = load_results(played, dataset)
     assert found.runs == before.runs
     assert np.array_equal(codes_of(found), codes_of(before))
-    with played.session() as session:
-        assert {row.run_id: row.record for row in session.scalars(select(ScoreRow))} == kept
+    assert records(played) == kept

@@ -14,13 +14,14 @@ from harness import gpus
 from harness.conditions import limits_of
 from harness.config import load
 from harness.contest import Options, Summary, Watcher, run_round
+from harness.discover import load_configured
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.plan import DONE
 from harness.sandbox.base import RunReport, RunRequest
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
-from harness.store import registry
-from harness.tournament import Fresh, Tournament, load_configured
+from harness.store import submissions
+from harness.tournament import Fresh, Tournament
 from harness.views.submission_reader import SubmissionReader
 from tests.e2e import make
 from tests.verdicts import codes_of
@@ -66,8 +67,8 @@ def test_registering_is_all_or_nothing(root, tournament) -> None:
     renamed = {source: replace(submission, name="renamed") for source, submission in known.items()}
     with pytest.raises(SubmissionError, match="same content"):
         tournament.submit_configured({**new, **renamed})
-    with tournament.session() as session:
-        assert sorted(row.name for row in registry.active(session)) == sorted(PROGRAMS)
+    with tournament.read() as transaction:
+        assert sorted(held.name for held in submissions.active(transaction)) == sorted(PROGRAMS)
 
 
 def test_a_round_knows_what_is_done(root, tournament) -> None:

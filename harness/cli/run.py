@@ -62,13 +62,14 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
 def _run(config: TournamentConfig, options: Options) -> int:
     from harness.contest import run_round  # noqa: PLC0415
     from harness.dataset import load as load_dataset  # noqa: PLC0415
+    from harness.discover import load_configured  # noqa: PLC0415
     from harness.files import probe  # noqa: PLC0415
     from harness.report.terminal.progress import ProgressWatcher  # noqa: PLC0415
     from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases  # noqa: PLC0415
     from harness.scoring import View  # noqa: PLC0415
     from harness.store.lock import writer_lock  # noqa: PLC0415
     from harness.summaries import load_leaderboards  # noqa: PLC0415
-    from harness.tournament import Tournament, load_configured  # noqa: PLC0415
+    from harness.tournament import Tournament  # noqa: PLC0415
 
     if options.trace is not None:
         probe(options.trace)
@@ -84,7 +85,7 @@ def _run(config: TournamentConfig, options: Options) -> int:
         # Another `harness run` shall not find other submissions than it began with; `run_round` takes the lock again.
         with writer_lock(config.state):
             for registered in tournament.submit_configured(submissions, _left_out):
-                row = registered.row
+                row = registered.submission
                 if registered.change == "version":
                     say(f"{row.name} changed: this is version {row.version}.")
                 if registered.change == "back":

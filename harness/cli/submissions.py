@@ -16,18 +16,16 @@ from harness.cli.common import config_option, format_option, open_tournament, sa
 @config_option
 def command(everything: bool, withdraw: str | None, format_: str, config_path: Path) -> None:
     """List what is registered, with state and digest."""
-    from sqlalchemy import select  # noqa: PLC0415
-
     from harness.report.show import show_submissions  # noqa: PLC0415
-    from harness.store.models import SubmissionRow  # noqa: PLC0415
+    from harness.store import submissions  # noqa: PLC0415
     from harness.views.submissions import FIELDS  # noqa: PLC0415
 
     with open_tournament(config_path) as tournament:
         if withdraw is not None:
             name = tournament.withdraw(withdraw)
             say(f"{name} is withdrawn. Remove it from `submissions:` in the tournament file too, or the next run takes it in.")
-        with tournament.session() as session:
-            query = select(SubmissionRow).order_by(SubmissionRow.type, SubmissionRow.id)
-            rows = session.scalars(query if everything else query.where(SubmissionRow.state == "active")).all()
-            records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
+        with tournament.read() as transaction:
+            found = submissions.every(transaction) if everything else submissions.active(transaction)
+    rows = sorted(found, key=lambda row: (row.type, row.id))
+    records = [{name: getattr(row, name) for name in FIELDS} for row in rows]
     show_submissions(records, format_)

@@ -37,7 +37,7 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
         # A relative path would mean another place to who comes from another directory.
         where = source if submission.kind == "image" else os.path.abspath(source)  # noqa: PTH100 - links are kept
         registered = tournament.submit(submission, source=where, replace=replace)
-        row = registered.row
+        row = registered.submission
         words = {"new": "is registered", "same": "was registered already with the same content",
                  "back": f"takes part again as version {row.version}, with the results that it has",
                  "version": f"changed: this is version {row.version}, earlier results stay with earlier versions"}

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -91,21 +91,14 @@ def has_run_isolated(database: Path) -> bool:
     Raises:
         StoreError: The database cannot be used.
     """
-    from sqlalchemy import select  # noqa: PLC0415 - with SQLAlchemy, only where something falls back
-
-    from harness.store.database import explain, open_database  # noqa: PLC0415
-    from harness.store.models import ConditionsRow, RunRow  # noqa: PLC0415
+    from harness.store import rounds  # noqa: PLC0415 - with SQLAlchemy, only where something falls back
+    from harness.store.facade import Store  # noqa: PLC0415
 
     if not database.exists():
         return False
-    engine = open_database(database, create=False)
-    try:
-        with explain(database), engine.connect() as connection:
-            used = connection.scalars(select(ConditionsRow.text).where(
-                select(RunRow.id).where(RunRow.conditions_id == ConditionsRow.id).exists())).all()
-    finally:
-        engine.dispose()
-    return any(json.loads(text).get("sandbox") not in (None, "process") for text in used)
+    with closing(Store(database.parent, create=False)) as store, store.read() as transaction:
+        used = rounds.used_conditions(transaction)
+    return any(conditions.get("sandbox") not in (None, "process") for conditions in used)
 
 
 def isolates(backend: Literal["auto", "docker", "process"]) -> bool:

@@ -18,6 +18,7 @@ from harness.dataset import load as load_dataset
 from harness.ending import asked, check
 from harness.engine.base import Engine, Finished
 from harness.errors import HarnessError
+from harness.round_loader import Round
 from harness.sandbox.base import CodeImages, Sandbox
 from harness.sandbox.choose import resolve_bases
 from harness.sandbox.image_rules import ImageRules
@@ -32,7 +33,7 @@ from harness.selftest.workshop import Workshop
 from harness.standings import load_results
 from harness.submission import Submission
 from harness.submission import load as load_submission
-from harness.tournament import Round, Tournament
+from harness.tournament import Tournament
 
 #: Long enough for Python to start on a busy host, short enough for a dozen rows that are killed at it.
 TIME_LIMIT_S = 6.0
@@ -145,7 +146,7 @@ class _Scene:
         with Tournament(config) as tournament:
             for source in (*self._honest, *sources):
                 registered = tournament.submit(self._load(source), source=source.where)
-                self._digests.append(registered.row.digest)
+                self._digests.append(registered.submission.digest)
             run_round(tournament, self._dataset, self._sandbox, Options(slots=self._slots, trust_process_sandbox=True), witness,
                       asked.is_set)
             check()

@@ -8,21 +8,19 @@ the organiser's own. Nothing of this needs a column: the rows of the versions sa
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
 from harness.errors import SubmissionError
 from harness.store.facade import Transaction
 from harness.store.models import CounterRow, SubmissionRow
-from harness.submission import Submission
+from harness.submission_metadata import fold
 
-
-def fold(text: str) -> str:
-    """A name or a team as it is compared: without case, composition and spacing."""
-    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).split())
+if TYPE_CHECKING:
+    from harness.submission import Submission
 
 
 def spelling(transaction: Transaction, name: str) -> str:

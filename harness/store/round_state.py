@@ -8,79 +8,84 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, bindparam, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, func, insert, select, text
 
-from harness.store.models import DONE, AttemptRow, BatchRow, CounterRow, InputRow, RoundRow, RunRow, ScoreRow, SubmissionRow
+from harness.store.facade import Transaction
+from harness.store.models import DONE, AttemptRow, CounterRow, InputRow, RunRow, ScoreRow
+from harness.store.recorder import NewInput
+from harness.store.values import StoredBatch, StoredInput
 
 Rows = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class StoredInput:
-    """An input row, with the mask of images it holds still packed."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run gave: its outcome, the input that it made (0 for none) and its labels as bytes."""
 
-    id: int
-    batch_id: int
-    kind: str
-    digest: str
-    produced: bytes
-    parts: bytes | None
+    outcome: str
+    output_id: int
+    labels: bytes
 
 
-def conditions_of(round_row: RoundRow, submission: SubmissionRow, *, isolation: str) -> int:
-    """The conditions that a submission's runs are recorded under in a round."""
-    return round_row.served_conditions_id if isolation == "submission" and submission.serves else round_row.conditions_id
-
-
-def inputs_of(session: Session, batches: Sequence[BatchRow]) -> dict[int, StoredInput]:
+def inputs_of(transaction: Transaction, batches: Sequence[StoredBatch]) -> dict[int, StoredInput]:
     """Every input of these batches by id."""
     ids = {batch.id for batch in batches}
-    rows = session.execute(select(InputRow.id, InputRow.batch_id, InputRow.kind, InputRow.digest, InputRow.produced,
-                                  InputRow.parts))
+    rows = transaction.connection.execute(select(InputRow.id, InputRow.batch_id, InputRow.kind, InputRow.digest,
+                                                 InputRow.produced, InputRow.parts))
     return {row[0]: StoredInput(*row) for row in rows if row[1] in ids}
 
 
-def done_runs(connection: Connection, submissions: Sequence[tuple[int, int]]) -> Rows:
+def digest_of(transaction: Transaction, input_id: int) -> str | None:
+    """The digest of an input's pixels; None where there is no such input."""
+    return transaction.connection.scalar(select(InputRow.digest).where(InputRow.id == input_id))
+
+
+def add_inputs(transaction: Transaction, inputs: Sequence[NewInput]) -> None:
+    """Rows for inputs that no run made."""
+    if inputs:
+        transaction.connection.execute(insert(InputRow), [asdict(new) for new in inputs])
+
+
+def done_runs(transaction: Transaction, submissions: Sequence[tuple[int, int]]) -> Rows:
     """Runs that have a result.
 
     Args:
-        connection: The database.
+        transaction: To read in.
         submissions: (submission id, conditions id) pairs.
 
     Returns:
         int64 [runs, 5]: submission id, input id, output id (0 where none), run id, attempt.
     """
-    return _integers(connection, submissions, "submission_id, input_id, coalesce(output_id, 0), id, attempt", 5)
+    return _integers(transaction, submissions, "submission_id, input_id, coalesce(output_id, 0), id, attempt", 5)
 
 
-def done_pairs(connection: Connection, submissions: Sequence[tuple[int, int]]) -> Rows:
+def done_pairs(transaction: Transaction, submissions: Sequence[tuple[int, int]]) -> Rows:
     """Submission id and input id of runs that have a result: int64 [runs, 2].
 
     At contest size this is asked for 891,000 rows. Each such run is in the index ``run_key``, so the table with its labels
     is not read; the few rows without a result are known from their own index and taken out.
     """
-    rows = _integers(connection, submissions, "submission_id, input_id", 2, covered=True)
+    rows = _integers(transaction, submissions, "submission_id, input_id", 2, covered=True)
     asked = set(submissions)
-    unfinished = np.array([(s, i) for s, i, c in unfinished_runs(connection) if (s, c) in asked], np.int64).reshape(-1, 2)
+    unfinished = np.array([(s, i) for s, i, c in unfinished_runs(transaction) if (s, c) in asked], np.int64).reshape(-1, 2)
     if len(unfinished) and len(rows):
         width = int(max(rows[:, 1].max(), unfinished[:, 1].max())) + 1
         rows = rows[~np.isin(rows @ (width, 1), unfinished @ (width, 1))]
     return rows
 
 
-def _integers(connection: Connection, submissions: Sequence[tuple[int, int]], columns: str, width: int, *,
+def _integers(transaction: Transaction, submissions: Sequence[tuple[int, int]], columns: str, width: int, *,
               covered: bool = False) -> Rows:
     """Integer columns of the runs of (submission id, conditions id) pairs, read without an object for each row."""
     where = "" if covered else "AND state = 2"
     query = f"SELECT {columns} FROM run WHERE submission_id = ? AND conditions_id = ? {where}"  # noqa: S608 - our own columns
     parts = []
     for pair in submissions:
-        found = connection.exec_driver_sql(query, pair)
+        found = transaction.connection.exec_driver_sql(query, pair)
         rows: Iterable[tuple[int, ...]] = found.cursor.fetchall() if found.cursor is not None else ()
         parts.append(np.fromiter(itertools.chain.from_iterable(rows), np.int64))
         found.close()
@@ -93,11 +98,12 @@ _RECORDS = """SELECT count(*), CAST(group_concat(record, '') AS BLOB) FROM score
 WHERE run_id BETWEEN :first AND :last AND length(record) = :size"""
 
 
-def score_records(connection: Connection, size: int, step: int = 50_000) -> Iterator[bytes]:
+def score_records(transaction: Transaction, size: int, step: int = 50_000) -> Iterator[bytes]:
     """The score records of ``size`` bytes of all runs of all rounds, one after the other, in the order of their runs."""
-    last = connection.scalar(select(func.max(ScoreRow.run_id))) or 0
+    last = transaction.connection.scalar(select(func.max(ScoreRow.run_id))) or 0
     for first in range(0, last + 1, step):
-        count, records = connection.exec_driver_sql(_RECORDS, {"first": first, "last": first + step - 1, "size": size}).one()
+        asked = {"first": first, "last": first + step - 1, "size": size}
+        count, records = transaction.connection.exec_driver_sql(_RECORDS, asked).one()
         if count * size != len(records or b""):
             msg = f"SQLite {sqlite3.sqlite_version} joined {count} blobs of {size} bytes to {len(records or b'')}"
             raise RuntimeError(msg)
@@ -105,39 +111,40 @@ def score_records(connection: Connection, size: int, step: int = 50_000) -> Iter
             yield records
 
 
-def labels_of(connection: Connection, run_ids: Sequence[int]) -> dict[int, NDArray[np.int16]]:
+def labels_of(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, NDArray[np.int16]]:
     """Labels by run id, int16 [n] each, of those of the runs that have any."""
     found: dict[int, NDArray[np.int16]] = {}
     for start in range(0, len(run_ids), 500):
         some = select(RunRow.id, RunRow.labels).where(RunRow.id.in_(run_ids[start: start + 500]), RunRow.labels.is_not(None))
-        found |= {run: np.frombuffer(labels or b"", np.int16) for run, labels in connection.execute(some)}
+        found |= {run: np.frombuffer(labels or b"", np.int16) for run, labels in transaction.connection.execute(some)}
     return found
 
 
-def unfinished_runs(connection: Connection) -> dict[tuple[int, int, int], tuple[int, int]]:
+def unfinished_runs(transaction: Transaction) -> dict[tuple[int, int, int], tuple[int, int]]:
     """(submission, input, conditions) to (run id, attempt), of every run that has begun and has no result."""
-    rows = connection.execute(select(RunRow.submission_id, RunRow.input_id, RunRow.conditions_id, RunRow.id, RunRow.attempt)
-                              .where(text("state <> 2")))  # literally, or SQLite does not take the partial index
+    rows = transaction.connection.execute(
+        select(RunRow.submission_id, RunRow.input_id, RunRow.conditions_id, RunRow.id, RunRow.attempt)
+        .where(text("state <> 2")))  # literally, or SQLite does not take the partial index
     return {(s, i, c): (run, attempt) for s, i, c, run, attempt in rows}
 
 
-def suspects(connection: Connection, outcome: str) -> frozenset[int]:
+def suspects(transaction: Transaction, outcome: str) -> frozenset[int]:
     """Submissions that have a run without a result of which an attempt ended so."""
-    rows = connection.execute(select(RunRow.submission_id).distinct().join(AttemptRow, AttemptRow.run_id == RunRow.id)
+    rows = transaction.connection.execute(select(RunRow.submission_id).distinct().join(AttemptRow, AttemptRow.run_id == RunRow.id)
                               .where(text("state <> 2"), AttemptRow.outcome == outcome))
     return frozenset(submission for submission, in rows)
 
 
-def next_ids(connection: Connection) -> tuple[int, int]:
+def next_ids(transaction: Transaction) -> tuple[int, int]:
     """The next free ids of runs and of inputs."""
-    run = connection.scalar(select(func.max(RunRow.id))) or 0
+    run = transaction.connection.scalar(select(func.max(RunRow.id))) or 0
     # Logs are kept by run id: the id of a run that was dropped on purpose is not given to another.
-    run = max(run, connection.scalar(select(CounterRow.value).where(CounterRow.name == "last_run")) or 0)
-    made = connection.scalar(select(func.max(InputRow.id))) or 0
+    run = max(run, transaction.connection.scalar(select(CounterRow.value).where(CounterRow.name == "last_run")) or 0)
+    made = transaction.connection.scalar(select(func.max(InputRow.id))) or 0
     return run + 1, made + 1
 
 
-def median_times(connection: Connection, submission_ids: Sequence[int]) -> dict[int, float]:
+def median_times(transaction: Transaction, submission_ids: Sequence[int]) -> dict[int, float]:
     """Median wall clock of a run by submission, seconds, over the newest results (of any round and conditions).
 
     The newest runs are found in the index alone: sorting a defense's 8,150 rows themselves would read them all.
@@ -146,7 +153,18 @@ def median_times(connection: Connection, submission_ids: Sequence[int]) -> dict[
     query = select(RunRow.wall_s).where(RunRow.id.in_(newest), RunRow.state == DONE, RunRow.wall_s.is_not(None))
     found: dict[int, float] = {}
     for submission_id in submission_ids:
-        times = connection.scalars(query, {"submission": submission_id}).all()
+        times = transaction.connection.scalars(query, {"submission": submission_id}).all()
         if times:
             found[submission_id] = float(np.median(np.array(times, np.float64)))
     return found
+
+
+def answers(transaction: Transaction, conditions_id: int,
+            only: Iterable[int] | None = None) -> dict[tuple[int, int], Answer]:
+    """(submission, input) to what a run answered, under some conditions; of some inputs only where they are given."""
+    query = select(RunRow.submission_id, RunRow.input_id, RunRow.outcome, RunRow.output_id, RunRow.labels).where(
+        RunRow.conditions_id == conditions_id, RunRow.state == DONE)
+    if only is not None:
+        query = query.where(RunRow.input_id.in_(list(only)))
+    return {(s, i): Answer(str(outcome), output or 0, labels or b"")
+            for s, i, outcome, output, labels in transaction.connection.execute(query)}

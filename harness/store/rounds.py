@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from harness.dataset import Batch
 from harness.errors import DatasetError, UnknownNameError
 from harness.store.facade import Transaction
 from harness.store.models import (
@@ -26,6 +25,9 @@ from harness.store.models import (
     SubmissionRow,
 )
 from harness.store.values import StoredBatch, StoredRound, StoredSubmission, value_of, values_of
+
+if TYPE_CHECKING:
+    from harness.dataset import Batch
 
 
 def pack_bits(produced: NDArray[np.bool_]) -> bytes:

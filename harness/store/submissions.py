@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -12,7 +13,9 @@ from harness.store import counters, owners
 from harness.store.facade import Transaction
 from harness.store.models import RoundRow, RoundSubmissionRow, SubmissionRow
 from harness.store.values import Registered, StoredSubmission, value_of, values_of
-from harness.submission import Submission
+
+if TYPE_CHECKING:
+    from harness.submission import Submission
 
 
 def register(transaction: Transaction, submission: Submission, *, source: str, own: bool = False,

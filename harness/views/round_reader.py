@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from harness import mixing
-from harness.store import registry, round_state
+from harness.store import registry, round_state, rounds
+from harness.store.facade import Transaction
 from harness.store.models import DONE, InputRow, RoundRow, RunRow, SubmissionRow
 from harness.tournament import Tournament
 from harness.tracks import consumes, producers
@@ -38,7 +39,8 @@ class RoundReader:
         self.tournament, self.session = tournament, session
         self.row: RoundRow = registry.find_round(session, round_name)
         self.members = registry.round_submissions(session, self.row.id)
-        self.batches = registry.round_batches(session, self.row.id)
+        self.transaction = Transaction(session)
+        self.batches = rounds.batches(self.transaction, self.row.id)
         self.position = {batch.id: position for position, batch in enumerate(self.batches)}
         self._mixed: bool = json.loads(self.row.rules).get("mixed_batches", False)
         self._in_play: frozenset[int] | None = None
@@ -46,7 +48,8 @@ class RoundReader:
 
     def conditions(self, member: SubmissionRow) -> int:
         """The conditions that a member's runs are recorded under."""
-        return round_state.conditions_of(self.row, member, isolation=self.tournament.config.sandbox.isolation)
+        served = self.tournament.config.sandbox.isolation == "submission" and member.serves
+        return self.row.served_conditions_id if served else self.row.conditions_id
 
     def own(self, members: Sequence[SubmissionRow]) -> ColumnElement[bool]:
         """Runs of these members under the round's conditions, old inputs included."""
@@ -79,7 +82,7 @@ class RoundReader:
 
     def _mixed_inputs(self) -> Iterator[int]:
         """Mixed inputs of the batches whose attack runs have all ended, as they are dealt from the present sources."""
-        inputs = round_state.inputs_of(self.session, self.batches)
+        inputs = round_state.inputs_of(self.transaction, self.batches)
         mixed = {(i.batch_id, i.digest): i.id for i in inputs.values() if i.kind == "mixed"}
         outputs, sizes = self._outputs(), {batch.id: batch.size for batch in self.batches}
         attacks = len(producers(self.members))
@@ -90,7 +93,7 @@ class RoundReader:
                 sources[batch].add(made)
         for batch in (b for b, count in ended.items() if count == attacks):
             held = [inputs[made] for made in sorted(sources[batch])]
-            masks = [registry.unpack_bits(source.produced, sizes[batch]) for source in held]
+            masks = [rounds.unpack_bits(source.produced, sizes[batch]) for source in held]
             for mix in mixing.mix([source.digest for source in held], masks):
                 if (batch, mix.digest) in mixed:
                     yield mixed[batch, mix.digest]

@@ -74,7 +74,7 @@ class StatusReader(RoundReader):
 
     def _eta(self, states: Mapping[int, Counter[int]], slots: int) -> float | None:
         """Seconds left: what each member still has to do at its median time, over the slots that have been at work."""
-        medians = round_state.median_times(self.session.connection(), [m.id for m in self.members])
+        medians = round_state.median_times(self.transaction, [m.id for m in self.members])
         if not medians or not slots:
             return None
         unknown = float(np.median(list(medians.values())))

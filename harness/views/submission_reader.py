@@ -24,6 +24,7 @@ from harness.leaderboard import Row, build_leaderboard, build_matrix
 from harness.predictions import out_of_range
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
+from harness.store import rounds
 from harness.store.logs import LogStore
 from harness.store.models import DONE, AttemptRow, RunRow, SlotRow, SubmissionRow
 from harness.tournament import DEFAULT_ROUND, Tournament
@@ -154,7 +155,7 @@ class SubmissionReader(RoundReader):
             notes.append(f"In {runs} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")
         if beyond := self._beyond_the_range(member):
             notes.append(beyond)
-        found = audit.findings(self.session, self.row).get(member.name)
+        found = audit.findings(self.transaction, rounds.find(self.transaction, self.row.name)).get(member.name)
         return (*notes, audit_note(found)) if found else tuple(notes)
 
     def _beyond_the_range(self, member: SubmissionRow) -> str | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from sqlalchemy.orm import Session
 
 from harness.errors import SubmissionError
-from harness.store import owners, registry
-from harness.store.database import open_database
+from harness.store import owners, submissions
 from harness.store.facade import Transaction
+from harness.store.values import Registered
 from harness.submission import Submission
 
 ARCHIVE = Submission(
@@ -22,20 +21,9 @@ SAID_A = replace(OF_A, said=frozenset({"team"}))
 HERE, THERE = "/uploads/1/noise", "/uploads/2/noise"
 
 
-@pytest.fixture
-def session(tmp_path):
-    db = open_database(tmp_path / "tournament.db")
-    with Session(db) as opened:
-        yield opened
-    db.dispose()
-
-
-def hand_in(session: Session, submission: Submission, source: str = HERE, *, own: bool = False) -> registry.Registered:
-    owners.check(Transaction(session), submission, source=source, own=own)
-    done = registry.register(session, submission, source=source)
-    if own or "team" in submission.said:
-        owners.confirm(Transaction(session), done.row.id)
-    return done
+def hand_in(writing: Transaction, submission: Submission, source: str = HERE, *, own: bool = False) -> Registered:
+    owners.check(writing, submission, source=source, own=own)
+    return submissions.register(writing, submission, source=source, own=own)
 
 
 @dataclass(frozen=True)
@@ -92,44 +80,45 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whose_a_name_is(session, name) -> None:
+def test_whose_a_name_is(writing, name) -> None:
     case = CASES[name]
-    row = hand_in(session, case.first, own=case.first_own).row
+    first = hand_in(writing, case.first, own=case.first_own).submission
     if not case.words:
-        done = hand_in(session, case.second, case.source, own=case.own)
-        assert (done.change, done.row.name, done.row.version) == ("version", "noise", 2)
+        done = hand_in(writing, case.second, case.source, own=case.own)
+        assert (done.change, done.submission.name, done.submission.version) == ("version", "noise", 2)
         return
     with pytest.raises(SubmissionError, match=case.words) as refused:
-        hand_in(session, case.second, case.source, own=case.own)
+        hand_in(writing, case.second, case.source, own=case.own)
     assert refused.value.next_step
-    assert [row.digest for row in registry.active(session)] == [row.digest] == ["1"]
+    assert [held.digest for held in submissions.active(writing)] == [first.digest] == ["1"]
 
 
-def test_a_withdrawn_name_keeps_its_owner(session) -> None:
-    hand_in(session, SAID_A)
-    registry.withdraw(session, "NOISE", "default")
+def test_a_withdrawn_name_keeps_its_owner(writing) -> None:
+    hand_in(writing, SAID_A)
+    submissions.withdraw(writing, "NOISE", "default")
     with pytest.raises(SubmissionError, match="belongs to team A"):
-        hand_in(session, other(ARCHIVE, team="B"))
-    assert hand_in(session, ARCHIVE).change == "back", "its own content comes back, whoever carries it"
+        hand_in(writing, other(ARCHIVE, team="B"))
+    assert hand_in(writing, ARCHIVE).change == "back", "its own content comes back, whoever carries it"
 
 
-def test_old_content_does_not_put_the_owner_s_new_version_out(session) -> None:
-    hand_in(session, SAID_A)
-    hand_in(session, other(SAID_A))
+def test_old_content_does_not_put_the_owner_s_new_version_out(writing) -> None:
+    hand_in(writing, SAID_A)
+    hand_in(writing, other(SAID_A))
     with pytest.raises(SubmissionError, match="belongs to team A"):
-        hand_in(session, ARCHIVE)
-    assert hand_in(session, SAID_A).change == "back"
+        hand_in(writing, ARCHIVE)
+    assert hand_in(writing, SAID_A).change == "back"
 
 
-def test_who_replaces_on_the_organiser_s_word_owns_the_name(session) -> None:
-    hand_in(session, SAID_A)
-    registry.register(session, other(ARCHIVE, team="B"), source=THERE, replace=True)
+def test_who_replaces_on_the_organiser_s_word_owns_the_name(writing) -> None:
+    hand_in(writing, SAID_A)
+    submissions.register(writing, other(ARCHIVE, team="B"), source=THERE, replace=True)
     with pytest.raises(SubmissionError, match="belongs to team B"):
-        hand_in(session, replace(SAID_A, digest="3"))
+        hand_in(writing, replace(SAID_A, digest="3"))
 
 
-def test_the_organiser_corrects_what_is_known(session) -> None:
-    row = hand_in(session, ARCHIVE).row
-    assert registry.register(session, replace(SAID_A, baseline=True, said=frozenset({"team", "baseline"})), source=HERE,
-                             replace=True).change == "same"
-    assert (row.team, row.baseline) == ("A", True)
+def test_the_organiser_corrects_what_is_known(writing) -> None:
+    hand_in(writing, ARCHIVE)
+    corrected = replace(SAID_A, baseline=True, said=frozenset({"team", "baseline"}))
+    assert submissions.register(writing, corrected, source=HERE, replace=True).change == "same"
+    (held,) = submissions.active(writing)
+    assert (held.team, held.baseline) == ("A", True)

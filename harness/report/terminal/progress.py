@@ -10,8 +10,8 @@ from harness.contest import Watcher
 from harness.engine.base import Engine, Finished
 from harness.plan import DONE
 from harness.report.terminal.live import LiveProgress
+from harness.round_loader import Round
 from harness.scheduler import Scheduler
-from harness.tournament import Round
 from harness.views.progress import SlotView, Snapshot
 
 #: The picture need not be newer than this, and making it costs the scheduler's thread.
