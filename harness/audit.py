@@ -162,7 +162,7 @@ def findings(transaction: Transaction, row: StoredRound) -> dict[str, Finding]:
 def _findings(transaction: Transaction, row: StoredRound, answers: _Answers) -> dict[str, Finding]:
     # Of this round's versions only: what an older one did says nothing of its successor.
     names = {s.id: s.name for s in rounds.members(transaction, row.id) if s.serves}
-    inputs = round_state.inputs_of(transaction, rounds.batches(transaction, row.id))
+    inputs = round_state.input_ids(transaction, rounds.batches(transaction, row.id))
     found: dict[str, Finding] = {}
     for (submission, source), case in answers.cases(transaction):
         if submission in names and source in inputs:

@@ -17,6 +17,7 @@ from harness.plan import WAITING
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
 from harness.store import counters, round_state, rounds
+from harness.store.round_state import Answer
 from harness.tournament import Tournament
 from tests.e2e import make
 from tests.verdicts import codes_of
@@ -142,7 +143,7 @@ def test_one_random_answer_a_batch_hides_no_state(hiders: Path) -> None:
 
 def test_a_run_that_a_limit_cut_off_is_held_against_nobody() -> None:
     """A fresh run loads its model within its time; a served one did so before."""
-    served, fresh = audit._Answer("ok", 0, b"\1\0"), audit._Answer("time_limit", 0, b"")
+    served, fresh = Answer("ok", 0, b"\1\0"), Answer("time_limit", 0, b"")
     case = audit._case(served, [fresh] * 9, lambda answers: True)
     assert case.verdict is audit._Verdict.UNCOMPARED
 

@@ -39,6 +39,12 @@ def inputs_of(transaction: Transaction, batches: Sequence[StoredBatch]) -> dict[
     return {row[0]: StoredInput(*row) for row in rows if row[1] in ids}
 
 
+def input_ids(transaction: Transaction, batches: Sequence[StoredBatch]) -> frozenset[int]:
+    """The ids of these batches' inputs."""
+    return frozenset(transaction.connection.scalars(
+        select(InputRow.id).where(InputRow.batch_id.in_([batch.id for batch in batches]))))
+
+
 def digest_of(transaction: Transaction, input_id: int) -> str | None:
     """The digest of an input's pixels; None where there is no such input."""
     return transaction.connection.scalar(select(InputRow.digest).where(InputRow.id == input_id))
