@@ -24,7 +24,13 @@ from harness.tracks import TRACKS
 def command(source: str, name: str | None, type_: str | None, team: str | None, baseline: bool | None,
             replace: bool, trust_process_sandbox: bool, config_path: Path) -> None:
     """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
-    from harness.sandbox.choose import image_lookup, isolates, refuse_untrusted, resolve_bases  # noqa: PLC0415
+    from harness.sandbox.choose import (  # noqa: PLC0415
+        image_lookup,
+        image_problems,
+        isolates,
+        refuse_untrusted,
+        resolve_bases,
+    )
     from harness.submission import load  # noqa: PLC0415
 
     config = read_config(config_path)
@@ -42,4 +48,6 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
                  "back": f"takes part again as version {row.version}, with the results that it has",
                  "version": f"changed: this is version {row.version}, earlier results stay with earlier versions"}
         say(f"{row.type} {row.name} {words[registered.change]} (digest {row.digest[:12]}).")
+        for problem in image_problems(submission.container) if submission.kind == "image" else []:
+            say(f"It will hardly run: {problem.field_or_file}: {problem.sentence}\n  {problem.next_step}")
         click.echo(row.digest)

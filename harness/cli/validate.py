@@ -33,8 +33,9 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
             config_path: Path) -> int:
     """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
     from harness.errors import EngineError  # noqa: PLC0415
-    from harness.sandbox.choose import base_lookup, image_lookup  # noqa: PLC0415
+    from harness.sandbox.choose import base_lookup, image_lookup, image_problems  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
+    from harness.submission import kind_of  # noqa: PLC0415
     from harness.validation import check  # noqa: PLC0415
 
     config = _config(config_path)
@@ -42,6 +43,8 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     bases = base_lookup(rules)
     unknown = bases if isinstance(bases, EngineError) else None
     problems = check(source, type=type_, image_info=image_lookup(), base_info=None if isinstance(bases, EngineError) else bases)
+    if not problems and kind_of(Path(source)) == "absent":
+        problems = image_problems(source)
     _tell(problems)
     if static and unknown is not None and Path(source).exists():
         tell(f"  - The image that it names was not looked up. {unknown}")

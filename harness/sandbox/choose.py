@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from harness.errors import EngineError, HarnessError, ImageUnavailableError, NoEngineError, SubmissionError
+from harness.problems import Problem
 from harness.sandbox.base import Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.submission import ImageInfo
@@ -163,6 +164,13 @@ def image_lookup() -> Callable[[str], ImageInfo]:
         return _info(DockerSandbox().image_facts(reference))
 
     return look_up
+
+
+def image_problems(reference: str) -> list[Problem]:
+    """What is wrong with the way in which an image that was found starts its program."""
+    from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
+
+    return DockerSandbox().image_problems(reference)
 
 
 def base_lookup(rules: ImageRules) -> Callable[[str], ImageInfo] | EngineError:

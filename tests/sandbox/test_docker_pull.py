@@ -11,7 +11,7 @@ from requests.exceptions import ConnectionError as NoConnectionError
 from requests.exceptions import ReadTimeout
 from urllib3.exceptions import ProtocolError
 
-from harness.errors import EngineError, ImageUnavailableError
+from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.sandbox.docker import images
 from harness.sandbox.image_rules import ImageRules
 
@@ -84,6 +84,38 @@ def test_whose_fault_it_is(row, late) -> None:
     with pytest.raises(kind, match="'example/x:1'") as caught:
         images.require(FakeEngine(said, late=late), "example/x:1")
     assert type(caught.value) is kind
+
+
+WORDS = {
+    "no such repository": ("none of that name, or wants a login", "docker login"),
+    "no such tag": ("none of that name and tag", "tag"),
+    "no such name": ("no image can have that name", "Check the name"),
+    "a password is asked for": ("wants a login", "docker login"),
+    "no such registry": ("the name of its registry cannot be resolved", "docker load"),
+    "another machine": ("other architectures only", "architecture"),
+    "too many, though it says denied": ("gives no more for now", "Wait"),
+    "timed out": ("cannot be reached", "network"),
+    "refused": ("cannot be reached", "network"),
+    "the disk is full": ("no room for it", "Free space"),
+    "nothing known": ("cannot be pulled (something else)", "Check the name"),
+}
+
+
+@pytest.mark.parametrize("row", WORDS)
+def test_what_a_registry_answers_is_said_in_words_of_its_own(row) -> None:
+    sentence, step = WORDS[row]
+    with pytest.raises(HarnessError) as caught:
+        images.require(FakeEngine((UNAVAILABLE | OUT_OF_ORDER)[row], late=True), "example/x:1")
+    assert sentence in caught.value.problem
+    assert step in caught.value.next_step
+
+
+def test_a_registrys_own_words_are_text() -> None:
+    hostile = "denied \x1b]0;title\x07\u202ereversed" + "x" * 100_000
+    with pytest.raises(HarnessError) as caught:
+        images.require(FakeEngine(hostile, late=True), "example/x:1")
+    assert caught.value.problem.isprintable()
+    assert len(caught.value.problem) < 500
 
 
 class Asked(FakeEngine):

@@ -16,9 +16,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from harness.errors import EngineError, ImageUnavailableError
+from harness.problems import Problem
 from harness.sandbox import contract, owner
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Session
-from harness.sandbox.docker import cleanup, code_image, images, shared_paths
+from harness.sandbox.docker import cleanup, code_image, image_form, images, shared_paths
 from harness.sandbox.docker.client import connect, described, engine_answers
 from harness.sandbox.docker.options import Mount, Start, command_line
 from harness.sandbox.docker.page_cache import PageCache
@@ -58,6 +59,7 @@ class DockerSandbox:
         self._ready: dict[tuple[str, str], images.ImageFacts] = {}
         self._locks: dict[tuple[str, str], threading.Lock] = {}
         self._lock = threading.Lock()
+        self._form: dict[tuple[str, str], str] = {}
 
     def require_shared(self, place: Path) -> None:
         """See that the engine sees a place where runs get their directories.
@@ -93,6 +95,10 @@ class DockerSandbox:
         """Id, labels, architecture and start command of an image; raises as ``pin_image`` does."""
         return images.require(self.api, reference)
 
+    def image_problems(self, reference: str) -> list[Problem]:
+        """What is wrong with the way in which an image that is here starts its program; nothing where it cannot be told."""
+        return image_form.problems(self.api, reference)
+
     def base_facts(self, reference: str, rules: ImageRules) -> images.ImageFacts:
         """The image that a directory names, pulled where it is absent and the organiser allows it; raises as ``pin_image`` does."""
         return images.base(self.api, reference, rules, pull=True)
@@ -112,7 +118,7 @@ class DockerSandbox:
             watch = Watch(request.limits.time_limit_s, cancel, request.output)
             report = run_container(self._engine, start, watch, began)
             if report.ending is not Ending.IMAGE_MISSING or last:
-                return report
+                return self._with_form(start, report, wrote=any(request.output.path.iterdir()))
             # It was here when it was prepared, and was removed behind our back: a code image can be made anew.
             self._ready.pop(_key(program), None)
         raise AssertionError
@@ -125,9 +131,14 @@ class DockerSandbox:
             mounts = [Mount(workspace / "in", contract.SERVE_INPUT, read_only=True),
                       Mount(area.path, contract.SERVE_OUTPUT, read_only=False)]
             start = self._start(program, ["serve"], mounts, limits, gpu, labels, stdin=True)
-            return start if isinstance(start, RunReport) else open_container(self._engine, start, area, workspace)
+            if isinstance(start, RunReport):
+                return start
+            begun.append(start)
+            return open_container(self._engine, start, area, workspace)
 
-        return open_session(start, workspace, limits, cancel)
+        begun: list[Start] = []
+        opened = open_session(start, workspace, limits, cancel)
+        return self._with_form(begun[0], opened, wrote=False) if isinstance(opened, RunReport) and begun else opened
 
     def cleanup(self, tournament: str | None = None) -> list[str]:
         """See ``Sandbox.cleanup``; raises ``EngineError`` where the engine does not answer."""
@@ -137,6 +148,16 @@ class DockerSandbox:
     def remove_code_images(self, digests: Collection[str] | None = None, tournament: str | None = None) -> list[str]:
         """Remove the images made of these submissions' directories, of all where None; they are made anew when needed."""
         return code_image.remove(self.api, digests, tournament)
+
+    def _with_form(self, start: Start, report: RunReport, *, wrote: bool) -> RunReport:
+        """A run of a plain image that came to nothing, with what is wrong with the way in which the image starts its program."""
+        failed = report.ending is Ending.START_FAILED or (report.ending is Ending.FINISHED and (report.exit_code or not wrote))
+        if not failed or start.program.code_dir is not None:
+            return report
+        key = (start.image.ident, start.program.profile)
+        if key not in self._form:
+            self._form[key] = image_form.said_of_a_failure(self.api, start.image.ident, start.program.profile)
+        return dataclasses.replace(report, detail=f"{report.detail} {self._form[key]}".strip())
 
     def _start(self, program: Program, arguments: list[str], mounts: list[Mount], limits: Limits, gpu: str | None,
                labels: Mapping[str, str], *, stdin: bool) -> Start | RunReport:

@@ -18,8 +18,9 @@ from docker.errors import ImageNotFound, InvalidRepository, NotFound, NullResour
 
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain, status_of
-from harness.sandbox.docker.client_config import credentials_problem
+from harness.sandbox.docker.client_config import context, credentials_problem
 from harness.sandbox.image_rules import ImageRules
+from harness.untrusted_text import plain
 
 #: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
 _NOT_THERE = re.compile(
@@ -31,6 +32,34 @@ _OUT_OF_ORDER = re.compile(
     r"toomanyrequests|too many requests|rate limit|time[d ]*out|deadline|unexpected http status: 5|no space left", re.IGNORECASE)
 #: HTTP: a bad name, no right to it, nothing of that name.
 _FINAL = frozenset({400, 401, 403, 404})
+_CHECK = "Check the name and whether its registry can be reached, or build or load the image on this host."
+_SAID_MAX = 300
+
+
+def _reason(pattern: str, words: str, step: str) -> tuple[re.Pattern[str], str, str]:
+    return re.compile(pattern, re.IGNORECASE), words, step
+
+
+#: What a registry's or the engine's answer means, read from the top.
+_REASONS = (
+    _reason(r"toomanyrequests|too many requests|rate limit", "its registry gives no more for now",
+            "Wait, log in to it (`docker login`), or load the image on this host."),
+    _reason(r"no space left", "there is no room for it", "Free space where Docker keeps its data."),
+    _reason(r"no such host|server misbehaving|name resolution", "the name of its registry cannot be resolved",
+            "Correct the registry's name, or load the image on this host (`docker load`)."),
+    _reason(r"x509|tls: |HTTP response to HTTPS", "its registry's TLS is not accepted",
+            "Give the engine the registry's certificate, or load the image on this host."),
+    _reason(r"time[d ]*out|deadline|refused|unreachable|no route|connection reset|proxyconnect|unexpected http status: 5|EOF",
+            "its registry cannot be reached",
+            "Look at the network and the engine's proxy, or load the image on this host (`docker load`)."),
+    _reason(r"no matching manifest|no match for platform", "its registry has it for other architectures only",
+            "Build it for this host's architecture."),
+    _reason(r"denied|unauthorized|authentication required|no basic auth", "its registry has none of that name, or wants a login",
+            "Check the name, log in (`docker login`), or build or load the image on this host."),
+    _reason(r"unknown|not found|does not exist", "its registry has none of that name and tag",
+            "Check name and tag, or build or load the image on this host."),
+    _reason(r"invalid", "no image can have that name", "Check the name."),
+)
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
 
 
@@ -78,6 +107,9 @@ def require(api: APIClient, reference: str) -> ImageFacts:
         facts = find(api, reference)
     if facts is None:
         problem = f"The Docker image {reference!r} is not on this host."
+        other = context()
+        if other is not None:
+            problem += f" The docker command uses another engine than the harness: the context {other.name} ({other.said_by})."
         raise ImageUnavailableError(problem, "Build it (`docker/build.py` makes the project's own) or pull it.")
     return facts
 
@@ -143,10 +175,12 @@ def _pull(api: APIClient, reference: str, credentials: dict[str, str] | None) ->
 
 
 def _unpulled(reference: str, said: str, status: int | None) -> HarnessError:
-    problem = f"The Docker image {reference!r} is not on this host and cannot be pulled ({said})."
-    if not _OUT_OF_ORDER.search(said) and (status in _FINAL or _NOT_THERE.search(said)):
-        return ImageUnavailableError(problem, "Check the name, or build or load the image on this host.")
-    return EngineError(problem, "Look whether its registry can be reached, or build or load the image on this host.")
+    said = plain(said, _SAID_MAX)
+    final = not _OUT_OF_ORDER.search(said) and (status in _FINAL or _NOT_THERE.search(said))
+    known = ((words, step) for pattern, words, step in _REASONS if pattern.search(said))
+    words, step = next(known, ("it cannot be pulled", _CHECK))
+    problem = f"The Docker image {reference!r} is not on this host, and {words} ({said})."
+    return (ImageUnavailableError if final else EngineError)(problem, step)
 
 
 def _facts(described: Mapping[str, Any]) -> ImageFacts:
