@@ -145,6 +145,17 @@ def test_an_image_of_others_has_nothing_from_the_repository(moved):
     assert (build.carried("own"), build.sdk_digest("own")) == ([], "")
 
 
+@pytest.mark.parametrize("recipe", [*sorted((ROOT / "docker").glob("*/Dockerfile")), ROOT / "submissions/imagenet/Dockerfile"],
+                         ids=lambda path: path.parent.name)
+def test_what_an_image_is_made_from_may_travel_into_it(recipe):
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in recipe.read_text().splitlines():
+        if line.startswith("COPY "):
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), line
+                assert any(Path(source).is_relative_to(name) for name in let_in), line
+
+
 @pytest.mark.parametrize("label", [build.SDK_LABEL, build.SEAL_LABEL])
 def test_an_image_that_is_out_of_date_is_named_and_made_again(monkeypatch, capsys, label):
     """With the libraries there it gets a layer; nothing is fetched."""
