@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
 from harness import __version__, event_log, faults, gpus
 from harness.audit import plan_audit
 from harness.dataset import Dataset
+from harness.engine import hostmemory
 from harness.engine.base import Engine, Finished, Slot
 from harness.engine.local import LocalEngine
+from harness.errors import EngineError
 from harness.event_log import facts
 from harness.execute import Executor
 from harness.plan import DONE
@@ -72,6 +72,9 @@ class Summary:
 class Watcher:
     """What the caller is told while a round runs; the default says nothing."""
 
+    def remark(self, sentence: str) -> None:
+        """Something that the person should know of this host."""
+
     def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
         """The round is about to start."""
 
@@ -108,6 +111,8 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
         work = config.state / "work"
         # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
         slots = choose_slots(tournament, options)
+        if scarce := hostmemory.check_slots(len(slots), config.sandbox.memory):
+            watcher.remark(scarce)
         removed = _sweep(sandbox, work, config.name, config.state)
         faults.reach("swept")
         round_ = tournament.open_round(
@@ -240,7 +245,11 @@ def _sessions(tournament: Tournament, sandbox: Sandbox, work: Path) -> SessionPo
         return None
     budget = tournament.config.workers.session_memory
     if budget == "auto":
-        budget = int(psutil.virtual_memory().available * SESSION_MEMORY_SHARE)
+        free = hostmemory.available_bytes()
+        if free is None:
+            raise EngineError("How much memory is free on this host is not known: the kernel does not say.",
+                              "Write `session_memory` under `workers` in the tournament file.")
+        budget = int(free * SESSION_MEMORY_SHARE)
     return SessionPool(sandbox, work, budget, tournament.config.workers.slots_per_gpu)
 
 
@@ -260,7 +269,7 @@ def choose_slots(tournament: Tournament, options: Options) -> tuple[Slot, ...]:
 
 def _facts_of(slots: tuple[Slot, ...], found: Sequence[gpus.Gpu]) -> list[SlotFacts]:
     """What times measured on these slots belong to."""
-    host = {"machine": platform.machine(), "cores": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total}
+    host = {"machine": platform.machine(), "cores": os.cpu_count(), "memory_bytes": hostmemory.total_bytes()}
     known = {gpu.uuid: gpu for gpu in found}
     return [SlotFacts(slot.name, time.time(), json.dumps(
         host | ({"gpu": asdict(known[slot.gpu])} if slot.gpu in known else {}))) for slot in slots]

@@ -295,7 +295,7 @@ class Scheduler:
             result.answers.stored() if result.answers is not None else None, result.usable, report.wall_s, report.start_s,
             report.cpu_s, report.peak_memory_bytes, finished.slot.name, round(1000 * result.prepare_s),
             round(1000 * finished.waited_s), round(1000 * result.collect_s), finished.busy - 1,
-            round(100 * finished.load_per_core), record))
+            None if finished.load_per_core is None else round(100 * finished.load_per_core), record))
         evidence = _evidence(finished)
         if evidence is not None:
             items.append(Evidence(job.run_id, job.attempt, result.outcome.value, finished.began_at, finished.slot.name,
@@ -406,7 +406,7 @@ def _evidence(finished: Finished) -> str | None:
         return None
     facts["usable"], facts["expected"] = result.usable, result.expected
     facts["waited_s"], facts["runs_beside"] = round(finished.waited_s, 3), finished.busy - 1
-    facts["load_per_core"] = round(finished.load_per_core, 2)
+    facts["load_per_core"] = None if finished.load_per_core is None else round(finished.load_per_core, 2)
     if finished.overloaded:
         facts["host_overloaded"] = True
     return json.dumps(facts)

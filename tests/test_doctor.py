@@ -137,6 +137,8 @@ def test_the_engines_time_is_read(text, seconds):
 def test_memory_of_all_slots():
     assert host.memory(2, 4 << 30, 16 << 30).state == "ok"
     assert host.memory(8, 4 << 30, 16 << 30).state == "warn"
+    assert host.memory(1, 17 << 30, 16 << 30).state == "fail"
+    assert host.memory(1, 4 << 30, None).state == "warn"
 
 
 @pytest.mark.parametrize(("judge", "ended", "state"), [

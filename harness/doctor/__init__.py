@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from docker import APIClient
 
 from harness.config import TournamentConfig
 from harness.doctor import client, engine, gpu, host, leftovers, limits
 from harness.doctor.check import Check, State, usable
+from harness.engine import hostmemory
 from harness.errors import EngineError
 from harness.sandbox.docker.client import ENGINE_FAILURES, connect, described, explain
 from harness.sandbox.docker.images import find
@@ -66,7 +66,7 @@ def _host(config: TournamentConfig) -> list[Check]:
         host.writable(config.state),
         host.room("disk of the state", config.state),
         host.decoders(),
-        host.memory(slots, config.sandbox.memory, psutil.virtual_memory().total),
+        host.memory(slots, config.sandbox.memory, hostmemory.total_bytes()),
     ]
 
 

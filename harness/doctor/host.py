@@ -61,9 +61,14 @@ def writable(path: Path) -> Check:
     return Check("state directory", "ok", f"{path} can be written" if place == path else f"{path} can be made")
 
 
-def memory(slots: int, memory_bytes: int, total_bytes: int) -> Check:
+def memory(slots: int, memory_bytes: int, total_bytes: int | None) -> Check:
     """Whether all slots may use what one may."""
+    if total_bytes is None:
+        return Check("memory", "warn", "how much this host has is not known: the kernel does not say",
+                     "Compare workers.slots times sandbox.memory with it yourself.")
     asked = f"{slots} slots of {memory_bytes / (1 << 30):.1f} GiB on a host of {total_bytes / (1 << 30):.1f} GiB"
+    if memory_bytes > total_bytes:
+        return Check("memory", "fail", asked, "Lower sandbox.memory: one run may use more than there is.")
     if slots * memory_bytes > total_bytes:
         return Check("memory", "warn", asked, "Lower sandbox.memory or workers.slots: one entry's greed can starve others.")
     return Check("memory", "ok", asked)

@@ -25,7 +25,7 @@ class Finished:
         waited_s: From hand-over to the program's start, with the input already laid out or not.
         began_at: Wall clock at the program's start, seconds since the epoch; for people, never for measuring.
         busy: Runs that executed on this engine when this one started, itself included.
-        load_per_core: Mean runnable threads per core of the host during the run.
+        load_per_core: Mean runnable threads per core of the host during the run, None where that is not known.
         overloaded: Whether the host was too busy, or stopped, for a time limit to be held against the program.
     """
 
@@ -35,7 +35,7 @@ class Finished:
     waited_s: float = 0.0
     began_at: float = 0.0
     busy: int = 1
-    load_per_core: float = 0.0
+    load_per_core: float | None = None
     overloaded: bool = False
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+_STAT = Path("/proc/stat")
 _EVERY_S = 1.0
 #: Samples kept: an hour of them; a longer run is judged by its last hour.
 _KEPT = 3600
@@ -28,15 +29,20 @@ STOPPED_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The host during a run. ``per_core``: mean runnable threads per core; ``stopped_s``: longest time without a sample."""
+    """The host during a run.
 
-    per_core: float
+    Attributes:
+        per_core: Mean runnable threads per core, None where the kernel does not say.
+        stopped_s: Longest time without a sample.
+    """
+
+    per_core: float | None
     stopped_s: float
 
     @property
     def overloaded(self) -> bool:
-        """Whether a run that hit its time limit meanwhile deserves another try."""
-        return self.per_core > OVERLOADED or self.stopped_s > STOPPED_S
+        """Whether a run that hit its time limit meanwhile deserves another try; where nobody knows, it does."""
+        return self.per_core is None or self.per_core > OVERLOADED or self.stopped_s > STOPPED_S
 
 
 class HostLoad:
@@ -46,10 +52,10 @@ class HostLoad:
         sample: How many threads are runnable now; read from the kernel by default.
     """
 
-    def __init__(self, sample: Callable[[], int] | None = None) -> None:
+    def __init__(self, sample: Callable[[], int | None] | None = None) -> None:
         self._sample = sample or runnable_threads
         self._cores = os.cpu_count() or 1
-        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_KEPT)
+        self._samples: deque[tuple[float, int | None]] = deque(maxlen=_KEPT)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hostload", daemon=True)
         self._thread.start()
@@ -60,9 +66,10 @@ class HostLoad:
 
     def since(self, began: float) -> Load:
         """The load between ``began`` (monotonic seconds) and now."""
-        samples = list(self._samples)
-        seen = [entry for entry in samples if entry[0] >= began]
-        per_core = sum(count for _, count in seen) / len(seen) / self._cores if seen else 0.0
+        # A run may be shorter than the time between two samples.
+        seen = [entry for entry in list(self._samples) if entry[0] >= began] or [(time.monotonic(), self._sample())]
+        counts = [count for _, count in seen if count is not None]
+        per_core = sum(counts) / len(counts) / self._cores if counts else None
         times = [began, *(at for at, _ in seen), time.monotonic()]
         return Load(per_core, max(late - early for early, late in pairwise(times)))
 
@@ -72,12 +79,12 @@ class HostLoad:
         self._thread.join()
 
 
-def runnable_threads() -> int:
-    """Threads that run or could run now; 0 where the kernel does not say."""
+def runnable_threads() -> int | None:
+    """Threads that run or could run now; None where the kernel does not say."""
     try:
-        for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        for line in _STAT.read_text(encoding="ascii").splitlines():
             if line.startswith("procs_running "):
                 return int(line.split()[1])
-    except (OSError, ValueError):
+    except (OSError, ValueError, IndexError):
         pass
-    return 0
+    return None

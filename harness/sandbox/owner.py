@@ -32,13 +32,28 @@ def describe(pid: int) -> str:
 def alive(owner: str) -> bool:
     """Whether the owner may still live. One in another process namespace cannot be asked, so it may."""
     place, _, rest = owner.rpartition(":")[0].rpartition(":")
+    if "unknown/unknown" in (place, _place()):
+        return True
     boot, namespace = _place().split("/")
     owners_boot, _, owners_namespace = place.partition("/")
     if owners_boot != boot:
         return False
     if owners_namespace != namespace:
         return True
-    return rest.isdigit() and describe(int(rest)) == owner and _started(int(rest)) != ""
+    if not rest.isdigit() or not _exists(int(rest)):
+        return False
+    # Where the kernel hides when it started, it may be the owner.
+    return describe(int(rest)) == owner or _started(int(rest)) == ""
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # there, and somebody else's
+    return True
 
 
 @cache

@@ -168,6 +168,8 @@ ROWS = [
     Row("only a name that is unknown", nothing, ("'nobody'", "harness submissions"), ("run", "--only", "nobody")),
     Row("fresh of a name that is unknown", nothing, ("'nobody'",), ("run", "--fresh", "nobody")),
     Row("a GPU that is not there", nothing, ("no GPU 77",), ("run", "--gpus", "77")),
+    Row("one run that may use more memory than the host has", config("memory: 256m", "memory: 60t"),
+        ("sandbox.memory", "this host has")),
     Row("slots of zero", nothing, ("--slots",), ("run", "--slots", "0")),
     Row("no Docker engine where one is asked for", config("backend: process", "backend: docker"), ("No Docker engine answers",),
         env=(("DOCKER_HOST", NOWHERE),)),
@@ -230,7 +232,8 @@ def test_one_sentence_exit_2_and_nothing_half_written(make_place, monkeypatch, c
     before = listing(place.root)
     done = in_process(place, row, monkeypatch, capfd)
     check(done, row.words)
-    allowed = {"state", "state/tournament.db", "state/run.lock"} if row.command[0] == "run" and len(row.command) > 1 else set()
+    late = row.command[0] == "run" and (len(row.command) > 1 or "memory" in row.name)
+    allowed = {"state", "state/tournament.db", "state/run.lock"} if late else set()
     after = {path: size for path, size in listing(place.root).items() if path not in allowed}
     left = {path for path in after if path not in before and not path.startswith(("state/submissions", "state/work"))}
     assert not left

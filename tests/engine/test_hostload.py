@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from harness.engine import hostload
 from harness.engine.hostload import HostLoad, Load
 
@@ -31,7 +33,20 @@ def test_samples_since_the_beginning_of_a_run_count(monkeypatch) -> None:
     sampled.wait(10)
     assert load.since(began).per_core == 3.0
     load.close()
-    assert load.since(time.monotonic() + 1).per_core == 0.0
+    assert load.since(time.monotonic() + 1).per_core == 3.0
+
+
+@pytest.mark.parametrize("said", [None, "", "procs_running\n", "procs_running x\n", "cpu 1 2\n"])
+def test_a_kernel_that_does_not_say_is_not_a_quiet_host(tmp_path, monkeypatch, said) -> None:
+    if said is not None:
+        (tmp_path / "stat").write_text(said)
+    monkeypatch.setattr(hostload, "_STAT", tmp_path / "stat")
+    assert hostload.runnable_threads() is None
+    load = HostLoad()
+    seen = load.since(time.monotonic())
+    load.close()
+    assert seen.per_core is None
+    assert seen.overloaded
 
 
 def test_the_kernel_says_how_many_threads_are_runnable() -> None:

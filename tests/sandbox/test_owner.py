@@ -30,6 +30,16 @@ def test_another_boot_is_over() -> None:
     assert not owner.alive(f"another-boot/{place}")
 
 
+def test_where_nobody_can_say_it_may_live(monkeypatch) -> None:
+    """Whoever is taken for dead loses what runs for him."""
+    mine = owner.myself()
+    monkeypatch.setattr(owner, "_started", lambda pid: "")
+    assert owner.alive(mine)
+    monkeypatch.setattr(owner, "_place", lambda: "unknown/unknown")
+    assert owner.alive(mine)
+    assert owner.alive(f"unknown/unknown:{os.getpid()}:1")
+
+
 def test_another_namespace_cannot_be_asked() -> None:
     boot = owner.myself().split("/")[0]
     assert owner.alive(f"{boot}/pid-[1]:{os.getpid()}:1")

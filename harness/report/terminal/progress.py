@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+import click
+
 from harness.contest import Watcher
 from harness.engine.base import Engine, Finished
 from harness.plan import DONE
@@ -37,6 +39,10 @@ class ProgressWatcher(Watcher):
         if self._scheduler is not None:
             self._live.update(self._snapshot())
             self._live.__exit__(kind, error, traceback)
+
+    def remark(self, sentence: str) -> None:
+        """Something that the person should know of this host."""
+        click.echo(f"harness: {sentence}", err=True)
 
     def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
         """The round is about to start."""
