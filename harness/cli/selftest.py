@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from harness.cli.common import format_option, say
+from harness.cli.common import format_option, say, tell
 from harness.cli.values import A_WEEK_S, MOST_SLOTS, Seconds, Whole, label
 from harness.ending import held
+from harness.untrusted_text import plain
 
 if TYPE_CHECKING:
     from harness.selftest.contest import Findings
@@ -56,7 +57,7 @@ def _rows(sandbox: str, only: Sequence[str]) -> list[Row]:
 
 def _progress(line: str) -> None:
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K  {line[:100]}", nl=False, err=True)
+        click.echo(f"\r\x1b[K  {plain(line, 100)}", nl=False, err=True)
 
 
 def _tell(findings: Findings, format_: str) -> None:
@@ -84,9 +85,10 @@ def _tell(findings: Findings, format_: str) -> None:
 
 
 def _table(findings: Findings) -> None:
-    from rich.console import Console  # noqa: PLC0415 - only the table needs rich
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - only the table needs rich
     from rich.text import Text  # noqa: PLC0415
+
+    from harness.report.terminal.console import make_console  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("row", "outcome", "expected", ""):
@@ -96,14 +98,14 @@ def _table(findings: Findings) -> None:
         table.add_row(verdict.row.name, verdict.got, verdict.row.expected, mark)
         for problem in verdict.problems:
             table.add_row("", Text(problem, style="italic"), "", "")
-    Console().print(table)
+    make_console().print(table)
     passed = sum(verdict.passed for verdict in findings.verdicts)
-    click.echo(f"{passed} of {len(findings.verdicts)} rows as expected.")
+    tell(f"{passed} of {len(findings.verdicts)} rows as expected.")
     compared = {"The honest entries' verdicts with and without the hostile ones": findings.scores,
                 "The host before and after": findings.host}
     for what, problems in compared.items():
-        click.echo(f"{what}: {'equal' if not problems else 'DIFFERENT'}.")
+        tell(f"{what}: {'equal' if not problems else 'DIFFERENT'}.")
         for problem in problems:
-            click.echo(f"  {problem}")
+            tell(f"  {problem}")
     for note in findings.notes:
-        click.echo(note)
+        tell(note)

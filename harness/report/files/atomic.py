@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.files import whole_file
-from harness.untrusted_text import csv_cell
+from harness.untrusted_text import csv_cell, lines
 
 Columns = Mapping[str, Sequence[object] | NDArray[np.generic]]
 
@@ -53,4 +53,11 @@ def write_parquet(path: Path, groups: Iterable[Columns], types: Mapping[str, typ
     schema = pa.schema([(name, known[kind]) for name, kind in types.items()])
     with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for group in groups:
-            writer.write_table(pa.table([pa.array(group[name], schema.field(name).type) for name in types], schema=schema))
+            columns = [_fit(group[name]) if types[name] is str else group[name] for name in types]
+            writer.write_table(pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+                                        schema=schema))
+
+
+def _fit(column: Sequence[object] | NDArray[np.generic]) -> list[object]:
+    """Text without what a terminal acts on, as in the CSV files, but for the apostrophe before formulas: no spreadsheet reads these."""
+    return [lines(value) if isinstance(value, str) else value for value in column]

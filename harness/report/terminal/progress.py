@@ -6,8 +6,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-import click
-
 from harness.contest import Watcher
 from harness.engine.base import Engine, Finished
 from harness.plan import DONE
@@ -42,7 +40,7 @@ class ProgressWatcher(Watcher):
 
     def remark(self, sentence: str) -> None:
         """Something that the person should know of this host."""
-        click.echo(f"harness: {sentence}", err=True)
+        self._live.say(f"harness: {sentence}")
 
     def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
         """The round is about to start."""
