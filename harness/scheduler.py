@@ -214,7 +214,7 @@ class Scheduler:
             self._alone.add(task)
             self.progress.repeated_alone += 1
             _LOG.info("A run hit its time limit on an overloaded host and is repeated alone.", extra=_facts(
-                finished, load_per_core=round(finished.load_per_core, 2)))
+                finished, load_per_core=finished.load_per_core))
         made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
         self._record(task, finished, DONE if final else OPEN, made, new_input)
         if final:
@@ -406,7 +406,7 @@ def _evidence(finished: Finished) -> str | None:
         return None
     facts["usable"], facts["expected"] = result.usable, result.expected
     facts["waited_s"], facts["runs_beside"] = round(finished.waited_s, 3), finished.busy - 1
-    facts["load_per_core"] = None if finished.load_per_core is None else round(finished.load_per_core, 2)
+    facts["load_per_core"] = finished.load_per_core
     if finished.overloaded:
         facts["host_overloaded"] = True
     return json.dumps(facts)

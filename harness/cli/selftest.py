@@ -90,7 +90,7 @@ def _table(findings: Findings) -> None:
 
     from harness.report.terminal.console import make_console  # noqa: PLC0415
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="head")
     for heading in ("row", "outcome", "expected", ""):
         table.add_column(heading, overflow="fold")
     for verdict in findings.verdicts:

@@ -69,7 +69,7 @@ class HostLoad:
         # A run may be shorter than the time between two samples.
         seen = [entry for entry in list(self._samples) if entry[0] >= began] or [(time.monotonic(), self._sample())]
         counts = [count for _, count in seen if count is not None]
-        per_core = sum(counts) / len(counts) / self._cores if counts else None
+        per_core = round(sum(counts) / len(counts) / self._cores, 2) if counts else None
         times = [began, *(at for at, _ in seen), time.monotonic()]
         return Load(per_core, max(late - early for early, late in pairwise(times)))
 

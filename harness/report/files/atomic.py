@@ -59,5 +59,5 @@ def write_parquet(path: Path, groups: Iterable[Columns], types: Mapping[str, typ
 
 
 def _fit(column: Sequence[object] | NDArray[np.generic]) -> list[object]:
-    """Text without what a terminal acts on, as in the CSV files, but for the apostrophe before formulas: no spreadsheet reads these."""
+    """Text without what a terminal acts on, as in the CSV files; no spreadsheet reads these, so formulas stay as they are."""
     return [lines(value) if isinstance(value, str) else value for value in column]
