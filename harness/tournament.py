@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-from sqlalchemy.orm import Session
 
 from harness.conditions import conditions_of, differences
 from harness.config import Rules, TournamentConfig
@@ -75,10 +74,6 @@ class Tournament:
                  traceback: TracebackType | None) -> None:
         """Close the database."""
         self.store.close()
-
-    def session(self) -> Session:
-        """A database session whose objects stay readable after a commit."""
-        return Session(self.db, expire_on_commit=False)
 
     def dataset(self) -> Dataset:
         """The data set, checked against its digest.

@@ -114,3 +114,9 @@ def screen_modules() -> list[Path]:
 @pytest.mark.parametrize("path", screen_modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_what_draws_knows_the_screens_library(path):
     assert not [line for line, name in imports(path) if name.split(".")[0] == "rich"]
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if PACKAGE / "store" not in path.parents],
+                         ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_store_speaks_sql(path):
+    assert not [line for line, name in imports(path) if name.split(".")[0] == "sqlalchemy"]

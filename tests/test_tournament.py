@@ -187,15 +187,15 @@ def test_a_batch_of_two_rounds_is_held_against_its_own_images_in_both(root, tour
 @pytest.mark.parametrize(("name", "last"), [("by10", 2), ("by20", 1)])
 def test_a_batch_has_the_number_of_the_round_that_is_looked_at(root, tournament, name, last) -> None:
     in_two_sizes(tournament, root, 20, 10)
-    with tournament.session() as session:
-        reader = SubmissionReader(tournament, session, name)
+    with tournament.read() as transaction:
+        reader = SubmissionReader(tournament, transaction, name)
         assert sorted(reader.position.values()) == list(range(last + 1))
         assert [log.batch for log in reader.logs("attack-darken", batch=last)] == [last]
         (shared,) = (batch for batch, at in reader.position.items() if at == last)
         before = {run.id for run, at, _ in reader.runs(reader.member("attack-darken"), failed_only=False) if at == last}
     finish(tournament, root, round_name=name, fresh=["attack-darken"], fresh_batch=last)
-    with tournament.session() as session:
-        reader = SubmissionReader(tournament, session, name)
+    with tournament.read() as transaction:
+        reader = SubmissionReader(tournament, transaction, name)
         assert reader.position[shared] == last
         after = {run.id for run, at, _ in reader.runs(reader.member("attack-darken"), failed_only=False) if at == last}
     assert len(before) == len(after) == 1
@@ -255,8 +255,8 @@ def test_a_named_round_keeps_its_time_limit(root, tournament) -> None:
     fields = {name: tournament.open_round(tournament.dataset(), sandbox="process", name=name).field for name in ("final", None)}
     limits = {name: {c.limits.time_limit_s for c in (*field.attacks, *field.defenses)} for name, field in fields.items()}
     assert limits == {"final": {60.0}, None: {7.0}}
-    with tournament.session() as session:
-        assert SubmissionReader(tournament, session, "final").submission("attack-copy").timings.limit_s == 60.0
+    with tournament.read() as transaction:
+        assert SubmissionReader(tournament, transaction, "final").submission("attack-copy").timings.limit_s == 60.0
 
 
 def test_a_broken_entry_is_missed_only_where_it_is_named_by_itself(tmp_path) -> None:

@@ -22,8 +22,8 @@ def command(name: str, batch: int | None, against: str | None, round_name: str |
     from harness.report.show import show_logs  # noqa: PLC0415
     from harness.views.submission_reader import SubmissionReader  # noqa: PLC0415
 
-    with open_tournament(config_path) as tournament, tournament.session() as session:
-        found = SubmissionReader(tournament, session, round_name).logs(name, batch, against)
+    with open_tournament(config_path) as tournament, tournament.read() as transaction:
+        found = SubmissionReader(tournament, transaction, round_name).logs(name, batch, against)
     if not found:
         say(f"No such run of {name} has been recorded.")
     show_logs(found, format_)

@@ -20,8 +20,8 @@ def command(name: str, round_name: str | None, format_: str, config_path: Path) 
     from harness.standings import load_results  # noqa: PLC0415
     from harness.views.submission_reader import SubmissionReader  # noqa: PLC0415
 
-    with open_tournament(config_path) as tournament, tournament.session() as session:
-        reader = SubmissionReader(tournament, session, round_name, config_path)
+    with open_tournament(config_path) as tournament, tournament.read() as transaction:
+        reader = SubmissionReader(tournament, transaction, round_name, config_path)
         reader.member(name)
         results = load_results(tournament, tournament.dataset(), round_name)
         view = reader.standing(name, results)

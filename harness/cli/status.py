@@ -18,6 +18,6 @@ def command(round_name: str | None, format_: str, config_path: Path) -> None:
     from harness.report.show import show_status  # noqa: PLC0415
     from harness.views.status_reader import StatusReader  # noqa: PLC0415
 
-    with open_tournament(config_path) as tournament, tournament.session() as session:
-        view = StatusReader(tournament, session, round_name).status()
+    with open_tournament(config_path) as tournament, tournament.read() as transaction:
+        view = StatusReader(tournament, transaction, round_name).status()
     show_status(view, format_)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import bisect
-import json
 import shlex
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from harness import audit
 from harness.config import Rules
@@ -24,9 +20,10 @@ from harness.leaderboard import Row, build_leaderboard, build_matrix
 from harness.predictions import out_of_range
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
-from harness.store import rounds
-from harness.store.logs import LogStore
-from harness.store.models import DONE, AttemptRow, RunRow, SlotRow, SubmissionRow
+from harness.store import runs
+from harness.store.facade import Transaction
+from harness.store.models import DONE
+from harness.store.values import StoredSubmission
 from harness.tournament import DEFAULT_ROUND, Tournament
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
@@ -44,7 +41,7 @@ class SubmissionReader(RoundReader):
 
     Args:
         tournament: Open.
-        session: Of that tournament.
+        transaction: Of its store.
         round_name: The newest round by default.
         config_path: The tournament file, for the commands that it tells to copy.
 
@@ -52,9 +49,9 @@ class SubmissionReader(RoundReader):
         UnknownNameError: There is no such round.
     """
 
-    def __init__(self, tournament: Tournament, session: Session, round_name: str | None = None,
+    def __init__(self, tournament: Tournament, transaction: Transaction, round_name: str | None = None,
                  config_path: Path = DEFAULT_CONFIG) -> None:
-        super().__init__(tournament, session, round_name)
+        super().__init__(tournament, transaction, round_name)
         self._config_path = config_path
 
     def standing(self, name: str, results: Results) -> SubmissionView:
@@ -84,22 +81,17 @@ class SubmissionReader(RoundReader):
         """
         member = self.member(name)
         known = entry or Entry(member.name, member.team, member.type, member.baseline, member.id, member.digest)
-        states: Counter[int] = Counter()
-        for state, count in self.session.execute(
-                select(RunRow.state, func.count()).where(self.relevant([member])).group_by(RunRow.state)):
-            states[state] = count
+        done = sum(count.runs for count in runs.counts(self.transaction, self.relevant([member])) if count.state == DONE)
         total = self.totals(self.attack_states()).get(member.id, 0)
-        return SubmissionView(known, _details(member), states[DONE], total, self._timings(member),
+        return SubmissionView(known, _details(member), done, total, self._timings(member),
                               self._failures(member), row, self._notes(member))
 
-    def _timings(self, member: SubmissionRow) -> Timings:
-        rows = self.session.execute(
-            select(RunRow.wall_s, RunRow.start_s, RunRow.cpu_s, RunRow.peak_memory_bytes, RunRow.slot, RunRow.started_at)
-            .where(self.relevant([member]), RunRow.state == DONE)).all()
-        numbers = [row[:4] for row in rows]
+    def _timings(self, member: StoredSubmission) -> Timings:
+        rows = runs.measured(self.transaction, self.relevant([member]))
+        numbers = [(row.wall_s, row.start_s, row.cpu_s, row.peak_memory_bytes) for row in rows]
         columns = [[float(value) for value in column if value is not None] for column in zip(*numbers, strict=True)] or [[]] * 4
         wall, start, cpu, memory = columns
-        limit_s = Rules.stored(self.row.rules).time_limit_s
+        limit_s = Rules.stored(self.round.rules).time_limit_s
         return Timings(
             _median(wall), max(wall, default=None), limit_s, _median(start), _median(cpu),
             int(max(memory)) if memory else None, self._measured_on({(row.slot, row.started_at) for row in rows}))
@@ -107,9 +99,8 @@ class SubmissionReader(RoundReader):
     def _measured_on(self, used: Iterable[tuple[str | None, float]]) -> tuple[str, ...]:
         """The slots that runs used, as they were when the runs began: a GPU can be exchanged between two."""
         known: dict[str, list[tuple[float, str]]] = {}
-        for name, seen_at, facts in self.session.execute(
-                select(SlotRow.name, SlotRow.seen_at, SlotRow.facts).order_by(SlotRow.seen_at)):
-            known.setdefault(name, []).append((seen_at, slot_words(json.loads(facts))))
+        for name, seen_at, facts in runs.slots(self.transaction):
+            known.setdefault(name, []).append((seen_at, slot_words(facts)))
         found = set()
         for slot, started_at in used:
             seen = known.get(slot or "", [])
@@ -123,50 +114,47 @@ class SubmissionReader(RoundReader):
         words = ["harness", "run", "--fresh", name, "--only", name, "--batch", str(batch)]
         if against and not self._mixed:
             words += ["--against", against]
-        if self.row.name != DEFAULT_ROUND:
-            words += ["--round", self.row.name]
+        if self.round.name != DEFAULT_ROUND:
+            words += ["--round", self.round.name]
         if self._config_path != DEFAULT_CONFIG:
             words += ["--config", str(self._config_path)]
         return shlex.join(words)
 
-    def _failures(self, member: SubmissionRow) -> tuple[FailedRun, ...]:
+    def _failures(self, member: StoredSubmission) -> tuple[FailedRun, ...]:
         failures = []
         for run, batch, against in self.runs(member, failed_only=True):
-            attempt = self.session.get(AttemptRow, (run.id, run.attempt))
-            facts = json.loads(attempt.evidence) if attempt else {}
+            attempt = runs.attempt(self.transaction, run)
             failures.append(FailedRun(
                 batch, str(run.outcome), against, run.attempt, attempt.exit_code if attempt else None, run.wall_s,
-                "\n".join(_reasons(facts)), self._repeat(member.name, batch, against)))
+                "\n".join(_reasons(attempt.evidence if attempt else {})), self._repeat(member.name, batch, against)))
         return tuple(failures)
 
-    def _notes(self, member: SubmissionRow) -> tuple[str, ...]:
+    def _notes(self, member: StoredSubmission) -> tuple[str, ...]:
         """What good runs had to say (pixels beyond epsilon that were cut), and what an audit found."""
-        attempts = [(json.loads(text), outcome == Outcome.TIME_LIMIT and number < last) for text, outcome, number, last in
-                    self.session.execute(select(AttemptRow.evidence, AttemptRow.outcome, AttemptRow.number, RunRow.attempt)
-                                         .join(RunRow, RunRow.id == AttemptRow.run_id).where(self.own([member])))]
-        cut = [facts.get("linf") for facts, _ in attempts]
+        attempts = runs.attempts(self.transaction, self.own([member]))
+        cut = [attempt.evidence.get("linf") for attempt in attempts]
         worst = max((value for value in cut if value is not None), default=None)
         notes = []
-        if repeated := sum(late and bool(facts.get("host_overloaded")) for facts, late in attempts):
+        if repeated := sum(attempt.outcome == Outcome.TIME_LIMIT and attempt.number < attempt.last
+                           and bool(attempt.evidence.get("host_overloaded")) for attempt in attempts):
             notes.append(f"{plural(repeated, 'run')} hit the time limit while the host was overloaded and "
                          f"{'was' if repeated == 1 else 'were'} repeated with nothing beside; the repetition counts.")
         if worst is not None:
-            runs = sum(value is not None for value in cut)
-            notes.append(f"In {runs} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")
-        if beyond := self._beyond_the_range(member):
-            notes.append(beyond)
-        found = audit.findings(self.transaction, rounds.find(self.transaction, self.row.name)).get(member.name)
+            beyond = sum(value is not None for value in cut)
+            notes.append(f"In {beyond} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")
+        if wrong := self._beyond_the_range(member):
+            notes.append(wrong)
+        found = audit.findings(self.transaction, self.round).get(member.name)
         return (*notes, audit_note(found)) if found else tuple(notes)
 
-    def _beyond_the_range(self, member: SubmissionRow) -> str | None:
+    def _beyond_the_range(self, member: StoredSubmission) -> str | None:
         """Judged by the label range of today: labels are kept as they were answered."""
         try:
             described = read_description(self.tournament.config.dataset)
         except DatasetError:
             return None  # a submission is shown without its data set too
         low, high = described.label_low, described.label_high
-        answers = self.session.scalars(select(RunRow.labels).where(self.relevant([member]), RunRow.labels.is_not(None)))
-        counts = [out_of_range(np.frombuffer(labels or b"", np.int16), (low, high)) for labels in answers]
+        counts = [out_of_range(labels, (low, high)) for labels in runs.labels(self.transaction, self.relevant([member]))]
         if not any(counts):
             return None
         return f"{plural(sum(counts), 'label')} in {plural(sum(map(bool, counts)), 'run')} outside of {low}..{high} count as wrong."
@@ -178,14 +166,14 @@ class SubmissionReader(RoundReader):
             UnknownNameError: There is no submission of that name.
         """
         member = self.member(name)
-        runs = self.runs(member, failed_only=batch is None and against is None)
-        if not runs and batch is None and against is None:
-            runs = self.runs(member, failed_only=False)[-1:]
-        wanted = [(run, at, opponent) for run, at, opponent in runs
+        found = self.runs(member, failed_only=batch is None and against is None)
+        if not found and batch is None and against is None:
+            found = self.runs(member, failed_only=False)[-1:]
+        wanted = [(run, at, opponent) for run, at, opponent in found
                   if batch in {None, at} and (against is None or against in (opponent or "").split(", "))]
         if not wanted:
             return []
-        store = LogStore(self.tournament.config.state / "logs")
+        store = self.tournament.store.logs()
         try:
             return [LoggedRun(at, opponent, str(run.outcome or "running"), attempt, out, err)
                     for run, at, opponent in wanted for attempt, out, err in store.load(run.id) or [(run.attempt, "", "")]]
@@ -206,7 +194,7 @@ def _reasons(facts: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def _details(member: SubmissionRow) -> dict[str, str]:
+def _details(member: StoredSubmission) -> dict[str, str]:
     meaning = {"legacy": "legacy (root in its own throw-away container)", "strict": "strict (unprivileged, read-only)"}
     facts = {
         "kind": member.kind, "image": member.container, "image (GPU)": member.container_gpu, "entry point": member.entry_point,

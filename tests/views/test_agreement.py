@@ -68,8 +68,8 @@ def rows(results: Results) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def shown(tournament: Tournament, results: Results) -> dict[str, dict[str, Any]]:
     """What `harness show` says of each entry."""
-    with tournament.session() as session:
-        reader = SubmissionReader(tournament, session)
+    with tournament.read() as transaction:
+        reader = SubmissionReader(tournament, transaction)
         return {name: reader.standing(name, results).to_json() for name in PROGRAMS}
 
 
@@ -159,8 +159,8 @@ def test_matrices_of_all_kinds_hold_the_same_counts(results: Results, counted, t
 
 
 def test_runs_are_counted_alike(tournament: Tournament, results: Results, shown, rows) -> None:
-    with tournament.session() as session:
-        status = StatusReader(tournament, session).status()
+    with tournament.read() as transaction:
+        status = StatusReader(tournament, transaction).status()
     assert sum(kind.done for kind in status.kinds) == results.runs.done == sum(view["done"] for view in shown.values())
     assert sum(kind.total for kind in status.kinds) == results.runs.total == sum(view["total"] for view in shown.values())
     for kind in status.kinds:

@@ -54,7 +54,8 @@ def tournament(tmp_path: Path) -> Iterator[Tournament]:
     """Two batches. The attack has made both, the targeted one its first; an old version of the attack left its runs."""
     config = TournamentConfig(name="digits", dataset=tmp_path / "data", state=tmp_path / "state")
     with Tournament(config) as opened:
-        with opened.session() as session, session.begin():
+        with opened.store.write() as transaction:
+            session = transaction.session
             session.add_all([ConditionsRow(text="{}"), submission("a", "attack", 1, "superseded"), submission("a", "attack", 2),
                              submission("t", "targeted_attack"), submission("d", "defense")])
             session.add_all(BatchRow(id=b, task_digest=f"t{b}", clean_digest=f"c{b}", dataset_digest="x", size=4, epsilon=16)
@@ -88,8 +89,8 @@ def tournament(tmp_path: Path) -> Iterator[Tournament]:
 
 
 def test_status_counts_what_the_round_needs_and_nothing_of_an_old_version(tournament: Tournament) -> None:
-    with tournament.session() as session:
-        view = StatusReader(tournament, session).status()
+    with tournament.read() as transaction:
+        view = StatusReader(tournament, transaction).status()
     # Inputs of the defense: 2 clean, 3 made, 1 still to come.
     assert [(k.kind, k.done, k.running, k.waiting, k.total) for k in view.kinds] == [
         ("attack", 2, 0, 0, 2), ("targeted_attack", 1, 0, 1, 2), ("defense", 3, 0, 3, 6)]
@@ -100,8 +101,8 @@ def test_status_counts_what_the_round_needs_and_nothing_of_an_old_version(tourna
 
 
 def test_status_of_a_running_harness_says_what_runs_and_how_long_still(tournament: Tournament) -> None:
-    with writer_lock(tournament.config.state), tournament.session() as session:
-        view = StatusReader(tournament, session).status()
+    with writer_lock(tournament.config.state), tournament.read() as transaction:
+        view = StatusReader(tournament, transaction).status()
     assert view.active
     assert [kind.running for kind in view.kinds] == [0, 1, 0]
     assert view.slots[0].what == "t on batch 1"
@@ -110,16 +111,16 @@ def test_status_of_a_running_harness_says_what_runs_and_how_long_still(tournamen
 
 
 def test_an_unknown_round_or_submission(tournament: Tournament) -> None:
-    with tournament.session() as session:
+    with tournament.read() as transaction:
         with pytest.raises(UnknownNameError, match="no round 'final'"):
-            StatusReader(tournament, session, "final")
+            StatusReader(tournament, transaction, "final")
         with pytest.raises(UnknownNameError, match="no submission 'z'"):
-            SubmissionReader(tournament, session).logs("z")
+            SubmissionReader(tournament, transaction).logs("z")
 
 
 def test_one_submission_says_why_a_run_failed(tournament: Tournament) -> None:
-    with tournament.session() as session:
-        view = SubmissionReader(tournament, session).submission("d")
+    with tournament.read() as transaction:
+        view = SubmissionReader(tournament, transaction).submission("d")
     assert (view.done, view.total) == (3, 6)
     (failure,) = view.failures
     assert (failure.batch, failure.against, failure.outcome) == (1, "clean", "memory_limit")
@@ -127,8 +128,8 @@ def test_one_submission_says_why_a_run_failed(tournament: Tournament) -> None:
     assert failure.reason.splitlines() == [
         "out of memory", "7.png: label 'x' is not an integer", "3 of 4 outputs were accepted"]
     assert failure.repeat == "harness run --fresh d --only d --batch 1 --against clean"
-    with tournament.session() as session:
-        other = SubmissionReader(tournament, session, config_path=Path("my contest.yaml")).submission("d")
+    with tournament.read() as transaction:
+        other = SubmissionReader(tournament, transaction, config_path=Path("my contest.yaml")).submission("d")
     assert other.failures[0].repeat == (
         "harness run --fresh d --only d --batch 1 --against clean --config 'my contest.yaml'")
     assert (view.timings.median_s, view.timings.longest_s, view.timings.limit_s) == (4.0, 9.0, 500.0)
@@ -140,12 +141,13 @@ def test_times_are_told_with_what_they_were_measured_on(tournament: Tournament) 
     def gpu(driver: str) -> dict[str, object]:
         return {"gpu": {"index": "0", "name": "Fast One", "driver": driver, "memory_total_mib": 1000, "clock_mhz": 1980}}
 
-    with tournament.session() as session, session.begin():
+    with tournament.store.write() as transaction:
+        session = transaction.session
         session.add_all(SlotRow(name=name, seen_at=seen_at, facts=json.dumps(host | more)) for name, seen_at, more in [
             ("cpu-0", 0.2, gpu("old")), ("cpu-0", 0.5, gpu("570")), ("cpu-0", 2.0, gpu("later")), ("cpu-1", 0.5, {}),
             ("cpu-9", 0.5, gpu("unused"))])
-    with tournament.session() as session:
-        view = SubmissionReader(tournament, session).submission("d")
+    with tournament.read() as transaction:
+        view = SubmissionReader(tournament, transaction).submission("d")
     assert view.timings.measured_on == (
         "16 cores of x86_64, 128 GiB", "Fast One (driver 570, 1000 MiB, 1980 MHz), 16 cores of x86_64, 128 GiB")
 
@@ -161,8 +163,8 @@ def test_an_audit_is_told_in_a_sentence() -> None:
 
 
 def test_pixels_beyond_epsilon_are_reported(tournament: Tournament) -> None:
-    with tournament.session() as session:
-        view = SubmissionReader(tournament, session).submission("a")
+    with tournament.read() as transaction:
+        view = SubmissionReader(tournament, transaction).submission("a")
     assert view.notes == ("In 1 of its runs images went beyond epsilon (up to 19); they were cut to it.",)
     assert view.details["version"] == "2 (active)"
     assert view.failures == ()
@@ -170,20 +172,21 @@ def test_pixels_beyond_epsilon_are_reported(tournament: Tournament) -> None:
 
 def test_a_run_that_was_repeated_for_an_overloaded_host_is_told(tournament: Tournament) -> None:
     evidence = json.dumps({"host_overloaded": True, "usable": 0, "expected": 4})
-    with tournament.session() as session, session.begin():
+    with tournament.store.write() as transaction:
+        session = transaction.session
         # The repeated one; one that counted at once; one whose repetition hit the limit too, which was not repeated again.
         for run_id, number, outcome in ((7, 1, "time_limit"), (8, 1, "ok"), (7, 2, "time_limit")):
             session.merge(AttemptRow(run_id=run_id, number=number, outcome=outcome, started_at=1.0, slot="cpu-0", exit_code=None,
                                      wall_s=2.0, evidence=evidence))
-    with tournament.session() as session:
-        view = SubmissionReader(tournament, session).submission("d")
+    with tournament.read() as transaction:
+        view = SubmissionReader(tournament, transaction).submission("d")
     (note,) = view.notes
     assert note.startswith("1 run hit the time limit while the host was overloaded and was repeated with nothing beside;")
 
 
 def test_logs_of_failed_runs_first_of_any_run_when_asked(tournament: Tournament) -> None:
-    with tournament.session() as session:
-        reader = SubmissionReader(tournament, session)
+    with tournament.read() as transaction:
+        reader = SubmissionReader(tournament, transaction)
         failed, asked = reader.logs("d"), reader.logs("d", against="a")
         assert [(log.attempt, log.stdout, log.stderr) for log in failed] == [(1, "first try\n", ""), (2, "", "MemoryError\n")]
         assert [(log.batch, log.against, log.stdout) for log in asked] == [(0, "a", "fine\n")]
