@@ -2,8 +2,9 @@
 #   make demo    environment, data set, base images, tournament, leaderboard
 #   make test    environment, lint, types, all tests (needs a Docker engine for a part of them and says which it left out)
 #   make bench   all benchmarks
+#   make compat  the images for TensorFlow entries of 2017, and their tests (minutes, some gigabytes)
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test bench fuzz clean
+.PHONY: setup demo test bench compat fuzz clean
 
 export PYTHON
 
@@ -18,6 +19,12 @@ test:
 
 bench: setup
 	@.venv/bin/python -m benchmarks
+
+COMPAT = compat-tf
+
+compat: setup
+	@.venv/bin/python docker/build.py $(COMPAT)
+	@HARNESS_COMPAT=1 .venv/bin/python -m pytest -m compat
 
 FUZZ_RUNS ?= 50000
 FUZZ_TARGETS = $(shell .venv/bin/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')

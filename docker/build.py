@@ -74,11 +74,16 @@ def parent(name: str) -> str:
     return tag("base") if found.group(1) == base_image.SLIM else found.group(1)
 
 
-def packages(name: str) -> list[str]:
-    """What pip installs in an image: the words after its last option, so that the Dockerfile alone says it."""
+def packages(name: str, *, alone: bool = False) -> list[str]:
+    """What pip installs in an image: the words after its last option, so that the Dockerfile alone says it.
+
+    Args:
+        name: The image.
+        alone: What is installed without what it depends on, else what is installed with it.
+    """
     text = dockerfile(name).replace("\\\n", " ")
-    found = re.search(r"pip install\b[^\n]*--root-user-action=ignore([^\n&;]*)", text)
-    return shlex.split(found.group(1)) if found else []
+    found = re.findall(r"pip install\b([^\n]*?)--root-user-action=ignore([^\n&;]*)", text)
+    return [word for options, words in found if ("--no-deps" in options) == alone for word in shlex.split(words)]
 
 
 def inspected(reference: str) -> dict[str, Any] | None:
@@ -124,8 +129,11 @@ def content(name: str) -> str:
     """A digest of what an image is made from, the SDK aside."""
     if name == "base":
         return image_label(tag("base"), LABEL) or "pulled"
-    folder = ROOT / "docker" / name
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not SKIPPED & set(path.parts))
+    # Besides its own: the files of another image's directory that it copies, such as a start-up hook for both.
+    copied = re.findall(r"^COPY (docker/\S+) ", dockerfile(name), re.MULTILINE)
+    folders = {ROOT / "docker" / name, *(ROOT / path for path in copied)}
+    found = {path for folder in folders for path in folder.rglob("*") if path.is_file() and not SKIPPED & set(path.parts)}
+    files = sorted(found)
     below = OURS.fullmatch(parent(name))
     return digest(content(below.group(1)) if below else parent(name), *[path.read_bytes() for path in files])
 
@@ -193,7 +201,8 @@ def ensure(name: str, *, cpu: bool) -> bool:
         recipe = ROOT / "docker" / name / "Dockerfile"
         old = {image_id(tag(name)), image_id(libraries)}
         python = python_says(parent(name), "import sys; print('%d.%d' % sys.version_info[:2])")
-        with wheelhouse.wheels(packages(name), python, cpu=cpu) as directory, wheelhouse.served(directory) as url:
+        alone = packages(name, alone=True)
+        with wheelhouse.wheels(packages(name), python, cpu=cpu, alone=alone) as directory, wheelhouse.served(directory) as url:
             docker_build(name, recipe, BASE=parent(name), PIP_FIND_LINKS=url, PIP_NO_INDEX="1")
         subprocess.run(["docker", "tag", tag(name), libraries], check=True)
         for ident in old - {image_id(libraries), ""}:

@@ -59,13 +59,14 @@ def cpu_index_answers() -> bool:
 
 
 @contextlib.contextmanager
-def wheels(packages: Sequence[str], python: str, *, cpu: bool) -> Iterator[Path]:
+def wheels(packages: Sequence[str], python: str, *, cpu: bool, alone: Sequence[str] = ()) -> Iterator[Path]:
     """Fetch wheels for an image into a directory that is removed afterwards.
 
     Args:
         packages: Requirements.
         python: Version of the image's Python, such as ``3.11``.
         cpu: Take torch's CPU builds where they can be had.
+        alone: Requirements whose own requirements are left out.
 
     Raises:
         BaseImageError: This Python has no pip.
@@ -86,4 +87,6 @@ def wheels(packages: Sequence[str], python: str, *, cpu: bool) -> Iterator[Path]
             command.append(f"--extra-index-url={CPU_INDEX}")
         if packages:
             subprocess.run([*command, *packages], check=True, stdin=subprocess.DEVNULL)
+        if alone:
+            subprocess.run([*command, "--no-deps", *alone], check=True, stdin=subprocess.DEVNULL)
         yield Path(directory)

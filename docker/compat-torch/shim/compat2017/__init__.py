@@ -1,4 +1,4 @@
-"""Put back, at start-up, the library calls that published 2017 PyTorch entries use and that were removed since.
+"""Put back, at start-up, the library calls that published 2017 entries use and that were removed since.
 
 Loaded by ``compat2017.pth`` (in an image) or ``sitecustomize.py`` (on PYTHONPATH) before the program's first line. It
 must cost a program that imports none of these libraries nothing, so it only registers an import hook: a library is
@@ -29,6 +29,7 @@ PATCHES = {
     "pandas": "pandas_leftovers",
     "scipy": "scipy_misc",
     "scipy.misc": "scipy_misc",
+    "tensorflow": "tensorflow_v1",
     "torch": "torch_leftovers",
     "torchvision.transforms": "transform_leftovers",
 }
@@ -45,13 +46,15 @@ class _Patching(importlib.abc.Loader):
         return self._own.create_module(spec) if self._own else None
 
     def exec_module(self, module: ModuleType) -> None:
+        # First, as a patch may set what the library reads from the environment.
+        patch = importlib.import_module(f"{__name__}.{self._patch}").patch
         if self._own:
             # Libraries that ask their spec for files or resources must see their own loader.
             if module.__spec__:
                 module.__spec__.loader = self._own
             module.__loader__ = self._own
             self._own.exec_module(module)
-        importlib.import_module(f"{__name__}.{self._patch}").patch(module)
+        patch(module)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -66,6 +69,9 @@ class _Finder(importlib.abc.MetaPathFinder):
         path: Sequence[str] | None = None,  # noqa: ARG002 - the protocol's
         target: ModuleType | None = None,  # noqa: ARG002 - the protocol's
     ) -> importlib.machinery.ModuleSpec | None:
+        if fullname == "keras" and importlib.util.find_spec("tf_keras"):
+            importlib.import_module("tensorflow")
+            return importlib.import_module(f"{__name__}.tensorflow_contrib").Finder().find_spec(fullname)
         if fullname not in PATCHES or fullname in self._asking:
             return None
         self._asking.add(fullname)
