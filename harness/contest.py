@@ -1,4 +1,4 @@
-"""A round run to its end on this machine: sandbox, engine, recorder and scheduler together, and cleaned up after."""
+"""The one road of `harness run`: from the tournament file to the cached leaderboard, under one lock, and cleaned up after."""
 
 from __future__ import annotations
 
@@ -11,27 +11,37 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from harness import __version__, event_log, faults, gpus
 from harness.audit import plan_audit
+from harness.config import TournamentConfig
 from harness.dataset import Dataset
+from harness.dataset import load as load_dataset
+from harness.discover import load_configured
+from harness.ending import held
 from harness.engine import hostmemory
 from harness.engine.base import Engine, Finished, Slot
 from harness.engine.local import LocalEngine
-from harness.errors import EngineError
+from harness.errors import EngineError, SubmissionError
 from harness.event_log import facts
 from harness.execute import Executor
+from harness.files import probe
 from harness.plan import DONE
 from harness.round_loader import Round
 from harness.sandbox.base import Sandbox
-from harness.sandbox.choose import refuse_untrusted
+from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases
 from harness.sandbox.output_area import unmount_leftovers
 from harness.scheduler import Progress, Scheduler
+from harness.scoring import View
 from harness.sessions import SessionPool
 from harness.store.lock import writer_lock
 from harness.store.recorder import Recorder, SlotFacts
+from harness.store.values import Registered
+from harness.summaries import load_leaderboards
 from harness.tournament import Fresh, Tournament
 from harness.trace import Tracer
 
@@ -70,10 +80,18 @@ class Summary:
 
 
 class Watcher:
-    """What the caller is told while a round runs; the default says nothing."""
+    """What the caller is told while a round runs; the default says nothing. A context manager: open while programs may run."""
 
-    def remark(self, sentence: str) -> None:
-        """Something that the person should know of this host."""
+    def __enter__(self) -> Self:
+        """The watcher."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """Nothing runs any more."""
+
+    def say(self, text: str) -> None:
+        """Something that the person should know."""
 
     def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
         """The round is about to start."""
@@ -84,13 +102,67 @@ class Watcher:
     def tick(self) -> None:
         """Called several times a second."""
 
+    def ended(self, summary: Summary) -> None:
+        """All is recorded, and a signal that came meanwhile has not ended the command yet."""
 
-def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options,
-              watcher: Watcher, stop: Callable[[], bool]) -> Summary:
+
+def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop: Callable[[], bool]) -> Summary:
+    """Register what the tournament file names, run what the round still needs, cache its leaderboard.
+
+    Args:
+        config: The tournament file.
+        options: What the command line adds.
+        watcher: Is told what happens.
+        stop: Whether to stop now (asked several times a second).
+
+    Raises:
+        HarnessError: Something that a person gave cannot be used; where that can be seen before, the state directory is untouched.
+    """
+    if options.trace is not None:
+        probe(options.trace)
+    dataset = load_dataset(config.dataset)
+    left_out = partial(_left_out, watcher)
+    loaded = load_configured(config, left_out)
+    sandbox, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work", config.database)
+    # `play_round` asks again, of everybody that takes part; what the file names must not even be registered.
+    refuse_untrusted(loaded.values(), isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
+    if warning:
+        watcher.say(f"harness: {warning}")
+    # One lock from the first entry that is registered to the last table: two commands never mix their submissions.
+    with held(), Tournament(config) as tournament, writer_lock(config.state):
+        for registered in tournament.submit_configured(loaded, left_out):
+            _tell_change(watcher, registered)
+        if sandbox.isolates:
+            # Each of their runs ends as image_missing; nobody else waits for it.
+            for name, refused in resolve_bases(loaded.values(), tournament.image_rules()).items():
+                watcher.say(f"{name}: {refused}")
+        with watcher:
+            summary = play_round(tournament, dataset, sandbox, options, watcher, stop)
+        if not summary.stopped:
+            # Now, while nobody waits for it; kept tables are taken as they are.
+            load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
+        watcher.ended(summary)
+        return summary
+
+
+def _left_out(watcher: Watcher, source: str, error: SubmissionError) -> None:
+    watcher.say(f"{source} is left out, the contest goes on without it: {error}")
+
+
+def _tell_change(watcher: Watcher, registered: Registered) -> None:
+    name, version = registered.submission.name, registered.submission.version
+    if registered.change == "version":
+        watcher.say(f"{name} changed: this is version {version}.")
+    if registered.change == "back":
+        watcher.say(f"{name} takes part again as version {version}, with the results that it has.")
+
+
+def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options,
+               watcher: Watcher, stop: Callable[[], bool]) -> Summary:
     """Run what a round still needs.
 
     Args:
-        tournament: Open, with its submissions registered.
+        tournament: Open, with its submissions registered; the caller holds its lock.
         dataset: Its data set.
         sandbox: Where programs run.
         options: What the command line adds.
@@ -98,13 +170,12 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
         stop: Whether to stop now (asked several times a second).
 
     Raises:
-        StoreError: Another harness runs this tournament, or results cannot be recorded.
+        StoreError: Results cannot be recorded.
         EngineError: Every slot is out of service.
         SubmissionError: Somebody else's archive or image would run without isolation.
     """
     config = tournament.config
     with ExitStack() as stack:
-        stack.enter_context(writer_lock(config.state))
         stack.enter_context(event_log.kept(config.state))
         refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
                          trusted=options.trust_process_sandbox)
@@ -112,7 +183,7 @@ def run_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, option
         # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
         slots = choose_slots(tournament, options)
         if scarce := hostmemory.check_slots(len(slots), config.sandbox.memory):
-            watcher.remark(scarce)
+            watcher.say(f"harness: {scarce}")
         removed = _sweep(sandbox, work, config.name, config.state)
         faults.reach("swept")
         round_ = tournament.open_round(

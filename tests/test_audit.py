@@ -11,7 +11,7 @@ import pytest
 
 from harness import audit
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, run_round
+from harness.contest import Options, Summary, Watcher, play_round
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.plan import WAITING
 from harness.sandbox.process import ProcessSandbox
@@ -69,7 +69,7 @@ def run(path: Path, options: Options | None = None) -> Summary:
     config = load(path)
     with Tournament(config) as tournament:
         tournament.submit_configured()
-        return run_round(tournament, tournament.dataset(), ProcessSandbox(), options or Options(), Watcher(), lambda: False)
+        return play_round(tournament, tournament.dataset(), ProcessSandbox(), options or Options(), Watcher(), lambda: False)
 
 
 def tables(path: Path) -> tuple[dict, dict]:
@@ -165,7 +165,7 @@ def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_p
     for state in ("a", "b"):
         with Tournament(config.model_copy(update={"state": tmp_path / state})) as tournament:
             tournament.submit_configured()
-            run_round(tournament, tournament.dataset(), ProcessSandbox(), Options(), Watcher(), lambda: False)
+            play_round(tournament, tournament.dataset(), ProcessSandbox(), Options(), Watcher(), lambda: False)
             round_ = tournament.open_round(tournament.dataset(), sandbox="process")
             with tournament.store.write() as transaction:
                 secret = counters.secret(transaction, "audit")

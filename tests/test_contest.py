@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, choose_slots, run_round
+from harness.contest import Options, Summary, Watcher, choose_slots, play_round, run_round
 from harness.errors import EngineError, StoreError
 from harness.sandbox.process import ProcessSandbox
+from harness.scoring import View
+from harness.store import submissions
 from harness.store.lock import writer_lock
+from harness.summaries import kept_leaderboard
 from harness.tournament import Tournament
 from tests.e2e import make
 
@@ -30,21 +33,55 @@ def tournament(root):
 
 
 def finish(tournament: Tournament, root: Path, **options) -> Summary:
-    return run_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(**options), Watcher(),
+    return play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(**options), Watcher(),
                      lambda: False)
 
 
 def test_stopping_before_the_first_step(root, tournament) -> None:
     tournament.submit_configured()
-    summary = run_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(), Watcher(), lambda: True)
+    summary = play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(), Watcher(), lambda: True)
     assert summary.stopped
     assert summary.progress.finished == 0
 
 
-def test_a_round_is_run_by_one_at_a_time(root, tournament) -> None:
-    tournament.submit_configured()
-    with writer_lock(tournament.config.state), pytest.raises(StoreError, match="Another `harness run`"):
-        finish(tournament, root)
+class LockWitness(Watcher):
+    """Tries the lock at everything that it is told."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self.locked: dict[str, bool] = {}
+
+    def _look(self, what: str) -> None:
+        try:
+            with writer_lock(self._state):
+                self.locked[what] = False
+        except StoreError:
+            self.locked[what] = True
+
+    def say(self, text: str) -> None:
+        self._look(text)
+
+    def prepared(self, *_: object) -> None:
+        self._look("prepared")
+
+    def ended(self, summary: Summary) -> None:
+        self._look("ended")
+
+
+def test_one_lock_holds_from_the_first_registration_to_the_last_table(root) -> None:
+    config = load(root / "tournament.yaml")
+    config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": "process"})})
+    with writer_lock(config.state), pytest.raises(StoreError, match="Another `harness run`"):
+        run_round(config, Options(), Watcher(), lambda: False)
+    with Tournament(config) as opened, opened.read() as transaction:
+        assert not submissions.every(transaction), "who finds it locked registers nothing"
+    assert run_round(config, Options(), Watcher(), lambda: False).waiting == 0
+    assert {view: kept_leaderboard(config, view) is not None for view in View} == dict.fromkeys(View, True)
+    (root / "entries" / "attack-darken" / "note").write_text("another version")
+    witness = LockWitness(config.state)
+    run_round(config, Options(), witness, lambda: False)
+    (warning,) = (text for text in witness.locked if text.startswith("harness: "))
+    assert witness.locked == {warning: False, "attack-darken changed: this is version 2.": True, "prepared": True, "ended": True}
 
 
 def test_a_gpu_that_is_not_there_costs_nothing(root, tournament) -> None:

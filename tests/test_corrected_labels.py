@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from harness.config import load
-from harness.contest import Options, Watcher, run_round
+from harness.contest import Options, Watcher, play_round
 from harness.dataset_digest import Record, dataset_digest
 from harness.leaderboard import build_matrix
 from harness.sandbox.process import ProcessSandbox
@@ -40,7 +40,7 @@ def played(root: Path, dataset: str, round_name: str | None = None) -> tuple[int
     config = load(root / "tournament.yaml")
     with Tournament(config.model_copy(update={"dataset": root / dataset})) as tournament:
         tournament.submit_configured()
-        summary = run_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(round_name), Watcher(),
+        summary = play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(round_name), Watcher(),
                             lambda: False)
         boards = load_leaderboards(tournament, tournament.dataset, tuple(View), round_name)
         clean = build_matrix(load_results(tournament, tournament.dataset(), round_name)).clean.correct

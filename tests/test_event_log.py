@@ -10,7 +10,7 @@ import pytest
 
 from harness import event_log
 from harness.config import load
-from harness.contest import Options, Watcher, run_round
+from harness.contest import Options, Watcher, play_round
 from harness.errors import StoreError
 from harness.event_log import NAME, facts, kept, shown
 from harness.sandbox.process import ProcessSandbox
@@ -107,7 +107,7 @@ def contest(tmp_path: Path) -> Path:
 def play(path: Path) -> int:
     with Tournament(load(path)) as tournament:
         tournament.submit_configured()
-        ended = run_round(tournament, tournament.dataset(), ProcessSandbox(path.parent / "scratch"), Options(), Watcher(),
+        ended = play_round(tournament, tournament.dataset(), ProcessSandbox(path.parent / "scratch"), Options(), Watcher(),
                           lambda: False)
     return ended.progress.finished
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config import load
-from harness.contest import Options, Watcher, run_round
+from harness.contest import Options, Watcher, play_round
 from harness.dataset import Dataset
 from harness.predictions import NO_LABEL, OUT_OF_RANGE
 from harness.sandbox.outcomes import NUMBERS, Outcome
@@ -54,7 +54,7 @@ def played(request, tmp_path: Path):
                              rules=request.param)
     with Tournament(load(config)) as tournament:
         tournament.submit_configured()
-        run_round(tournament, tournament.dataset(), ProcessSandbox(tmp_path / "scratch"), Options(), Watcher(), lambda: False)
+        play_round(tournament, tournament.dataset(), ProcessSandbox(tmp_path / "scratch"), Options(), Watcher(), lambda: False)
         yield tournament
 
 

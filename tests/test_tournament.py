@@ -13,7 +13,7 @@ import pytest
 from harness import gpus
 from harness.conditions import limits_of
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, run_round
+from harness.contest import Options, Summary, Watcher, play_round
 from harness.discover import load_configured
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.plan import DONE
@@ -42,7 +42,7 @@ def tournament(root):
 
 
 def finish(tournament: Tournament, root: Path, **options) -> Summary:
-    return run_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(**options), Watcher(),
+    return play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(**options), Watcher(),
                      lambda: False)
 
 
@@ -148,7 +148,7 @@ def test_the_gpus_of_the_host_are_handed_to_the_runs(root, tournament, monkeypat
     with Tournament(config) as opened:
         opened.submit_configured()
         sandbox = Witness(root / "scratch")
-        summary = run_round(opened, opened.dataset(), sandbox, Options(gpus=wanted), Watcher(), lambda: False)
+        summary = play_round(opened, opened.dataset(), sandbox, Options(gpus=wanted), Watcher(), lambda: False)
     assert summary.waiting == 0
     assert sandbox.given == given
 
@@ -241,7 +241,7 @@ def test_a_named_round_is_not_run_under_other_conditions(root, tournament, field
     other = ProcessSandbox(root / "scratch")
     other.name = sandbox
     with pytest.raises(ConfigError, match=words):
-        run_round(tournament, tournament.dataset(), other, Options("final", fresh=["attack-copy"]), Watcher(), lambda: False)
+        play_round(tournament, tournament.dataset(), other, Options("final", fresh=["attack-copy"]), Watcher(), lambda: False)
     # Nothing was dropped, and the default round follows the file as ever.
     assert not tournament.open_round(tournament.dataset(), sandbox=sandbox).board.complete
     changed(tournament, "sandbox", cpus=1.0, runtime=None, memory=256 << 20)

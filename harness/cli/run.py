@@ -12,13 +12,12 @@ import click
 from harness.cli.common import config_option, read_config, say, trust_option
 from harness.cli.values import MANY, MOST_SLOTS, Place, Whole, label
 from harness.cli.values import gpus as parse_gpus
-from harness.ending import asked, held
+from harness.ending import asked
 from harness.errors import EngineError
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
     from harness.contest import Options, Summary
-    from harness.errors import HarnessError
 
 
 #: How many different failures of the host are told at the end; `harness show` has them all.
@@ -61,52 +60,13 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
 
 def _run(config: TournamentConfig, options: Options) -> int:
     from harness.contest import run_round  # noqa: PLC0415
-    from harness.dataset import load as load_dataset  # noqa: PLC0415
-    from harness.discover import load_configured  # noqa: PLC0415
-    from harness.files import probe  # noqa: PLC0415
     from harness.report.terminal.progress import ProgressWatcher  # noqa: PLC0415
-    from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases  # noqa: PLC0415
-    from harness.scoring import View  # noqa: PLC0415
-    from harness.store.lock import writer_lock  # noqa: PLC0415
-    from harness.summaries import load_leaderboards  # noqa: PLC0415
-    from harness.tournament import Tournament  # noqa: PLC0415
 
-    if options.trace is not None:
-        probe(options.trace)
-    # All that can be wrong with what a person gave is found before the state directory is touched.
-    dataset = load_dataset(config.dataset)
-    submissions = load_configured(config, _left_out)
-    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work", config.database)
-    # `run_round` asks again, of everybody that takes part; what the file names must not even be registered.
-    refuse_untrusted(submissions.values(), isolated=chosen.isolates, trusted=options.trust_process_sandbox)
-    if warning:
-        say(f"harness: {warning}")
-    with held(), Tournament(config) as tournament:
-        # Another `harness run` shall not find other submissions than it began with; `run_round` takes the lock again.
-        with writer_lock(config.state):
-            for registered in tournament.submit_configured(submissions, _left_out):
-                row = registered.submission
-                if registered.change == "version":
-                    say(f"{row.name} changed: this is version {row.version}.")
-                if registered.change == "back":
-                    say(f"{row.name} takes part again as version {row.version}, with the results that it has.")
-        if chosen.isolates:
-            # Each of their runs ends as image_missing; nobody else waits for it.
-            for name, refused in resolve_bases(submissions.values(), tournament.image_rules()).items():
-                say(f"{name}: {refused}")
-        with ProgressWatcher() as watcher:
-            summary = run_round(tournament, dataset, chosen, options, watcher, _Stop())
-        if not summary.stopped:
-            # Now, while nobody waits for it; kept tables are taken as they are.
-            load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
-        return _tell(summary, options.only)
+    watcher = ProgressWatcher(say, lambda summary: _tell(summary, options.only))
+    return 130 if run_round(config, options, watcher, _Stop()).stopped else 0
 
 
-def _left_out(source: str, error: HarnessError) -> None:
-    say(f"{source} is left out, the contest goes on without it: {error}")
-
-
-def _tell(summary: Summary, only: Collection[str]) -> int:
+def _tell(summary: Summary, only: Collection[str]) -> None:
     progress = summary.progress
     for what in summary.removed:
         say(f"Removed what an earlier harness left: {what}.")
@@ -114,7 +74,7 @@ def _tell(summary: Summary, only: Collection[str]) -> int:
         say(f"{progress.corrupt_inputs} stored adversarial batches did not match their digest and were made again.")
     if summary.stopped:
         say(f"Stopped with {progress.finished} runs done; everything recorded is kept. `harness run` goes on.")
-        return 130
+        return
     if not progress.started:
         whose = f"that concerns {', '.join(only)}" if only else "of this round"
         say(f"Nothing new to run: every run {whose} has its result.")
@@ -135,7 +95,6 @@ def _tell(summary: Summary, only: Collection[str]) -> int:
             f"The round {summary.round_name} is not finished: {progress.given_up.total()} runs failed on the host's side and were "
             f"given up for now ({whose}{f' and others of {more} more' if more > 0 else ''}).",
             "Run `harness doctor`, repair what it names, then `harness run` again: it goes on with these.")
-    return 0
 
 
 class _Stop:

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contest import Options, Watcher, run_round
+from harness.contest import Options, Watcher, play_round
 from harness.dataset import load as load_dataset
 from harness.ending import asked, check
 from harness.engine.base import Engine, Finished
@@ -31,6 +31,7 @@ from harness.selftest.row import Row
 from harness.selftest.secrets import Secrets
 from harness.selftest.workshop import Workshop
 from harness.standings import load_results
+from harness.store.lock import writer_lock
 from harness.submission import Submission
 from harness.submission import load as load_submission
 from harness.tournament import Tournament
@@ -147,8 +148,9 @@ class _Scene:
             for source in (*self._honest, *sources):
                 registered = tournament.submit(self._load(source), source=source.where)
                 self._digests.append(registered.submission.digest)
-            run_round(tournament, self._dataset, self._sandbox, Options(slots=self._slots, trust_process_sandbox=True), witness,
-                      asked.is_set)
+            with writer_lock(config.state):
+                play_round(tournament, self._dataset, self._sandbox, Options(slots=self._slots, trust_process_sandbox=True),
+                           witness, asked.is_set)
             check()
             return load_results(tournament, self._dataset)
 

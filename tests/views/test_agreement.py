@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from harness.config import load
-from harness.contest import Options, Watcher, run_round
+from harness.contest import Options, Watcher, play_round
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.files.export import export_2017, export_all
 from harness.sandbox.process import ProcessSandbox
@@ -47,7 +47,7 @@ def tournament(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     config = load(make.tournament(root, PROGRAMS, rules=rules))
     with Tournament(config) as opened:
         opened.submit_configured()
-        run_round(opened, opened.dataset(), ProcessSandbox(root / "scratch"), Options(), Watcher(), lambda: False)
+        play_round(opened, opened.dataset(), ProcessSandbox(root / "scratch"), Options(), Watcher(), lambda: False)
         for fresh in dropped:
             opened.open_round(opened.dataset(), sandbox="process", fresh=fresh)
         yield opened

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from harness.contest import Watcher
+from harness.contest import Summary, Watcher
 from harness.engine.base import Engine, Finished
 from harness.plan import DONE
 from harness.report.terminal.live import LiveProgress
@@ -19,9 +20,15 @@ _EVERY_S = 0.25
 
 
 class ProgressWatcher(Watcher):
-    """Shows a round while it runs; a context manager."""
+    """Shows a round while it runs.
 
-    def __init__(self) -> None:
+    Args:
+        say: Prints a line for the person.
+        tell: Prints how the round ended.
+    """
+
+    def __init__(self, say: Callable[[str], None], tell: Callable[[Summary], None]) -> None:
+        self._say, self._tell = say, tell
         self._live = LiveProgress()
         self._scheduler: Scheduler | None = None
         self._engine: Engine | None = None
@@ -38,15 +45,19 @@ class ProgressWatcher(Watcher):
             self._live.update(self._snapshot())
             self._live.__exit__(kind, error, traceback)
 
-    def remark(self, sentence: str) -> None:
-        """Something that the person should know of this host."""
-        self._live.say(f"harness: {sentence}")
-
     def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
         """The round is about to start."""
         del round_, removed
         self._scheduler, self._engine = scheduler, engine
         self._live.__enter__()
+
+    def say(self, text: str) -> None:
+        """Print it."""
+        self._say(text)
+
+    def ended(self, summary: Summary) -> None:
+        """Print how the round ended."""
+        self._tell(summary)
 
     def finished(self, finished: Finished) -> None:
         """A run ended; the next tick shows it."""
