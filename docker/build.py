@@ -246,8 +246,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gpu", action=argparse.BooleanOptionalAction, default=shutil.which("nvidia-smi") is not None,
                         help="CUDA builds of torch (default: when nvidia-smi is there)")
     options = parser.parse_args(arguments)
-    if shutil.which("docker") is None or subprocess.run(["docker", "version"], capture_output=True, check=False).returncode:
-        print("No Docker engine answers: install docker.io or start the daemon, then run this again.", file=sys.stderr)
+    if shutil.which("docker") is None:
+        print("No Docker engine answers: the docker command is not installed.\nInstall docker.io, then run this again.",
+              file=sys.stderr)
+        return 2
+    asked = subprocess.run(["docker", "version"], capture_output=True, check=False, text=True)
+    if asked.returncode:
+        said = (asked.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        print(f"No Docker engine answers: {said}\nRun `harness doctor`, do what it says, then run this again.", file=sys.stderr)
         return 2
     (ROOT / ".cache").mkdir(exist_ok=True)
     try:

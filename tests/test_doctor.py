@@ -45,6 +45,8 @@ def test_a_good_engine_has_nothing_to_do():
     ({"Driver": "vfs"}, "storage driver", "warn"),
     ({"PidsLimit": False}, "cgroups", "fail"),
     ({"SwapLimit": False}, "cgroups", "fail"),
+    ({"SwapLimit": None}, "cgroups", "warn"),
+    ({"Runtimes": None}, "runtimes", "warn"),
     ({"RuncCommit": {"ID": "1.1.11"}}, "runc", "warn"),
     ({"RuncCommit": {}}, "runc", "warn"),
 ], ids=lambda value: str(value)[:40])
@@ -58,6 +60,24 @@ def test_what_is_wrong_with_an_engine_is_said(changed, name, state):
 def test_a_runtime_that_is_asked_for_must_be_there():
     assert engine.runtimes(INFO, "runsc").state == "ok"
     assert engine.runtimes(INFO, "kata").state == "fail"
+    assert engine.runtimes({}, "kata").state == "fail"
+
+
+@pytest.mark.parametrize("judge", [
+    engine.security, lambda info: [engine.cgroups(info)], lambda info: [engine.runtimes(info, None)]])
+def test_what_an_engine_does_not_say_is_not_taken_for_no(judge):
+    (check,) = judge({})
+    assert "does not say" in check.what
+    assert check.state != "ok"
+    assert check.next_step
+
+
+@pytest.mark.parametrize(("root", "words"), [
+    ("/nowhere/docker", "at /nowhere/docker, which is not on this host"), ("", "does not say")])
+def test_the_room_of_an_engine_elsewhere_is_not_this_hosts(root, words):
+    check = host.engine_room(root)
+    assert check.state == "warn"
+    assert words in check.what
 
 
 @pytest.mark.parametrize(("version", "holes"), [
@@ -145,6 +165,10 @@ def test_memory_of_all_slots():
     (limits.memory, limits.Ended(137, True, ""), "ok"),
     (limits.memory, limits.Ended(137, False, ""), "warn"),
     (limits.memory, limits.Ended(0, False, "ate it"), "fail"),
+    (limits.memory, limits.Ended(127, False, ""), "warn"),
+    (limits.groups, limits.Ended(0, False, "0.2", True), "ok"),
+    (limits.groups, limits.Ended(0, False, "0.2", False), "warn"),
+    (limits.groups, limits.Ended(1, False, "", False), "warn"),
     (limits.processes, limits.Ended(0, False, "15"), "ok"),
     (limits.processes, limits.Ended(0, False, "64"), "fail"),
     (limits.processes, limits.Ended(1, False, ""), "warn"),
@@ -186,6 +210,7 @@ def test_the_real_engine_is_examined_and_its_limits_bite(tmp_path, light_image):
     assert light_image
     assert found["memory limit"].state == "ok"
     assert found["process limit"].state == found["CPU limit"].state == "ok"
+    assert found["shared directories"].state == found["control groups"].state == "ok"
     assert {"engine", "seccomp", "cgroups", "runc", "disk of the engine", "clock", "left containers"} <= set(found)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from docker import APIClient
@@ -75,7 +74,7 @@ def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *
     checks = [
         engine.version(info), *engine.security(info), engine.storage(info), engine.cgroups(info),
         engine.runtimes(info, config.sandbox.runtime), engine.runc(info), *client.context(),
-        host.room("disk of the engine", Path(str(info.get("DockerRootDir") or "/var/lib/docker"))),
+        host.engine_room(str(info.get("DockerRootDir") or "")),
         host.clock(str(info.get("SystemTime", ""))),
     ]
     looks: list[tuple[str, Callable[[], list[Check]]]] = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.doctor import advisories
-from harness.doctor.check import Check
+from harness.doctor.check import Check, State
 
 #: 20.10 is the first with cgroup v2 and the oldest that this is tested on.
 OLDEST = (20, 10)
@@ -26,7 +26,9 @@ def version(info: Mapping[str, Any]) -> Check:
 
 def security(info: Mapping[str, Any]) -> list[Check]:
     """Seccomp, mandatory access control, user namespaces."""
-    options = [str(option) for option in info.get("SecurityOptions") or []]
+    if info.get("SecurityOptions") is None:
+        return [Check("seccomp", "fail", "the engine does not say whether it filters system calls", "Look at `docker info`.")]
+    options = [str(option) for option in info["SecurityOptions"]]
     names = {part.removeprefix("name=") for option in options for part in option.split(",") if part.startswith("name=")}
     unconfined = any("seccomp" in option and "unconfined" in option for option in options)
     checks = [
@@ -60,17 +62,24 @@ def storage(info: Mapping[str, Any]) -> Check:
 
 def cgroups(info: Mapping[str, Any]) -> Check:
     """Whether the engine believes that it can limit a container; ``limits`` tries it."""
-    missing = [what for field, what in _LIMITS.items() if not info.get(field)]
+    missing = [what for field, what in _LIMITS.items() if info.get(field) is False]
+    silent = [what for field, what in _LIMITS.items() if info.get(field) is None]
     found = f"cgroup v{info.get('CgroupVersion', '?')}, driver {info.get('CgroupDriver', '?')}"
     if missing:
         return Check("cgroups", "fail", f"{found}: cannot limit {', '.join(missing)}",
                      "Boot the kernel with `cgroup_enable=memory swapaccount=1`, or use cgroup v2.")
+    if silent:
+        return Check("cgroups", "warn", f"{found}: the engine does not say whether it can limit {', '.join(silent)}",
+                     "See below whether the limits that were tried hold.")
     return Check("cgroups", "ok", f"{found}: memory, swap, processes and CPU can be limited")
 
 
 def runtimes(info: Mapping[str, Any], wanted: str | None) -> Check:
     """Which container runtimes there are, and whether the one asked for is among them."""
-    known = sorted(name for name in info.get("Runtimes") or {} if not name.startswith("io.containerd"))
+    if info.get("Runtimes") is None:
+        state: State = "fail" if wanted else "warn"
+        return Check("runtimes", state, "the engine does not say which it has", "Look at `docker info`.")
+    known = sorted(name for name in info["Runtimes"] if not name.startswith("io.containerd"))
     what = f"{', '.join(known) or 'none named'}; default {info.get('DefaultRuntime', '?')}"
     if wanted and wanted not in known:
         return Check("runtimes", "fail", f"{wanted} is asked for (sandbox.runtime) and not installed; there are {what}",

@@ -37,6 +37,15 @@ def room(name: str, path: Path) -> Check:
     return judge_room(name, str(path), facts.f_bavail * facts.f_frsize, facts.f_favail if facts.f_files else None)
 
 
+def engine_room(root: str) -> Check:
+    """The same for the engine's data, which lies at ``root`` on the engine's own host."""
+    if root and os.path.isdir(root):  # noqa: PTH112 - a path of another program's
+        return room("disk of the engine", Path(root))
+    where = f"at {root}, which is not on this host" if root else "where it does not say"
+    return Check("disk of the engine", "warn", f"its data lie {where}: their room is not known",
+                 "Look at it on the engine's own host.")
+
+
 def judge_room(name: str, path: str, free_bytes: int, free_inodes: int | None) -> Check:
     """The verdict on a file system; ``free_inodes`` None where it has no fixed number of them."""
     inodes = "" if free_inodes is None else f" and {free_inodes:,} inodes"

@@ -17,6 +17,7 @@ from harness.doctor.check import Check
 from harness.ending import held
 from harness.sandbox import owner
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
+from harness.sandbox.docker.usage import group_file
 
 MEMORY_BYTES = 64 << 20
 PIDS = 16
@@ -24,6 +25,8 @@ PIDS = 16
 CPU_SHARE, CPU_TOO_MUCH = 0.25, 0.75
 #: A container of this kind ends within half a second; a host that swaps may need longer.
 LIMIT_S = 30
+#: The exit code of a program that was killed.
+_KILLED = 137
 
 _EAT = "a = bytearray(256 << 20); import time; [a.__setitem__(i, 1) for i in range(0, len(a), 4096)]; print('ate it')"
 _SPIN = "import time; until = time.monotonic() + 1\nwhile time.monotonic() < until: pass\nprint(time.process_time())"
@@ -45,11 +48,12 @@ os._exit(0)
 
 @dataclass(frozen=True)
 class Ended:
-    """How a trial container ended."""
+    """How a trial container ended, and whether its control group could be read meanwhile."""
 
     exit_code: int
     oom_killed: bool
     stdout: str
+    group_seen: bool = True
 
 
 @held()
@@ -61,9 +65,11 @@ def trial(api: APIClient, image: str, program: str, limits: dict[str, int]) -> E
         image, ["-c", program], entrypoint=["python3"], host_config=config, labels=owner.labels_of({"role": "doctor"}))
     try:
         api.start(made["Id"])
+        seen = group_file(made["Id"], ("memory/{}/memory.stat", "{}/memory.stat")) is not None
         code = int(api.wait(made["Id"], timeout=LIMIT_S)["StatusCode"])
         state = api.inspect_container(made["Id"])["State"]
-        return Ended(code, bool(state.get("OOMKilled")), api.logs(made["Id"], stderr=False).decode(errors="replace").strip())
+        return Ended(code, bool(state.get("OOMKilled")), api.logs(made["Id"], stderr=False).decode(errors="replace").strip(),
+                     seen)
     finally:
         with contextlib.suppress(*ENGINE_FAILURES):
             api.remove_container(made["Id"], force=True, v=True)
@@ -74,6 +80,8 @@ def memory(ended: Ended) -> Check:
     if "ate it" in ended.stdout:
         return Check("memory limit", "fail", "a container with 64 MiB took 256 MiB",
                      "Enable the memory cgroup controller (and swap accounting) for this host.")
+    if not ended.oom_killed and ended.exit_code != _KILLED:
+        return Check("memory limit", "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
     if not ended.oom_killed:
         return Check("memory limit", "warn", f"it bites (exit code {ended.exit_code}), but the engine does not say OOMKilled",
                      "Memory kills will be reported as a non-zero exit.")
@@ -103,17 +111,30 @@ def processor(ended: Ended) -> Check:
     return Check("CPU limit", "ok", f"a container with {CPU_SHARE:g} of a core used {used:.2f}")
 
 
+def groups(ended: Ended) -> Check:
+    """Whether the harness can read what a container uses: that of a program that ran for a second."""
+    name = "control groups"
+    if not ended.group_seen and ended.exit_code == 0:
+        return Check(name, "warn", "those of containers cannot be read: runs have no figures of CPU and memory, and unlinked files "
+                     "do not count against the layer's limit",
+                     "Run the harness on the engine's host, with /sys/fs/cgroup as it is there.")
+    if not ended.group_seen:
+        return Check(name, "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+    return Check(name, "ok", "CPU time and memory of a container can be read")
+
+
 def tried(api: APIClient, image: str) -> list[Check]:
     """All trials."""
-    trials: list[tuple[str, Callable[[], Check]]] = [
-        ("memory limit", lambda: memory(trial(api, image, _EAT, {"Memory": MEMORY_BYTES, "MemorySwap": MEMORY_BYTES}))),
-        ("process limit", lambda: processes(trial(api, image, _FORK, {"PidsLimit": PIDS}))),
-        ("CPU limit", lambda: processor(trial(api, image, _SPIN, {"NanoCpus": int(CPU_SHARE * 1e9)}))),
+    trials: list[tuple[str, str, dict[str, int], tuple[Callable[[Ended], Check], ...]]] = [
+        ("memory limit", _EAT, {"Memory": MEMORY_BYTES, "MemorySwap": MEMORY_BYTES}, (memory,)),
+        ("process limit", _FORK, {"PidsLimit": PIDS}, (processes,)),
+        ("CPU limit", _SPIN, {"NanoCpus": int(CPU_SHARE * 1e9)}, (processor, groups)),
     ]
     checks = []
-    for name, run in trials:
+    for name, program, most, judges in trials:
         try:
-            checks.append(run())
+            ended = trial(api, image, program, most)
+            checks += [judge(ended) for judge in judges]
         except ENGINE_FAILURES as error:
             checks.append(Check(name, "fail", f"it could not be tried ({explain(error)})", "Run a container by hand."))
     return checks

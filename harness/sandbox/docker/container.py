@@ -189,12 +189,12 @@ class Container:
         """CPU seconds and peak memory at the last sample."""
         return Use(self.sampler.cpu_s, self.sampler.peak_memory_bytes)
 
-    def layer_bytes(self) -> int:
-        """The size of its writable layer, as the engine counts it (slow: it walks)."""
+    def layer_bytes(self) -> int | None:
+        """The size of its writable layer, as the engine counts it (slow: it walks); None where it does not say."""
         with contextlib.suppress(*ENGINE_FAILURES):
             for found in self._api.containers(all=True, size=True, filters={"id": self.ident}):
                 return int(found.get("SizeRw") or 0)
-        return 0
+        return None
 
     def remove(self) -> None:
         """Kill if need be, and remove; never raises. A container that stays is tried again later."""

@@ -51,26 +51,29 @@ def layer_check(container: Container, limits: Limits, docker_root: Path) -> Call
             fell = looks % _SLOW_EVERY == 0
         if not fell:
             return None
+        used = _used(container, limits, docker_root)
+        if used is None:
+            return None  # nobody could say: asked again at the next look
         free = now
-        return _verdict(container, limits, docker_root)
+        size, files, full = used
+        if not full:
+            return None
+        return Verdict(Ending.OUTPUT_LIMIT, f"{size} bytes in {files} files were written outside the output directory; "
+                       f"{limits.layer_bytes} bytes are allowed.")
 
     return look
 
 
-def _verdict(container: Container, limits: Limits, docker_root: Path) -> Verdict | None:
+def _used(container: Container, limits: Limits, docker_root: Path) -> tuple[int, int, bool] | None:
+    """Bytes, files, and whether that is too much."""
     upper = container.upper_directory
     if upper is not None and os.access(upper, os.R_OK | os.X_OK):
         size, files, full = walk_usage(Path(upper), limits.layer_bytes, MAX_FILES)
         size += sum(_blocks(docker_root / "containers" / container.ident / name) for name in _BOUND)
         size += unlinked_bytes(container.sampler.threads(), upper)
-        full = full or size > limits.layer_bytes
-    else:
-        size, files = container.layer_bytes(), 0
-        full = size > limits.layer_bytes
-    if not full:
-        return None
-    return Verdict(Ending.OUTPUT_LIMIT, f"{size} bytes in {files} files were written outside the output directory; "
-                   f"{limits.layer_bytes} bytes are allowed.")
+        return size, files, full or size > limits.layer_bytes
+    told = container.layer_bytes()
+    return None if told is None else (told, 0, told > limits.layer_bytes)
 
 
 def unlinked_bytes(threads: list[int], upper: str) -> int:
