@@ -13,6 +13,7 @@ from harness.scoring import Cells, Entry, Track, pair_scores, unlabelled_earned
 from harness.tracks import consumes
 from harness.views.matrix import CLEAN
 from harness.views.status import sentence
+from harness.views.words import percent, plural, rank_span, seconds, share, size, span
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,34 @@ def _opponent(name: str, kind: str, cells: Cells, at: int, track: Track, *, base
     return Opponent(
         name, kind, baseline, produced=int(cells.produced[at]), labelled=int(cells.labelled[at]), correct=int(cells.correct[at]),
         wrong=int(cells.wrong[at]), target_hit=int(cells.target_hit[at]), score=number(pair_scores(cells, track)[at]))
+
+
+def standing(view: SubmissionView) -> list[str]:
+    """How far it is and where it stands, in sentences."""
+    row = view.row
+    parts = [f"{view.done:,} of {plural(view.total, 'run')} done"]
+    if row is not None and row.score is not None:
+        ends = "" if row.score_low is None else f" (95%: {span(row.score_low, row.score_high)})"
+        places = "" if row.rank_low is None else f" (95%: {rank_span(row.rank_low, row.rank_high)})"
+        parts += [f"score {share(row.score)}{ends}", f"rank {row.rank}{places}", f"coverage {percent(row.coverage)}"]
+    sentences = [", ".join(parts) + "."]
+    if row is not None and view.unlabelled:
+        sentences.append(f"Of its raw score of {row.raw:,}, {plural(view.unlabelled, 'image')} got no label from a defense; "
+                         "that counts as a wrong label.")
+    return sentences
+
+
+def timing(timings: Timings) -> list[str]:
+    """What its runs took and on what, in sentences."""
+    if timings.median_s is None:
+        return []
+    limit = "" if timings.limit_s is None else f" of {timings.limit_s:.0f} s allowed"
+    parts = [f"A batch takes {seconds(timings.median_s)} s (median), at most {seconds(timings.longest_s)} s{limit}"]
+    if timings.start_s is not None:
+        parts.append(f"start {seconds(timings.start_s)} s")
+    if timings.cpu_s is not None:
+        parts.append(f"CPU {seconds(timings.cpu_s)} s")
+    if timings.peak_memory_bytes is not None:
+        parts.append(f"memory {size(timings.peak_memory_bytes)}")
+    measured = [f"Measured on {'; '.join(timings.measured_on)}."] if timings.measured_on else []
+    return [", ".join(parts) + ".", *measured]

@@ -19,8 +19,8 @@ from harness.scoring import Entry
 from harness.tracks import consumes
 from harness.untrusted_text import lines, plain
 from harness.views.status import next_step
-from harness.views.submission import FailedRun, Opponent, SubmissionView, Timings
-from harness.views.words import duration, percent, plural, rank_span, seconds, share, shorten, size, span
+from harness.views.submission import FailedRun, Opponent, SubmissionView, standing, timing
+from harness.views.words import duration, plural, share, shorten
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
@@ -36,10 +36,8 @@ def print_submission(view: SubmissionView, console: Console) -> None:
     for name, value in view.details.items():
         console.print(Text.assemble((f"  {name:<12}", "quiet"), plain(value, MOST_CHARACTERS)))
     console.print()
-    _print_standing(view, console)
-    _print_timings(view.timings, console)
-    for note in view.notes:
-        console.print(Text(plain(note)))
+    for line in (*standing(view), *timing(view.timings), *view.notes):
+        console.print(Text(plain(line)))
     if view.opponents:
         console.print()
         _print_opponents(entry, view.opponents, console)
@@ -49,37 +47,6 @@ def print_submission(view: SubmissionView, console: Console) -> None:
     if view.failures:
         console.print()
         _print_failures(view.failures, entry.name, console)
-
-
-def _print_standing(view: SubmissionView, console: Console) -> None:
-    row = view.row
-    parts = [f"{view.done:,} of {plural(view.total, 'run')} done"]
-    if row is not None and row.score is not None:
-        ends = "" if row.score_low is None else f" (95%: {span(row.score_low, row.score_high)})"
-        places = "" if row.rank_low is None else f" (95%: {rank_span(row.rank_low, row.rank_high)})"
-        parts.append(f"score {share(row.score)}{ends}")
-        parts.append(f"rank {row.rank}{places}")
-        parts.append(f"coverage {percent(row.coverage)}")
-    console.print(Text(", ".join(parts) + "."))
-    if row is not None and view.unlabelled:
-        console.print(Text(f"Of its raw score of {row.raw:,}, {plural(view.unlabelled, 'image')} got no label from a defense; "
-                           "that counts as a wrong label."))
-
-
-def _print_timings(timings: Timings, console: Console) -> None:
-    if timings.median_s is None:
-        return
-    limit = "" if timings.limit_s is None else f" of {timings.limit_s:.0f} s allowed"
-    parts = [f"A batch takes {seconds(timings.median_s)} s (median), at most {seconds(timings.longest_s)} s{limit}"]
-    if timings.start_s is not None:
-        parts.append(f"start {seconds(timings.start_s)} s")
-    if timings.cpu_s is not None:
-        parts.append(f"CPU {seconds(timings.cpu_s)} s")
-    if timings.peak_memory_bytes is not None:
-        parts.append(f"memory {size(timings.peak_memory_bytes)}")
-    console.print(Text(", ".join(parts) + "."))
-    if timings.measured_on:
-        console.print(Text(f"Measured on {'; '.join(timings.measured_on)}."))
 
 
 def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console) -> None:

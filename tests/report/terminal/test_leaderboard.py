@@ -12,8 +12,9 @@ import pytest
 from harness.leaderboard import build_leaderboard
 from harness.report.terminal.columns import GAP, Column, fit
 from harness.report.terminal.console import THEME, make_console
-from harness.report.terminal.leaderboard import footnotes, print_leaderboard, track_columns
+from harness.report.terminal.leaderboard import print_leaderboard, track_columns
 from harness.scoring import RunCounts
+from harness.views.leaderboard import footnotes
 
 
 def tables(lines: list[str]) -> str:

@@ -1,0 +1,85 @@
+"""The leaderboard as it is shown: the columns of a track's table, each row's cells in words, and what stands below the tables.
+
+Every front takes these, so that they agree; how wide a column is, and which leave where there is no room, is a matter of the front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.leaderboard import Leaderboard, Row
+from harness.scoring import RESAMPLES, Track
+from harness.tracks import TRACKS, Figure
+from harness.views.words import NOTHING, percent, plural, rank_span, seconds, share, span
+
+#: Follows a baseline's name, since dim text is lost in a pipe.
+BASELINE_MARK = "*"
+
+
+@dataclass(frozen=True)
+class BoardColumn:
+    """One column.
+
+    Attributes:
+        title: Its heading.
+        cell: What it says of a row.
+    """
+
+    title: str
+    cell: Callable[[Row], str]
+
+
+def shown_name(row: Row) -> str:
+    """A row's name with its marks."""
+    marks = (BASELINE_MARK if row.baseline else "") + (f" {row.mark}" if row.mark else "")
+    return row.name + marks
+
+
+_FIRST = (
+    BoardColumn("#", lambda row: str(row.rank or NOTHING)),
+    BoardColumn("ranks", lambda row: rank_span(row.rank_low, row.rank_high)),
+    BoardColumn("name", shown_name),
+    BoardColumn("team", lambda row: row.team),
+    BoardColumn("score", lambda row: share(row.score)),
+    BoardColumn("95%", lambda row: span(row.score_low, row.score_high)),
+    BoardColumn("worst", lambda row: share(row.worst)),
+    BoardColumn("against", lambda row: row.worst_opponent or NOTHING),
+)
+_LAST = (
+    BoardColumn("cover", lambda row: percent(row.coverage)),
+    BoardColumn("sec", lambda row: seconds(row.median_time_s)),
+    BoardColumn("fails", lambda row: str(row.failures)),
+    BoardColumn("raw", lambda row: str(row.raw)),
+)
+
+
+def columns(track: Track) -> tuple[BoardColumn, ...]:
+    """All columns of a track's table; its own figures stand among those that every table has."""
+    return (*_FIRST, *map(_figure, TRACKS[track].figures), *_LAST)
+
+
+def _figure(figure: Figure) -> BoardColumn:
+    return BoardColumn(figure.title, lambda row: share(row.figures.get(figure.name)))
+
+
+def footnotes(board: Leaderboard) -> list[str]:
+    """What the tables do not say of themselves."""
+    runs = board.runs
+    state = "complete" if runs.done == runs.total else "the scores are of what is done so far"
+    state = state if runs.total else "nobody takes part that could be run"
+    rows = [row for track in board.tracks.values() for row in track]
+    lines = [
+        f"{board.tournament} / {board.round}, {board.scoring} scoring over {plural(board.images, 'image')}.",
+        f"{runs.done:,} of {plural(runs.total, 'run')} done, {state}.",
+    ]
+    if any(row.rank_low is not None for row in rows):
+        lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for all at once.")
+        lines.append("sec: median per batch.")
+    if any(row.baseline for row in rows):
+        lines.append(f"{BASELINE_MARK} baseline.")
+    lines += [f"{mark} its served answers depended on earlier batches; `harness show NAME` says how often."
+              for mark in sorted({row.mark for row in rows if row.mark})]
+    if runs.failed:
+        lines.append(f"{plural(runs.failed, 'run')} failed; `harness show NAME` says why.")
+    return lines
