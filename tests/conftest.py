@@ -94,6 +94,7 @@ def built(name: str) -> str:
     )
     if done.returncode:
         pytest.fail(f"docker/build.py {name}: {done.stderr[-2000:]}", pytrace=False)
+    sys.stderr.write(done.stderr)  # a test that fails shows which images were out of date and are new
     return f"localhost/harness-{name}:1"
 
 
