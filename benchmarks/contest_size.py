@@ -24,8 +24,9 @@ from sqlalchemy import event
 
 from benchmarks.measure import load, machine, peak_memory_mb, stage, table, verdict
 from benchmarks.synthetic import FINAL, NullExecutor, Size, make_tournament, read_tournament
-from harness.engine.base import Slot
 from harness.engine.local import LocalEngine
+from harness.job import Slot
+from harness.node import Node
 from harness.scheduler import Scheduler
 from harness.scoring import View
 from harness.standings import load_results
@@ -145,12 +146,14 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         logs = LogStore(tournament.config.state / "logs")
         recorder = Recorder(tournament.db, logs, tournament.config.database)
-        engine = LocalEngine(NullExecutor(round_.field.batches), [Slot(f"cpu{i}") for i in range(options.slots)])  # type: ignore[arg-type]
+        node = Node(NullExecutor(round_.field.batches))  # type: ignore[arg-type]
+        engine = LocalEngine(node, [Slot(f"cpu{i}") for i in range(options.slots)])
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
         progress = scheduler.run()
         recorder.close()
         work_s = time.perf_counter() - began
         scheduler.cancel()
+        node.close()
         logs.close()
         commits = recorder.commits
     database = sum(path.stat().st_size for path in options.root.glob("state/tournament.db*"))

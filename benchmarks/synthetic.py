@@ -119,6 +119,9 @@ class NullExecutor:
         answers = Answers(labels, labels != NO_LABEL)
         return RunResult(outcome=Outcome.OK, report=report, usable=int(answers.given.sum()), expected=count, answers=answers)
 
+    def close(self) -> None:
+        """Nothing to end."""
+
     def labels(self, name: str, input_digest: str, batch: Batch, produced: NDArray[np.bool_]) -> NDArray[np.int16]:
         """What a defense says of an input: int16 [n], -1 for none."""
         answer = self._answers[(int(input_digest[:8], 16) + 977 * int(name[1:])) % _POOL, : len(batch.ids)]

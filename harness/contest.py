@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import platform
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from harness import __version__, event_log, faults, gpus
+from harness import __version__, event_log, faults
 from harness.audit import plan_audit
 from harness.config import TournamentConfig
 from harness.dataset import Dataset
 from harness.dataset import load as load_dataset
 from harness.discover import load_configured
 from harness.ending import held
-from harness.engine import hostmemory
-from harness.engine.base import Engine, Finished, Slot
+from harness.engine.base import Engine
 from harness.engine.local import LocalEngine
-from harness.errors import EngineError, SubmissionError
+from harness.errors import SubmissionError
 from harness.event_log import facts
-from harness.execute import Executor
 from harness.files import probe
+from harness.job import Finished, Slot
+from harness.node import Node, check_memory, choose_slots, sweep
 from harness.plan import DONE
 from harness.round_loader import Round
 from harness.sandbox.base import Sandbox
 from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases
-from harness.sandbox.output_area import unmount_leftovers
 from harness.scheduler import Progress, Scheduler
 from harness.scoring import View
-from harness.sessions import SessionPool
 from harness.store.lock import writer_lock
-from harness.store.recorder import Recorder, SlotFacts
+from harness.store.recorder import Recorder
 from harness.store.values import Registered
 from harness.summaries import load_leaderboards
 from harness.tournament import Fresh, Tournament
 from harness.trace import Tracer
 
-#: Share of the free memory that programs kept open may hold (`session_memory: auto`); the rest is for runs and the host.
-SESSION_MEMORY_SHARE = 0.7
 #: Nobody copies a submission's code for longer than this, seconds.
 _SUBMIT_S = 600.0
 
@@ -179,12 +172,11 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         stack.enter_context(event_log.kept(config.state))
         refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
                          trusted=options.trust_process_sandbox)
-        work = config.state / "work"
         # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
-        slots = choose_slots(tournament, options)
-        if scarce := hostmemory.check_slots(len(slots), config.sandbox.memory):
+        slots = choose_slots(config, options.slots, options.gpus)
+        if scarce := check_memory(slots, config):
             watcher.say(f"harness: {scarce}")
-        removed = _sweep(sandbox, work, config.name, config.state)
+        removed = sweep(sandbox, config.state / "work", tournament.label) + _half_written(config.state)
         faults.reach("swept")
         round_ = tournament.open_round(
             dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=any(slot.gpu for slot in slots),
@@ -225,14 +217,13 @@ class _Machine:
         self._slots = slots
         self._tracing = tracing
         self._stack = ExitStack()
-        self._parts: tuple[LocalEngine, Recorder] | None = None
-        self._sessions: SessionPool | None = None
+        self._parts: tuple[Node, LocalEngine, Recorder] | None = None
 
     def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
         """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
         if round_.board.complete:
             return False
-        engine, recorder = self._start()
+        _, engine, recorder = self._start()
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder, on_finished=watcher.finished,
                               progress=progress)
         watcher.prepared(scheduler, engine, round_, removed)
@@ -252,50 +243,32 @@ class _Machine:
         if self._tournament.config.sandbox.isolation != "submission":
             return None
         if self._parts is not None:
-            self._parts[1].flush()
+            self._parts[2].flush()
         planned = plan_audit(self._tournament, self._dataset, round_, asked)
-        if planned is not None and self._sessions is not None:
+        if planned is not None and self._parts is not None:
             # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
-            self._sessions.close()
+            self._parts[0].close_programs()
         return planned
 
-    def _start(self) -> tuple[LocalEngine, Recorder]:
+    def _start(self) -> tuple[Node, LocalEngine, Recorder]:
         if self._parts is None:
             config = self._tournament.config
-            sessions = self._sessions = _sessions(self._tournament, self._sandbox, config.state / "work")
-            executor = Executor(self._dataset, self._sandbox, self._tournament.artifacts, config.state / "work", sessions)
-            self._stack.callback(executor.close)
+            node = Node.here(config, self._dataset, self._sandbox, self._tournament.artifacts, self._slots,
+                             self.tracer if self._tracing else None)
+            self._stack.callback(node.close)
             logs = self._tournament.store.logs()
             self._stack.callback(logs.close)
             recorder = self._tournament.store.recorder(logs)
             self._stack.callback(recorder.close)
-            found = gpus.detect() if any(slot.gpu for slot in self._slots) else ()
-            recorder.put(*_facts_of(self._slots, found))
-            # With several slots on one GPU nobody can say whose memory it is that stays.
-            shared = config.workers.slots_per_gpu > 1
-            engine = LocalEngine(executor, self._slots, open_programs=sessions.open_programs if sessions else dict,
-                                 tracer=self.tracer if self._tracing else None,
-                                 settle=_settling(found, sessions).wait if found and not shared else None)
+            recorder.put(*node.facts)
+            engine = LocalEngine(node, self._slots)
             self._stack.callback(engine.stop)
-            self._parts = engine, recorder
+            self._parts = node, engine, recorder
         return self._parts
 
     def close(self) -> None:
         """Stop the engine, record what is left, remove the work files."""
         self._stack.close()
-
-
-def _sweep(sandbox: Sandbox, work: Path, name: str, state: Path) -> list[str]:
-    """Remove what an earlier, killed harness of this tournament left; safe because we hold the lock."""
-    removed = sandbox.cleanup(f"{name}@{state}")
-    if work.exists():
-        removed += unmount_leftovers(work)
-        shutil.rmtree(work, ignore_errors=True)
-    removed += _half_written(state)
-    work.mkdir(parents=True, exist_ok=True)
-    # Programs of other users must not look around in here; the sandbox opens what a program may see.
-    work.chmod(0o711)
-    return removed
 
 
 def _half_written(state: Path) -> list[str]:
@@ -309,38 +282,3 @@ def _half_written(state: Path) -> list[str]:
     for path in workshops:
         shutil.rmtree(path, ignore_errors=True)
     return [f"half-written {path}" for path in (*files, *workshops)]
-
-
-def _sessions(tournament: Tournament, sandbox: Sandbox, work: Path) -> SessionPool | None:
-    if tournament.config.sandbox.isolation != "submission":
-        return None
-    budget = tournament.config.workers.session_memory
-    if budget == "auto":
-        free = hostmemory.available_bytes()
-        if free is None:
-            raise EngineError("How much memory is free on this host is not known: the kernel does not say.",
-                              "Write `session_memory` under `workers` in the tournament file.")
-        budget = int(free * SESSION_MEMORY_SHARE)
-    return SessionPool(sandbox, work, budget, tournament.config.workers.slots_per_gpu)
-
-
-def _settling(found: Sequence[gpus.Gpu], sessions: SessionPool | None) -> gpus.Settling:
-    return gpus.Settling(found) if sessions is None else gpus.Settling(found, open_on=sessions.open_on)
-
-
-def choose_slots(tournament: Tournament, options: Options) -> tuple[Slot, ...]:
-    """The slots that the tournament file and the command line ask for."""
-    workers = tournament.config.workers
-    asked = options.slots or workers.slots
-    count = asked if isinstance(asked, int) else max(1, int((os.cpu_count() or 1) / tournament.config.sandbox.cpus))
-    wanted = options.gpus if options.gpus is not None else workers.gpus
-    found = gpus.detect() if wanted != "none" else ()
-    return gpus.make_slots(found, wanted, cpu_slots=count, per_gpu=workers.slots_per_gpu)
-
-
-def _facts_of(slots: tuple[Slot, ...], found: Sequence[gpus.Gpu]) -> list[SlotFacts]:
-    """What times measured on these slots belong to."""
-    host = {"machine": platform.machine(), "cores": os.cpu_count(), "memory_bytes": hostmemory.total_bytes()}
-    known = {gpu.uuid: gpu for gpu in found}
-    return [SlotFacts(slot.name, time.time(), json.dumps(
-        host | ({"gpu": asdict(known[slot.gpu])} if slot.gpu in known else {}))) for slot in slots]

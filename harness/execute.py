@@ -41,14 +41,21 @@ _ARRAY = "images.npy"
 
 
 class Executor:
-    """Performs jobs on this machine; all methods may be called from several threads."""
+    """Performs jobs on this machine; all methods may be called from several threads.
+
+    Args:
+        work: Where it may write; removed when it closes.
+        sessions: Programs that are kept open, for jobs that are served.
+        code: Where directories' frozen code lies, each under its digest; None where jobs say themselves.
+    """
 
     def __init__(self, dataset: Dataset, sandbox: Sandbox, artifacts: ArtifactStore, work: Path,
-                 sessions: SessionPool | None = None) -> None:
+                 sessions: SessionPool | None = None, code: Path | None = None) -> None:
         self._dataset = dataset
         self._sandbox = sandbox
         self._artifacts = artifacts
         self._work = work
+        self._code = code
         self._sessions = sessions
         self._reader = OutputReader()
         self._startable: set[str] = set()
@@ -68,6 +75,8 @@ class Executor:
         directory = self._work / f"run-{secrets.token_hex(8)}"
         layout = Layout.draw(job.produced)
         stage: Prepared | RunResult
+        if self._code is not None and job.program.entry_point is not None:
+            job = replace(job, program=replace(job.program, code_dir=self._code / job.program.digest))
         try:
             self._sandbox.prepare(job.program)
             self._startable.add(job.program.digest)

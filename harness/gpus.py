@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.engine.base import Slot
 from harness.errors import EngineError
+from harness.job import Slot
 
 #: nvidia-smi needs seconds where no persistence daemon holds the driver.
 LIMIT_S = 30.0

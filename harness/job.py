@@ -2,6 +2,8 @@
 
 ``Prepared`` has its input laid out, ``Performed`` has ended and its output lies unread, ``RunResult`` is all that is known of an
 ended attempt. A stage that cannot go on ends in a ``RunResult`` at once, which the later ones hand on.
+
+A job and what comes back of it travel between machines: they hold digests and numbers, no true labels and no path.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ class Job:
     Attributes:
         run_id: The store's id of the run.
         track: What the submission is.
+        program: Without the place of its code, which is where whoever performs the job keeps it.
         batch: The batch with target classes and bound.
         input_digest: For a consumer the pixel digest of what it answers about.
         clean: Whether that is the clean batch itself.
@@ -123,3 +126,40 @@ class Performed:
     prepared: Prepared
     report: RunReport
     output: OutputArea | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place where a run can execute: a share of a machine's CPU, or a share of one of its GPUs.
+
+    Attributes:
+        name: Of its own on its node.
+        gpu: UUID.
+        node: Name of the machine; empty for the one that the harness runs on.
+    """
+
+    name: str
+    gpu: str | None = None
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job ended on a slot.
+
+    Attributes:
+        waited_s: From hand-over to the program's start, laying out the input included.
+        began_at: Wall clock at the program's start, seconds since the epoch; for people, never for measuring.
+        busy: Runs that executed on this node when this one started, itself included.
+        load_per_core: Mean runnable threads per core of the host during the run, None where that is not known.
+        overloaded: Whether the host was too busy, or stopped, for a time limit to be held against the program.
+    """
+
+    job: Job
+    slot: Slot
+    result: RunResult
+    waited_s: float = 0.0
+    began_at: float = 0.0
+    busy: int = 1
+    load_per_core: float | None = None
+    overloaded: bool = False

@@ -86,10 +86,9 @@ class RoundLoader:
             served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))
 
     def _program(self, member: StoredSubmission) -> Program:
-        """What the sandbox starts for a registered submission."""
+        """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""
         image = member.container_gpu if self.gpu and member.container_gpu else member.container
-        code = self.config.state / "submissions" / member.digest if member.kind != "image" else None
-        return Program(digest=member.digest, image=image or None, code_dir=code, entry_point=member.entry_point or None,
+        return Program(digest=member.digest, image=image or None, code_dir=None, entry_point=member.entry_point or None,
                        profile=cast("Profile", member.profile), serves=member.serves, rules=self.images)
 
     def _fill(self, board: Board, field: Field, planned: dict[int, PlannedInput]) -> Books:

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from harness.choice import Choice
 from harness.contestants import Books, Contestant, Field, Shelved
-from harness.engine.base import Engine, Finished, Slot
+from harness.engine.base import Engine
 from harness.errors import EngineError
 from harness.event_log import facts
-from harness.job import Job, RunResult
+from harness.job import Finished, Job, RunResult, Slot
 from harness.mixing import mixed_inputs
 from harness.plan import NO_INPUT, Board, Kind, PlannedInput, Task
 from harness.sandbox.outcomes import POLICY, Outcome

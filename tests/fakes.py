@@ -12,8 +12,8 @@ import numpy as np
 from harness.answers import Answers
 from harness.contestants import Contestant, Field
 from harness.dataset import Batch
-from harness.engine.base import Finished, Slot, SlotView
-from harness.job import AdversarialBatch, Job, RunResult
+from harness.engine.base import SlotView
+from harness.job import AdversarialBatch, Finished, Job, RunResult, Slot
 from harness.plan import Board, PlannedInput
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, choose_slots, play_round, run_round
+from harness.contest import Options, Summary, Watcher, play_round, run_round
 from harness.errors import EngineError, StoreError
+from harness.job import Finished, Job
+from harness.node import choose_slots
+from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import View
 from harness.store import submissions
@@ -84,6 +89,29 @@ def test_one_lock_holds_from_the_first_registration_to_the_last_table(root) -> N
     assert witness.locked == {warning: False, "attack-darken changed: this is version 2.": True, "prepared": True, "ended": True}
 
 
+class _Collector(Watcher):
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def finished(self, finished: Finished) -> None:
+        self.jobs.append(finished.job)
+
+
+def test_a_job_could_be_done_elsewhere(root, tournament) -> None:
+    """It travels; nothing in it is of this host, but for the label that names the tournament, and nothing says what is true."""
+    tournament.submit_configured()
+    dataset, collector = tournament.dataset(), _Collector()
+    play_round(tournament, dataset, ProcessSandbox(root / "scratch"), Options(), collector, lambda: False)
+    assert {job.track for job in collector.jobs} == {"attack", "defense"}
+    labels = [batch.labels.tobytes() for batch in dataset.batches(10, [8, 16, 32])]
+    for job in collector.jobs:
+        assert job.program.entry_point
+        sent = pickle.dumps(replace(job, labels={}, program=replace(job.program, rules=ImageRules())))
+        assert str(root).encode() not in sent
+        assert labels[job.batch.index] not in sent
+        assert pickle.loads(sent).batch.ids == job.batch.ids
+
+
 def test_a_gpu_that_is_not_there_costs_nothing(root, tournament) -> None:
     tournament.submit_configured()
     finish(tournament, root)
@@ -93,8 +121,8 @@ def test_a_gpu_that_is_not_there_costs_nothing(root, tournament) -> None:
 
 
 def test_slots_are_what_the_command_line_says_else_the_file(tournament) -> None:
-    assert [slot.name for slot in choose_slots(tournament, Options())] == ["cpu0", "cpu1"]
-    assert len(choose_slots(tournament, Options(slots=5))) == 5
+    assert [slot.name for slot in choose_slots(tournament.config)] == ["cpu0", "cpu1"]
+    assert len(choose_slots(tournament.config, 5)) == 5
 
 
 def test_half_written_files_of_a_killed_harness_are_removed(root, tournament) -> None:

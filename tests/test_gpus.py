@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from harness.doctor import gpu as doctor_gpu
-from harness.engine.base import Slot
 from harness.errors import EngineError
 from harness.gpus import Settling, detect, make_slots, parse
+from harness.job import Slot
 
 TEXT = """0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980
 1, GPU-bbbb, NVIDIA H200, 570.86.15, 143771, 0, [N/A]

@@ -6,37 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.job import Job, RunResult
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A place where a run can execute: a share of the CPU, or a share of one GPU."""
-
-    name: str
-    gpu: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A job ended on a slot.
-
-    Attributes:
-        waited_s: From hand-over to the program's start, with the input already laid out or not.
-        began_at: Wall clock at the program's start, seconds since the epoch; for people, never for measuring.
-        busy: Runs that executed on this engine when this one started, itself included.
-        load_per_core: Mean runnable threads per core of the host during the run, None where that is not known.
-        overloaded: Whether the host was too busy, or stopped, for a time limit to be held against the program.
-    """
-
-    job: Job
-    slot: Slot
-    result: RunResult
-    waited_s: float = 0.0
-    began_at: float = 0.0
-    busy: int = 1
-    load_per_core: float | None = None
-    overloaded: bool = False
+from harness.job import Finished, Job, Slot
 
 
 @dataclass(frozen=True, slots=True)

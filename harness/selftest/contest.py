@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from harness.contest import Options, Watcher, play_round
 from harness.dataset import load as load_dataset
 from harness.ending import asked, check
-from harness.engine.base import Engine, Finished
+from harness.engine.base import Engine
 from harness.errors import HarnessError
+from harness.job import Finished
 from harness.round_loader import Round
 from harness.sandbox.base import CodeImages, Sandbox
 from harness.sandbox.choose import resolve_bases

@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks import contest_size
 from benchmarks.synthetic import NullExecutor, Size, made_by, make_tournament, read_tournament
-from harness.engine.base import Slot
 from harness.engine.local import LocalEngine
+from harness.job import Slot
 from harness.leaderboard import build_leaderboard, build_matrix
+from harness.node import Node
 from harness.scheduler import Scheduler
 from harness.standings import load_results
 from harness.store.logs import LogStore
@@ -36,13 +37,15 @@ def run(root: Path, steps: int = 100_000) -> int:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         logs = LogStore(tournament.config.state / "logs")
         recorder = Recorder(tournament.db, logs, tournament.config.database)
-        engine = LocalEngine(NullExecutor(round_.field.batches), [Slot("cpu0"), Slot("cpu1")])
+        node = Node(NullExecutor(round_.field.batches))
+        engine = LocalEngine(node, [Slot("cpu0"), Slot("cpu1")])
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
         for _ in range(steps):
             if not scheduler.step():
                 break
         recorder.close()
         engine.stop()
+        node.close()
         logs.close()
         return scheduler.progress.finished
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.engine.base import Slot
-from harness.engine.local import LATE_S, LocalEngine
-from harness.job import Job, Performed, Prepared, RunResult
+from harness.engine.local import LocalEngine
+from harness.job import Job, Performed, Prepared, RunResult, Slot
 from harness.materials import Layout
+from harness.node import LATE_S, Node
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from tests.fakes import make_batches
@@ -61,6 +61,9 @@ class FakeExecutor:
         self._stage("collect", performed.prepared.job.run_id)
         return RunResult(outcome=Outcome.OK, report=performed.report)
 
+    def close(self) -> None:
+        self.reached.append(("close", 0))
+
     def has(self, stage: str, run: int) -> bool:
         until = time.monotonic() + PATIENCE_S
         while (stage, run) not in self.reached:
@@ -73,14 +76,18 @@ class FakeExecutor:
 @pytest.fixture
 def engines():
     made: list[LocalEngine] = []
+    nodes: list[Node] = []
 
     def make(executor: FakeExecutor, slots: int = 2, **more) -> LocalEngine:
-        made.append(LocalEngine(executor, [Slot(f"s{i}") for i in range(slots)], **more))  # type: ignore[arg-type]
+        nodes.append(Node(executor, **more))  # type: ignore[arg-type]
+        made.append(LocalEngine(nodes[-1], [Slot(f"s{i}") for i in range(slots)]))
         return made[-1]
 
     yield make
     for engine in made:
         engine.stop()
+    for node in nodes:
+        node.close()
 
 
 def results(engine: LocalEngine, count: int) -> list[int]:
@@ -188,7 +195,7 @@ def test_stopping_cancels_what_runs_and_returns_when_nothing_does(engines) -> No
         engine.submit(make_job(run))
     assert executor.has("perform", 1)
     engine.stop()
-    assert all(worker.thread is not None and not worker.thread.is_alive() for worker in engine._workers)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("job")]
 
 
 def test_stopping_while_every_slot_rests(engines) -> None:
@@ -233,8 +240,10 @@ def test_a_run_that_must_be_alone_runs_alone(engines) -> None:
 
 def test_a_job_learns_its_slots_gpu() -> None:
     executor = FakeExecutor()
-    engine = LocalEngine(executor, [Slot("gpu0", "GPU-abc")])  # type: ignore[arg-type]
+    node = Node(executor)  # type: ignore[arg-type]
+    engine = LocalEngine(node, [Slot("gpu0", "GPU-abc")])
     engine.submit(make_job(0))
     assert results(engine, 1) == [0]
     engine.stop()
+    node.close()
     assert executor.gpus == {0: "GPU-abc"}
