@@ -84,5 +84,7 @@ def test_each_stage_of_the_benchmark_runs(root: Path) -> None:
     options = argparse.Namespace(root=root, slots=2)
     assert contest_size.STAGES["plan"](options)["runs"] == SIZE.runs
     assert contest_size.STAGES["run"](options)["runs"] == SIZE.runs
-    first, second = contest_size.STAGES["score"](options), contest_size.STAGES["score"](options)
+    first = contest_size.STAGES["score"](options)
+    assert contest_size.STAGES["forget"](options) == {"dropped": 3}
+    second = contest_size.STAGES["score"](options)
     assert first["digest"] == second["digest"]
