@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,15 +55,21 @@ def read_config(path: Path) -> TournamentConfig:
     return load(path)
 
 
-def open_tournament(path: Path, *, create: bool = False) -> Tournament:
+@contextmanager
+def open_tournament(path: Path, *, create: bool = False) -> Iterator[Tournament]:
     """The tournament of a file; with ``create`` its state directory is made where absent.
+
+    What the database refuses while it is open is told in a sentence, whichever command asked.
 
     Raises:
         HarnessError: The file or the state directory cannot be used.
     """
-    from harness.tournament import Tournament  # noqa: PLC0415 - only verbs that need it pay for SQLAlchemy
+    from harness.store.database import explain  # noqa: PLC0415 - only verbs that need it pay for SQLAlchemy
+    from harness.tournament import Tournament  # noqa: PLC0415
 
-    return Tournament(read_config(path), create=create)
+    config = read_config(path)
+    with explain(config.database), Tournament(config, create=create) as tournament:
+        yield tournament
 
 
 def say(text: str) -> None:

@@ -63,6 +63,7 @@ def _check_version(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
         found = _version(connection)
         if found == SCHEMA_VERSION:
+            _check_tables(connection, path)
             return
         if found == 0 or found in STEPS:
             found = _bring_up(connection, path)
@@ -74,7 +75,20 @@ def _check_version(engine: Engine, path: Path) -> None:
     if found:
         raise StoreError(f"{path} was written by an older harness (database version {found}, this one knows "
                          f"{SCHEMA_VERSION}).", "Use the older harness, or another `state:` directory.")
-    raise StoreError(f"{path} is not a database of this harness.", "Use another `state:` directory in tournament.yaml.")
+    raise _foreign(path)
+
+
+def _check_tables(connection: Connection, path: Path) -> None:
+    """Other programs number their databases too."""
+    rows = connection.exec_driver_sql(
+        "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'")
+    found = {(table, column) for table, column in rows}
+    if not found.issuperset((table.name, column.name) for table in Base.metadata.tables.values() for column in table.columns):
+        raise _foreign(path)
+
+
+def _foreign(path: Path) -> StoreError:
+    return StoreError(f"{path} is not a database of this harness.", "Use another `state:` directory in tournament.yaml.")
 
 
 def _bring_up(connection: Connection, path: Path) -> int:
@@ -91,6 +105,7 @@ def _bring_up(connection: Connection, path: Path) -> int:
             connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
             return SCHEMA_VERSION
         if found in STEPS:
+            _check_tables(connection, path)  # no step has changed a table so far
             # An older `harness run` that still works on it would go on to write in the older form. Whoever waits for this
             # transaction finds a migrated database and asks for no lock.
             with writer_lock(path.parent):
@@ -128,6 +143,8 @@ def explained(path: Path, error: BaseException) -> StoreError:
         return StoreError(f"{path} is locked by another program.", "End that program, then run the same command again.")
     if "readonly" in reason or "unable to open" in reason:
         return StoreError(f"{path} cannot be written ({reason}).", "Make the state directory writable, or choose another.")
+    if "no such table" in reason or "no such column" in reason:
+        return _foreign(path)
     if "not a database" in reason or "malformed" in reason:
         return StoreError(f"{path} is damaged or not a database ({reason}).",
                           "Restore it from a copy, or use another `state:`.")

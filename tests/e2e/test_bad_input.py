@@ -177,6 +177,8 @@ ROWS = [
         env=(("DOCKER_HOST", "tcp://127.0.0.1:1"),)),
     Row("database of a newer version", database(SCHEMA_VERSION + 1), ("newer harness", str(SCHEMA_VERSION + 1))),
     Row("database of somebody else", database(0), ("not a database of this harness",)),
+    *(Row(f"{verb} on somebody else's database of our version", database(SCHEMA_VERSION), ("not a database of this harness",),
+          tuple(verb.split())) for verb in ("run", "status", "leaderboard", "show x", "logs x", "submissions", "export out")),
     Row("no database behind the name", no_database, ("not a database",)),
     Row("state is a file", lambda p: p.state.write_text(""), ("state",)),
     Row("submit what is not there", nothing, ("no-such-thing",), ("submit", "./no-such-thing"),
@@ -233,7 +235,7 @@ def test_one_sentence_exit_2_and_nothing_half_written(make_place, monkeypatch, c
     done = in_process(place, row, monkeypatch, capfd)
     check(done, row.words)
     late = row.command[0] == "run" and (len(row.command) > 1 or "memory" in row.name)
-    allowed = {"state", "state/tournament.db", "state/run.lock"} if late else set()
+    allowed = {"state", "state/tournament.db", "state/run.lock", "state/harness.log"} if late else {"out", "out/2017"}
     after = {path: size for path, size in listing(place.root).items() if path not in allowed}
     left = {path for path in after if path not in before and not path.startswith(("state/submissions", "state/work"))}
     assert not left

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from harness.errors import StoreError
 from harness.store.database import explained, open_database
+from harness.store.migrations import STEPS
 from harness.store.models import SCHEMA_VERSION, Base
 
 
@@ -90,12 +91,13 @@ def test_looking_at_what_is_not_there_makes_nothing(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("version", "words"), [
-    (SCHEMA_VERSION + 1, "newer harness"), (1, "older harness"), (0, "not a database of this harness")])
+    (SCHEMA_VERSION + 1, "newer harness"), (1, "older harness"),
+    *((version, "not a database of this harness") for version in (0, *STEPS, SCHEMA_VERSION))])
 def test_another_version_is_refused(tmp_path, version, words) -> None:
     path = tmp_path / "tournament.db"
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {version}")
-    connection.execute("CREATE TABLE other (id INTEGER)")
+    connection.execute("CREATE TABLE run (id INTEGER)")
     connection.commit()
     connection.close()
     with pytest.raises(StoreError, match=words):
@@ -112,7 +114,7 @@ def test_a_file_that_is_no_database(tmp_path) -> None:
 SAYINGS = [("database or disk is full", "is full"), ("disk I/O error", "is full"), ("database is locked", "locked by another"),
            ("attempt to write a readonly database", "cannot be written"), ("unable to open database file", "cannot be written"),
            ("database disk image is malformed", "damaged"), ("file is not a database", "damaged"),
-           ("something else", "something else")]
+           ("no such table: round", "not a database of this harness"), ("something else", "something else")]
 
 
 @pytest.mark.parametrize(("said", "told"), SAYINGS)
