@@ -114,21 +114,29 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
     if options.trace is not None:
         probe(options.trace)
     dataset = load_dataset(config.dataset)
-    left_out = partial(_left_out, watcher)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        watcher.say(text)
+        said.append(text)
+
+    left_out = partial(_left_out, say)
     loaded = load_configured(config, left_out)
     sandbox, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work", config.database)
     # `play_round` asks again, of everybody that takes part; what the file names must not even be registered.
     refuse_untrusted(loaded.values(), isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
     if warning:
-        watcher.say(f"harness: {warning}")
+        say(f"harness: {warning}")
     # One lock from the first entry that is registered to the last table: two commands never mix their submissions.
-    with held(), Tournament(config) as tournament, writer_lock(config.state):
+    with held(), Tournament(config) as tournament, writer_lock(config.state), event_log.kept(config.state):
         for registered in tournament.submit_configured(loaded, left_out):
-            _tell_change(watcher, registered)
+            _tell_change(say, registered)
         if sandbox.isolates:
             # Each of their runs ends as image_missing; nobody else waits for it.
             for name, refused in resolve_bases(loaded.values(), tournament.image_rules()).items():
-                watcher.say(f"{name}: {refused}")
+                say(f"{name}: {refused}")
+        for text in said:
+            _LOG.info("What is said before the round.", extra=facts(said=text))
         with watcher:
             summary = play_round(tournament, dataset, sandbox, options, watcher, stop)
         if not summary.stopped:
@@ -138,16 +146,16 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
         return summary
 
 
-def _left_out(watcher: Watcher, source: str, error: SubmissionError) -> None:
-    watcher.say(f"{source} is left out, the contest goes on without it: {error}")
+def _left_out(say: Callable[[str], None], source: str, error: SubmissionError) -> None:
+    say(f"{source} is left out, the contest goes on without it: {error}")
 
 
-def _tell_change(watcher: Watcher, registered: Registered) -> None:
+def _tell_change(say: Callable[[str], None], registered: Registered) -> None:
     name, version = registered.submission.name, registered.submission.version
     if registered.change == "version":
-        watcher.say(f"{name} changed: this is version {version}.")
+        say(f"{name} changed: this is version {version}.")
     if registered.change == "back":
-        watcher.say(f"{name} takes part again as version {version}, with the results that it has.")
+        say(f"{name} takes part again as version {version}, with the results that it has.")
 
 
 def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options,
@@ -169,13 +177,13 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
     """
     config = tournament.config
     with ExitStack() as stack:
-        stack.enter_context(event_log.kept(config.state))
         refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
                          trusted=options.trust_process_sandbox)
         # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
         slots = choose_slots(config, options.slots, options.gpus)
         if scarce := check_memory(slots, config):
             watcher.say(f"harness: {scarce}")
+            _LOG.warning("Memory is scarce.", extra=facts(said=scarce))
         removed = sweep(sandbox, config.state / "work", tournament.label) + _half_written(config.state)
         faults.reach("swept")
         round_ = tournament.open_round(

@@ -10,11 +10,9 @@ import pytest
 
 from harness import event_log
 from harness.config import load
-from harness.contest import Options, Watcher, play_round
+from harness.contest import Options, Watcher, run_round
 from harness.errors import StoreError
 from harness.event_log import NAME, facts, kept, shown
-from harness.sandbox.process import ProcessSandbox
-from harness.tournament import Tournament
 from tests.e2e import make
 from tests.test_untrusted_text import HOSTILE, fit
 
@@ -105,23 +103,25 @@ def contest(tmp_path: Path) -> Path:
 
 
 def play(path: Path) -> int:
-    with Tournament(load(path)) as tournament:
-        tournament.submit_configured()
-        ended = play_round(tournament, tournament.dataset(), ProcessSandbox(path.parent / "scratch"), Options(), Watcher(),
-                          lambda: False)
-    return ended.progress.finished
+    return run_round(load(path), Options(), Watcher(), lambda: False).progress.finished
 
 
-def test_a_contest_logs_its_begin_and_end_and_no_line_for_a_good_run(contest: Path) -> None:
+def test_a_contest_logs_what_was_decided_its_begin_and_end_and_no_line_for_a_good_run(contest: Path) -> None:
     state = contest.parent / "state"
     (state / "artifacts" / "ab").mkdir(parents=True)
     (state / "artifacts" / "ab" / ".x.tmp").touch()
-    finished = play(contest)
-    lines = read(state)
-    assert finished == 30
-    assert [line["message"] for line in lines] == ["A round begins.", "What an earlier harness left is removed.", "The round ends."]
-    assert (lines[0]["done"], lines[0]["total"], lines[0]["sandbox"]) == (0, 30, "process")
-    assert (lines[2]["finished"], lines[2]["outcomes"]) == (30, {"ok": 30})
+    assert play(contest) == 30
+    removed, begun, swept, ended = read(state)
+    assert "process" in removed["said"], "that nothing isolates the programs is said first"
+    assert [line["message"] for line in (begun, swept, ended)] == [
+        "A round begins.", "What an earlier harness left is removed.", "The round ends."]
+    assert (begun["done"], begun["total"], begun["sandbox"]) == (0, 30, "process")
+    assert (ended["finished"], ended["outcomes"]) == (30, {"ok": 30})
+    program = contest.parent / "entries" / "attack-darken" / "run"
+    program.write_text(program.read_text() + "# changed\n")
+    assert play(contest) == 10, "the same pixels share their predictions"
+    assert [line["said"] for line in read(state)[4:] if "changed" in line.get("said", "")] == [
+        "attack-darken changed: this is version 2."]
 
 
 def test_a_contest_goes_on_without_its_log(contest: Path, capsys) -> None:
