@@ -33,14 +33,15 @@ class Engine:
         self.sees, self.hidden, self.source = sees, hidden, Path()
         self.removed = 0
 
-    def images(self, quiet: bool) -> list[str]:
-        return [] if self.sees == "no image" else ["sha256:1"]
+    def images(self) -> list[dict[str, object]]:
+        return [] if self.sees == "no image" else [{"Id": "sha256:2", "Created": 2}, {"Id": "sha256:1", "Created": 1}]
 
     def create_container_from_config(self, config: dict) -> dict[str, str]:
         if self.sees == "nothing":
             raise NOWHERE
         if self.sees == "a failure":
             raise refused(500, "no space left on device")
+        assert config["Image"] == "sha256:1"  # a new one may be about to be removed again
         self.source = Path(config["HostConfig"]["Mounts"][0]["Source"])
         return {"Id": "c"}
 

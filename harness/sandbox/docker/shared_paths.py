@@ -54,14 +54,15 @@ def problem(api: APIClient, place: Path) -> EngineError | None:
 
 
 def _compared(api: APIClient, probe: Path, token: bytes) -> EngineError | None:
-    images = api.images(quiet=True)
+    # The oldest: a container keeps its image from being removed, and the newest may be one that is just being made.
+    images = sorted(api.images(), key=lambda image: int(image["Created"]))
     if not images:
         raise EngineError("Whether the Docker engine sees this host's directories could not be tried: it has no image.",
                           "Make the base images with `docker/build.py`.")
     place = probe.parent
     try:
         ident = api.create_container_from_config({  # type: ignore[no-untyped-call]
-            "Image": images[0], "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True,
+            "Image": images[0]["Id"], "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True,
             "Labels": owner.labels_of({"builder": "1"}),
             "HostConfig": {"Mounts": [{"Type": "bind", "Source": str(probe), "Target": _TARGET, "ReadOnly": True}]}})["Id"]
     except ENGINE_FAILURES as error:
