@@ -43,20 +43,20 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     bases = base_lookup(rules)
     unknown = bases if isinstance(bases, EngineError) else None
     problems = check(source, type=type_, image_info=image_lookup(), base_info=None if isinstance(bases, EngineError) else bases)
-    if not problems and kind_of(Path(source)) == "absent":
-        problems = image_problems(source)
-    _tell(problems)
+    form = image_problems(source) if not problems and kind_of(Path(source)) == "absent" else []
+    _tell([*problems, *form])
     if static and unknown is not None and Path(source).exists():
         tell(f"  - The image that it names was not looked up. {unknown}")
     if problems or static:
-        return _verdict(source, len(problems))
+        return _verdict(source, len(problems) + len(form))
     if sandbox is not None:
         config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
     trial = _try(source, type_, config, trusted=trust_process_sandbox)
     _tell(trial.problems)
     for remark in trial.remarks:
         tell(f"  - {remark}")
-    return _verdict(source, len(trial.problems))
+    # An image that starts oddly and works all the same is valid.
+    return _verdict(source, len(trial.problems) + (len(form) if trial.problems else 0))
 
 
 def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: bool) -> Trial:

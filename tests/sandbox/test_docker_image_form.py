@@ -12,6 +12,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from harness.cli.main import cli
+from harness.dataset_build import build_digits
 from harness.sandbox.base import Program
 from harness.sandbox.docker import image_form
 from harness.sandbox.docker.image_form import Form, problems_of_form
@@ -66,6 +67,12 @@ def test_forms_of_any_length_cost_no_time() -> None:
     assert time.process_time() - began < 5
 
 
+#: An attack that reads no arguments: it works in shell form.
+INVERT = b"""import os
+from PIL import Image, ImageOps
+for name in os.listdir("/input_images"):
+    ImageOps.invert(Image.open(f"/input_images/{name}").convert("RGB")).save(f"/output_images/{name}")
+"""
 Make = Callable[..., str]
 MAIN = b"import sys\nprint(sys.argv[1:])\n"
 
@@ -181,6 +188,20 @@ def test_validate_and_submit_say_it(make, tmp_path, monkeypatch, capfd) -> None:
         told = " ".join("".join(capfd.readouterr()).split())
         assert "ENTRYPOINT: it is in shell form (/bin/sh -c 'python3 main.py')" in told
         assert 'as a list, one word each: ["python3", "main.py"]' in told
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(("script", "code"), [
+    ("python3 -c 'import sys; print(sys.argv[1])'", 2),
+    ("python3 /app/invert.py", 0)])
+def test_validate_counts_the_form_only_where_it_does_not_work(make, tmp_path, monkeypatch, capfd, script, code) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tournament.yaml").write_text("name: t\ndataset: dataset/digits\nworkers: {gpus: none}\nrules: {batch_size: 2}\n")
+    build_digits(tmp_path / "dataset" / "digits")
+    image = make({"app": DIRECTORY, "app/invert.py": (0o644, 0, INVERT)}, Entrypoint=["/bin/sh", "-c", script],
+                 Labels={"harness.type": "attack", "harness.name": "shell"})
+    assert (cli.main(["validate", "--sandbox", "docker", image], standalone_mode=False) or 0) == code
+    assert "it is in shell form" in "".join(capfd.readouterr())
 
 
 def test_an_engine_that_does_not_tell_is_no_problem_of_the_image() -> None:

@@ -23,7 +23,7 @@ from harness.sandbox.output_area import OutputArea
 
 _TARGET = "/harness-probe"
 _STEP = ("Use an engine of this very host; where the harness runs in a container, give that directory to it under the path that "
-         "it has on the engine's host (-v DIR:DIR:rshared, with DIR the state directory).")
+         "it has on the engine's host (-v {place}:{place}:rshared).")
 ABSENT = "bind source path does not exist"
 
 
@@ -60,6 +60,7 @@ def _compared(api: APIClient, probe: Path, token: bytes) -> EngineError | None:
         raise EngineError("Whether the Docker engine sees this host's directories could not be tried: it has no image.",
                           "Make the base images with `docker/build.py`.")
     place = probe.parent
+    step = _STEP.format(place=place)
     try:
         ident = api.create_container_from_config({  # type: ignore[no-untyped-call]
             "Image": images[0]["Id"], "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True,
@@ -67,14 +68,14 @@ def _compared(api: APIClient, probe: Path, token: bytes) -> EngineError | None:
             "HostConfig": {"Mounts": [{"Type": "bind", "Source": str(probe), "Target": _TARGET, "ReadOnly": True}]}})["Id"]
     except ENGINE_FAILURES as error:
         if status_of(error) is not None and ABSENT in explain(error):
-            return EngineError(f"The Docker engine does not see {place} of this host: it looks for it elsewhere.", _STEP)
+            return EngineError(f"The Docker engine does not see {place} of this host: it looks for it elsewhere.", step)
         raise
     try:
         if _read(api, ident, "token") != token:
-            return EngineError(f"The Docker engine sees another directory at {place} than the harness.", _STEP)
+            return EngineError(f"The Docker engine sees another directory at {place} than the harness.", step)
         if _read(api, ident, "out/token") != token:
             sentence = f"The Docker engine does not see what the harness mounts below {place}, so no output would come back."
-            return EngineError(sentence, _STEP)
+            return EngineError(sentence, step)
     finally:
         with contextlib.suppress(*ENGINE_FAILURES):
             api.remove_container(ident, v=True, force=True)
