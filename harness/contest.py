@@ -30,7 +30,7 @@ from harness.node import Node, check_memory, choose_slots, sweep
 from harness.plan import DONE
 from harness.round_loader import Round
 from harness.sandbox.base import Sandbox
-from harness.sandbox.choose import choose_sandbox, refuse_untrusted, resolve_bases
+from harness.sandbox.choose import DockerHost, choose_sandbox, refuse_untrusted, resolve_bases
 from harness.scheduler import Progress, Scheduler
 from harness.scoring import View
 from harness.store.lock import writer_lock
@@ -122,7 +122,9 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
 
     left_out = partial(_left_out, say)
     loaded = load_configured(config, left_out)
-    sandbox, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, config.state / "work", config.database)
+    docker = DockerHost(config.sandbox.runtime)
+    sandbox, warning = choose_sandbox(
+        config.sandbox.backend, scratch=config.state / "work", database=config.database, docker=docker)
     # `play_round` asks again, of everybody that takes part; what the file names must not even be registered.
     refuse_untrusted(loaded.values(), isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
     if warning:
@@ -133,7 +135,7 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
             _tell_change(say, registered)
         if sandbox.isolates:
             # Each of their runs ends as image_missing; nobody else waits for it.
-            for name, refused in resolve_bases(loaded.values(), tournament.image_rules()).items():
+            for name, refused in resolve_bases(loaded.values(), tournament.image_rules(), docker).items():
                 say(f"{name}: {refused}")
         for text in said:
             _LOG.info("What is said before the round.", extra=facts(said=text))

@@ -113,6 +113,17 @@ class _Asked:
         return [problem for problem in found if problem is not None]
 
 
+def unpack(path: Path) -> Path:
+    """An archive's root directory in a temporary place that goes when the process ends.
+
+    Raises:
+        SubmissionError: Not an archive, or one that must not be unpacked.
+    """
+    place = Path(tempfile.mkdtemp(prefix="harness-submission-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return archive.unpack(path, place / "code")
+
+
 def load(
     source: str | Path,
     *,
@@ -121,6 +132,7 @@ def load(
     team: str | None = None,
     baseline: bool | None = None,
     image_info: Callable[[str], ImageInfo] | None = None,
+    unpack: Callable[[Path], Path] = unpack,
 ) -> Submission:
     """The submission that a source holds.
 
@@ -131,6 +143,7 @@ def load(
         team: Instead of the metadata's.
         baseline: Instead of the metadata's.
         image_info: Looks a Docker image up (and pulls it); None where no engine is at hand.
+        unpack: Instead of ``unpack``, for one who has the archive unpacked.
 
     Raises:
         SubmissionError: It is not there or cannot be used; names every problem of its metadata.
@@ -165,17 +178,6 @@ def kind_of(path: Path) -> Literal["directory", "archive", "absent"]:
         return "archive"
     raise SubmissionError(f"{code_tree.shown(path)} is neither a directory nor a file.",
                           "Name a directory, a .zip, .tar or .tar.gz.")
-
-
-def unpack(path: Path) -> Path:
-    """An archive's root directory in a temporary place that goes when the process ends.
-
-    Raises:
-        SubmissionError: Not an archive, or one that must not be unpacked.
-    """
-    place = Path(tempfile.mkdtemp(prefix="harness-submission-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    return archive.unpack(path, place / "code")
 
 
 def read_metadata_file(root: Path) -> tuple[Metadata | None, list[Problem]]:

@@ -24,7 +24,7 @@ LARGE_BYTES = 4 << 30
 
 
 def check(source: str | Path, *, type: str | None = None, image_info: ImageLookUp | None = None,  # noqa: A002
-          base_info: ImageLookUp | None = None) -> list[Problem]:
+          base_info: ImageLookUp | None = None, unpack: Callable[[Path], Path] = unpack) -> list[Problem]:
     """Every problem of a directory, archive or image that can be seen without running it; never raises for what it holds.
 
     Args:
@@ -32,6 +32,7 @@ def check(source: str | Path, *, type: str | None = None, image_info: ImageLookU
         type: The track, for an image without the label ``harness.type``.
         image_info: Looks a Docker image up; None where no engine is at hand, and then images are not looked for.
         base_info: The same for what a directory names.
+        unpack: Instead of ``submission.unpack``, for one who goes on with the unpacked archive.
     """
     path = Path(source)
     try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sqlite3
+from collections.abc import Callable
 
 import pytest
+from click.testing import CliRunner
 
+from harness import archive
+from harness.cli.main import cli
 from harness.errors import EngineError
-from harness.sandbox import choose
+from harness.sandbox import choose, docker
 from harness.sandbox.image_rules import ImageRules
 from tests.e2e.conftest import Place, make_place  # noqa: F401 - a fixture
 
@@ -37,8 +42,32 @@ def test_an_engine_that_does_not_answer_is_not_taken_for_none(tmp_path, monkeypa
             choose.choose_sandbox("auto")
         assert choose.choose_sandbox("process")[1]
         with pytest.raises(EngineError, match="did not answer within"):
-            choose.image_lookup()("example/x:1")
-        assert "did not answer within" in str(choose.base_lookup(ImageRules()))
+            choose.image_lookup(choose.DockerHost())("example/x:1")
+        assert "did not answer within" in str(choose.base_lookup(ImageRules(), choose.DockerHost()))
+
+
+class Counted:
+    """A function with a note of how often it was called."""
+
+    def __init__(self, function: Callable) -> None:
+        self.calls = 0
+        self._function = function
+
+    def __call__(self, *arguments, **named):
+        self.calls += 1
+        return self._function(*arguments, **named)
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_validate_connects_and_unpacks_once(make_place, tmp_path, monkeypatch) -> None:  # noqa: F811
+    place = make_place(PROGRAMS, sandbox={"backend": "auto"})
+    packed = shutil.make_archive(str(tmp_path / "packed"), "gztar", place.root / "entries", "attack-darken")
+    connect, unpack = Counted(docker.connect), Counted(archive.unpack)
+    monkeypatch.setattr(docker, "connect", connect)
+    monkeypatch.setattr(archive, "unpack", unpack)
+    done = CliRunner().invoke(cli, ["validate", packed, "--trust-process-sandbox", "--config", str(place.root / "tournament.yaml")])
+    assert done.exit_code == 0, done.output
+    assert (connect.calls, unpack.calls) == (1, 1)
 
 
 def made_isolated(place: Place) -> None:

@@ -25,6 +25,7 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
             replace: bool, trust_process_sandbox: bool, config_path: Path) -> None:
     """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
     from harness.sandbox.choose import (  # noqa: PLC0415
+        DockerHost,
         image_lookup,
         image_problems,
         isolates,
@@ -34,11 +35,12 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
     from harness.submission import load  # noqa: PLC0415
 
     config = read_config(config_path)
-    submission = load(source, name=name, type=type_, team=team, baseline=baseline, image_info=image_lookup())
-    refuse_untrusted([submission], isolated=isolates(config.sandbox.backend), trusted=trust_process_sandbox)
+    docker = DockerHost(config.sandbox.runtime)
+    submission = load(source, name=name, type=type_, team=team, baseline=baseline, image_info=image_lookup(docker))
+    refuse_untrusted([submission], isolated=isolates(config.sandbox.backend, docker), trusted=trust_process_sandbox)
     with open_tournament(config_path, create=True) as tournament:
         if config.sandbox.backend != "process":
-            for refused in resolve_bases([submission], tournament.image_rules()).values():
+            for refused in resolve_bases([submission], tournament.image_rules(), docker).values():
                 raise refused
         # A relative path would mean another place to who comes from another directory.
         where = source if submission.kind == "image" else os.path.abspath(source)  # noqa: PTH100 - links are kept
@@ -48,6 +50,6 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
                  "back": f"takes part again as version {row.version}, with the results that it has",
                  "version": f"changed: this is version {row.version}, earlier results stay with earlier versions"}
         say(f"{row.type} {row.name} {words[registered.change]} (digest {row.digest[:12]}).")
-        for problem in image_problems(submission.container) if submission.kind == "image" else []:
+        for problem in image_problems(submission.container, docker) if submission.kind == "image" else []:
             say(f"It will hardly run: {problem.field_or_file}: {problem.sentence}\n  {problem.next_step}")
         click.echo(row.digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from harness.config import TournamentConfig
     from harness.dataset import Dataset
     from harness.problems import Problem
+    from harness.sandbox.choose import DockerHost
+    from harness.submission import Submission
     from harness.trial import Trial
 
 
@@ -33,17 +36,21 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
             config_path: Path) -> int:
     """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
     from harness.errors import EngineError  # noqa: PLC0415
-    from harness.sandbox.choose import base_lookup, image_lookup, image_problems  # noqa: PLC0415
+    from harness.sandbox.choose import DockerHost, base_lookup, image_lookup, image_problems  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
-    from harness.submission import kind_of  # noqa: PLC0415
+    from harness.submission import kind_of, load, unpack  # noqa: PLC0415
     from harness.validation import check  # noqa: PLC0415
 
     config = _config(config_path)
     rules = ImageRules(config.sandbox.images)
-    bases = base_lookup(rules)
+    # Each is done once, however often it is asked for: connecting, looking an image up, unpacking.
+    docker, unpacked = DockerHost(config.sandbox.runtime), cache(unpack)
+    find_image = image_lookup(docker)
+    bases = base_lookup(rules, docker)
     unknown = bases if isinstance(bases, EngineError) else None
-    problems = check(source, type=type_, image_info=image_lookup(), base_info=None if isinstance(bases, EngineError) else bases)
-    form = image_problems(source) if not problems and kind_of(Path(source)) == "absent" else []
+    problems = check(source, type=type_, image_info=find_image,
+                     base_info=None if isinstance(bases, EngineError) else bases, unpack=unpacked)
+    form = image_problems(source, docker) if not problems and kind_of(Path(source)) == "absent" else []
     _tell([*problems, *form])
     if static and unknown is not None and Path(source).exists():
         tell(f"  - The image that it names was not looked up. {unknown}")
@@ -51,7 +58,8 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
         return _verdict(source, len(problems) + len(form))
     if sandbox is not None:
         config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
-    trial = _try(source, type_, config, trusted=trust_process_sandbox)
+    submission = load(source, type=type_, image_info=find_image, unpack=unpacked)
+    trial = _try(submission, config, docker, trusted=trust_process_sandbox)
     _tell(trial.problems)
     for remark in trial.remarks:
         tell(f"  - {remark}")
@@ -59,16 +67,14 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     return _verdict(source, len(trial.problems) + (len(form) if trial.problems else 0))
 
 
-def _try(source: str, type_: str | None, config: TournamentConfig, *, trusted: bool) -> Trial:
+def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *, trusted: bool) -> Trial:
     from harness.conditions import limits_of  # noqa: PLC0415
     from harness.gpus import first_gpu  # noqa: PLC0415
-    from harness.sandbox.choose import choose_sandbox, image_lookup, refuse_untrusted  # noqa: PLC0415
+    from harness.sandbox.choose import choose_sandbox, refuse_untrusted  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
-    from harness.submission import load  # noqa: PLC0415
     from harness.trial import try_out  # noqa: PLC0415
 
-    submission = load(source, type=type_, image_info=image_lookup())
-    chosen, warning = choose_sandbox(config.sandbox.backend, config.sandbox.runtime, database=config.database)
+    chosen, warning = choose_sandbox(config.sandbox.backend, database=config.database, docker=docker)
     refuse_untrusted([submission], isolated=chosen.isolates, trusted=trusted)
     if warning:
         say(f"harness: {warning}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -18,6 +19,7 @@ from harness.sandbox.image_rules import ImageRules
 from harness.submission import ImageInfo
 
 if TYPE_CHECKING:
+    from harness.sandbox.docker import DockerSandbox
     from harness.sandbox.docker.images import ImageFacts
 
 WARNING = ("No Docker engine is used: submissions run as ordinary processes of this user, WITHOUT isolation. "
@@ -27,44 +29,70 @@ WARNING = ("No Docker engine is used: submissions run as ordinary processes of t
 _OR_PROCESS = "Or say --sandbox process to run programs that you trust without isolation."
 
 
-def no_engine() -> NoEngineError | None:
-    """Why there is no Docker engine on this host, None where one answers.
+class DockerHost:
+    """The Docker engine of this host, connected to once for a whole command, when it is first asked for.
 
-    Raises:
-        EngineError: There is one, or one is named, and it cannot be used: that is not the answer "no".
+    Args:
+        runtime: As for ``DockerSandbox``.
     """
-    from harness.sandbox.docker.client import connect  # noqa: PLC0415 - the client costs a quarter of a second
 
-    try:
-        connect().close()
-    except NoEngineError as error:
-        return error
-    return None
+    def __init__(self, runtime: str | None = None) -> None:
+        self._runtime = runtime
+        self._found: DockerSandbox | EngineError | None = None
 
+    def sandbox(self) -> DockerSandbox:
+        """The engine's sandbox.
 
-def docker_answers() -> bool:
-    """Whether a Docker engine answers on this host; raises as ``no_engine`` does."""
-    return no_engine() is None
+        Raises:
+            NoEngineError: There is no engine.
+            EngineError: There is one, or one is named, and it cannot be used.
+        """
+        if self._found is None:
+            from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415 - the client costs a quarter of a second
+
+            try:
+                self._found = DockerSandbox(self._runtime)
+            except EngineError as error:
+                self._found = error
+        if isinstance(self._found, EngineError):
+            raise self._found
+        return self._found
+
+    def absent(self) -> NoEngineError | None:
+        """Why there is no engine on this host, None where one answers.
+
+        Raises:
+            EngineError: There is one that cannot be used: that is not the answer "no".
+        """
+        try:
+            self.sandbox()
+        except NoEngineError as error:
+            return error
+        return None
 
 
 def choose_sandbox(backend: Literal["auto", "docker", "process"], runtime: str | None = None,
-                   scratch: Path | None = None, database: Path | None = None) -> tuple[Sandbox, str]:
+                   scratch: Path | None = None, database: Path | None = None,
+                   docker: DockerHost | None = None) -> tuple[Sandbox, str]:
     """The sandbox, and a warning to show (empty where there is nothing to warn of).
 
     ``scratch`` is where runs get their directories (the temporary directory where None), which a Docker engine has to see. The
     process sandbox puts its programs' private directories there: below a tournament's work directory what a killed harness left
     goes with the next `harness run`. ``database`` is the tournament's: one that has run isolated does not go on without because its
-    engine is down.
+    engine is down. ``docker`` is the engine where it was asked already, with the same runtime.
 
     Raises:
         EngineError: Docker is asked for and no engine answers, one is there and fails, or ``auto`` would end the isolation.
     """
     why = ""
     if backend != "process":
+        docker = docker or DockerHost(runtime)
         try:
-            absent = no_engine()
+            absent = docker.absent()
             if absent is None:
-                return _docker(runtime, scratch), ""
+                sandbox = docker.sandbox()
+                sandbox.require_shared(scratch or Path(tempfile.gettempdir()))
+                return sandbox, ""
         except EngineError as error:
             raise EngineError(error.problem, f"{error.next_step} {_OR_PROCESS}") from error
         if backend == "docker":
@@ -76,14 +104,6 @@ def choose_sandbox(backend: Literal["auto", "docker", "process"], runtime: str |
     from harness.sandbox.process import ProcessSandbox  # noqa: PLC0415
 
     return ProcessSandbox(scratch), f"{why}{WARNING}"
-
-
-def _docker(runtime: str | None, scratch: Path | None) -> Sandbox:
-    from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
-
-    sandbox = DockerSandbox(runtime)
-    sandbox.require_shared(scratch or Path(tempfile.gettempdir()))
-    return sandbox
 
 
 def has_run_isolated(database: Path) -> bool:
@@ -102,9 +122,9 @@ def has_run_isolated(database: Path) -> bool:
     return any(conditions.get("sandbox") not in (None, "process") for conditions in used)
 
 
-def isolates(backend: Literal["auto", "docker", "process"]) -> bool:
+def isolates(backend: Literal["auto", "docker", "process"], docker: DockerHost) -> bool:
     """Whether the sandbox that ``choose_sandbox`` would take isolates, without making it."""
-    return backend == "docker" or (backend == "auto" and docker_answers())
+    return backend == "docker" or (backend == "auto" and docker.absent() is None)
 
 
 class Given(Protocol):
@@ -150,40 +170,25 @@ def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: b
                                   "wrote it yourself.")
 
 
-def image_lookup() -> Callable[[str], ImageInfo]:
+def image_lookup(docker: DockerHost) -> Callable[[str], ImageInfo]:
     """How to look up an image that the organiser names, which is pulled from wherever it is; the engine is asked when it is used.
 
-    It raises ``EngineError`` with the reason where no engine can be used.
+    Each image is looked up once. It raises ``EngineError`` with the reason where no engine can be used.
     """
-    def look_up(reference: str) -> ImageInfo:
-        absent = no_engine()
-        if absent is not None:
-            raise absent
-        from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
-
-        return _info(DockerSandbox().image_facts(reference))
-
-    return look_up
+    return cache(lambda reference: _info(docker.sandbox().image_facts(reference)))
 
 
-def image_problems(reference: str) -> list[Problem]:
+def image_problems(reference: str, docker: DockerHost) -> list[Problem]:
     """What is wrong with the way in which an image that was found starts its program."""
-    from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
-
-    return DockerSandbox().image_problems(reference)
+    return docker.sandbox().image_problems(reference)
 
 
-def base_lookup(rules: ImageRules) -> Callable[[str], ImageInfo] | EngineError:
+def base_lookup(rules: ImageRules, docker: DockerHost) -> Callable[[str], ImageInfo] | EngineError:
     """How to look up an image that a directory names, or why that cannot be done: a directory can be looked at without."""
     try:
-        absent = no_engine()
+        sandbox = docker.sandbox()
     except EngineError as error:
         return error
-    if absent is not None:
-        return absent
-    from harness.sandbox.docker import DockerSandbox  # noqa: PLC0415
-
-    sandbox = DockerSandbox()
     return lambda reference: _info(sandbox.base_facts(reference, rules))
 
 
@@ -191,13 +196,13 @@ def _info(facts: ImageFacts) -> ImageInfo:
     return ImageInfo(facts.ident, facts.labels, facts.architecture)
 
 
-def resolve_bases(submissions: Iterable[Based], rules: ImageRules) -> dict[str, HarnessError]:
+def resolve_bases(submissions: Iterable[Based], rules: ImageRules, docker: DockerHost) -> dict[str, HarnessError]:
     """Look up, and pull where that is allowed, the images that directories name; what is wrong, by submission's name.
 
     This is when it is done: a run pulls nothing. Where no engine answers nothing is looked up.
     """
     named = [given for given in submissions if given.kind != "image" and given.container]
-    look_up = base_lookup(rules) if named else None
+    look_up = base_lookup(rules, docker) if named else None
     found: dict[str, HarnessError] = {}
     if look_up is None or isinstance(look_up, EngineError):
         return found

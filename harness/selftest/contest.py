@@ -21,7 +21,7 @@ from harness.errors import HarnessError
 from harness.job import Finished
 from harness.round_loader import Round
 from harness.sandbox.base import CodeImages, Sandbox
-from harness.sandbox.choose import resolve_bases
+from harness.sandbox.choose import DockerHost, resolve_bases
 from harness.sandbox.image_rules import ImageRules
 from harness.scheduler import Scheduler
 from harness.scoring import Results
@@ -189,7 +189,7 @@ class _Scene:
         try:
             submission = self._load(source)
             if bases and self._sandbox.isolates:
-                for refused in resolve_bases([submission], ImageRules(data.IMAGES_ALLOWED)).values():
+                for refused in resolve_bases([submission], ImageRules(data.IMAGES_ALLOWED), DockerHost()).values():
                     raise refused
         except HarnessError as error:
             return str(error)

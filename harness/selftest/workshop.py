@@ -11,7 +11,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from harness.errors import EngineError
-from harness.sandbox.choose import image_lookup
+from harness.sandbox.choose import DockerHost, image_lookup
 from harness.selftest import archives, docker_images, leftovers
 from harness.selftest.build import BASE_IMAGE, Bench, Source, directory
 from harness.selftest.row import Row
@@ -51,7 +51,7 @@ class Workshop:
     @cached_property
     def image_info(self) -> Callable[[str], ImageInfo] | None:
         """Looks images up."""
-        return image_lookup() if self._bench.api is not None else None
+        return image_lookup(DockerHost()) if self._bench.api is not None else None
 
     def remove_images(self) -> list[str]:
         """Remove the images that were made; those that stay."""
