@@ -111,7 +111,7 @@ class Scheduler:
         for key in self._everybody():
             if field_.contestant(*key).stored_id in books.suspects:
                 self._choice.suspect(*key)
-        self._in_flight: dict[int, tuple[Task, int]] = {}
+        self._in_flight: dict[int, tuple[Task, Job]] = {}
         self._tries: Counter[int] = Counter()
         self._bad_in_a_row: dict[Slot, list[tuple[Kind, int]]] = {}
         self._failures: Counter[tuple[Kind, int]] = Counter()
@@ -151,8 +151,8 @@ class Scheduler:
     def cancel(self) -> None:
         """Stop what runs and put on record that it was stopped; ``harness run`` takes it up again."""
         self._engine.stop()
-        for run_id, (_, attempt) in self._in_flight.items():
-            self._sink.put(RunFinish(run_id, attempt, OPEN, Outcome.CANCELLED.value, None, None, 0, 0.0, 0.0, None, None))
+        for run_id, (_, job) in self._in_flight.items():
+            self._sink.put(RunFinish(run_id, job.attempt, OPEN, Outcome.CANCELLED.value, None, None, 0, 0.0, 0.0, None, None))
         self._in_flight.clear()
 
     def remaining_s(self) -> float | None:
@@ -170,16 +170,17 @@ class Scheduler:
         run_id, attempt = (known[0], known[1] + 1) if known else (self._next_run_id, 1)
         if known is None:
             self._next_run_id += 1
-        self._in_flight[run_id] = (task, attempt)
         self._choice.started(task)
         self._sink.put(RunStart(run_id, contestant.stored_id, input_id, contestant.conditions_id, attempt, self._clock(),
                                 new=known is None))
         self.progress.started += 1
-        self._engine.submit(Job(
+        job = Job(
             run_id=run_id, attempt=attempt, name=contestant.name, track=contestant.track, program=contestant.program,
             batch=self._shown[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
             clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=contestant.served,
-            alone=task in self._alone, parts=self._parts(task), labels=self.field.labels))
+            alone=task in self._alone, parts=self._parts(task), labels=self.field.labels)
+        self._in_flight[run_id] = (task, job)
+        self._engine.submit(job)
 
     def _parts(self, task: Task) -> tuple[tuple[str, bool, NDArray[np.intp]], ...]:
         parts = self.board.inputs[task.item].parts if task.kind is Kind.DEFENSE else None
@@ -199,7 +200,7 @@ class Scheduler:
     def _accept(self, finished: Finished) -> None:
         job, result = finished.job, finished.result
         booked = self._in_flight.get(job.run_id)
-        if booked is None or booked[1] != job.attempt:
+        if booked is None or not _same(booked[1], job):
             _LOG.info("A late result of an attempt that was given up is dropped.", extra=_facts(finished))
             return
         task = self._in_flight.pop(job.run_id)[0]
@@ -388,6 +389,16 @@ def _facts(finished: Finished, **more: object) -> dict[str, Mapping[str, object]
     """Which run, for the log."""
     job = finished.job
     return facts(submission=job.name, batch=job.batch.index, attempt=job.attempt, slot=finished.slot.name, run=job.run_id, **more)
+
+
+def _same(booked: Job, job: Job) -> bool:
+    """Whether a result is of the attempt that was booked.
+
+    Its numbers alone do not say so: those that a harness gave before it was killed, and that never reached the disk, are given
+    again, perhaps to another run, and a machine may bring its result late.
+    """
+    return all(getattr(booked, what) == getattr(job, what) for what in ("attempt", "input_digest", "limits", "served")) and (
+        booked.program.digest == job.program.digest)
 
 
 def _evidence(finished: Finished) -> str | None:

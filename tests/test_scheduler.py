@@ -44,6 +44,28 @@ def test_every_run_gets_one_result_and_a_second_call_runs_nothing() -> None:
     assert scheduler.board.total == expected
 
 
+@pytest.mark.parametrize("change", [
+    lambda job: {"attempt": job.attempt + 1}, lambda job: {"program": replace(job.program, digest="another")},
+    lambda job: {"input_digest": "another"}, lambda job: {"served": True}, lambda job: {"limits": replace(job.limits, pids=7)}])
+def test_a_result_counts_for_the_very_run_that_was_booked_and_no_other_of_its_number(change) -> None:
+    """Numbers that a killed harness gave and that never reached the disk are given again."""
+    field_ = make_field(1, 0, 1)
+    engine, ledger = FakeEngine(1, honest, random.Random(1)), Ledger()
+    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
+    wait, strange = engine.wait, []
+
+    def wait_with_a_stranger(timeout_s: float):
+        mine = wait(timeout_s)
+        strange.extend(replace(f, job=replace(f.job, **change(f.job)), result=good_result(f.job, "strange")) for f in mine)
+        return [*strange[-1:], *mine]
+
+    engine.wait = wait_with_a_stranger
+    scheduler.run()
+    assert strange
+    assert [made.digest for made in ledger.inputs.values()] == ["attack0-0"]
+    assert list(ledger.accepted.values()) == [1]
+
+
 def test_equal_adversarial_batches_share_predictions() -> None:
     field_ = make_field(3, 2, 2)
     ledger = Ledger()
