@@ -47,8 +47,8 @@ def crlf_problem(head: bytes, name: str) -> Problem | None:
     return Problem(name, "its first line ends in CRLF, so its interpreter is not found.", f"Run `sed -i 's/\\r$//' {name}`.")
 
 
-def start_problems(root: Path, entry_point: str) -> list[Problem]:
-    """Everything that keeps an entry point from being started, but CRLF."""
+def start_problems(root: Path, entry_point: str, *, lent: bool = False) -> list[Problem]:
+    """Everything that keeps an entry point from being started, but CRLF; where an exec bit is lent, its absence does not."""
     path = root / entry_point
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         return [Problem(entry_point, "it leads out of the submission.", "Name a file of the submission as entry_point.")]
@@ -57,7 +57,7 @@ def start_problems(root: Path, entry_point: str) -> list[Problem]:
     if not path.is_file():
         return [Problem(entry_point, "the entry point is not there.", "Add the file, or correct entry_point.")]
     problems = []
-    if not path.stat().st_mode & 0o111:
+    if not lent and not path.stat().st_mode & 0o111:
         problems.append(Problem(entry_point, "it is not executable.", f"Run `chmod +x {entry_point}` and pack it again."))
     return problems + _format_problems(root, entry_point, first_bytes(root, entry_point))
 

@@ -75,6 +75,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         work = Path(directory)
         work.chmod(0o711)
         left_out = code_tree.survey(submission.code_dir).left_out if submission.code_dir is not None else {}
+        bare = _lacks_exec_bit(submission)
         # The very files that the contest would run.
         submission = freeze(submission, work / "submissions")
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
@@ -91,7 +92,16 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
             if isinstance(sandbox, CodeImages):
                 sandbox.remove_code_images([submission.digest], "validate")
     trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
+    if bare:
+        trial.remarks.append(f"{submission.entry_point} is not executable; the copy that runs is (profile legacy).")
     return trial
+
+
+def _lacks_exec_bit(submission: Submission) -> bool:
+    if submission.code_dir is None or submission.entry_point is None:
+        return False
+    path = submission.code_dir / submission.entry_point
+    return path.is_file() and not path.stat().st_mode & 0o111
 
 
 def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, limits: Limits, gpu: str | None,

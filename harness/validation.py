@@ -61,7 +61,8 @@ def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_na
         problems += [problem] if problem is not None else []
     # Also where other fields are wrong: the author wants to hear it all.
     entry_point = metadata.entry_point if metadata is not None else entry_point_alone(root)
-    problems += start_problems(root, entry_point) if entry_point else []
+    lent = metadata is None or metadata.profile != "strict"
+    problems += start_problems(root, entry_point, lent=lent) if entry_point else []
     problems += _content(root)
     if metadata is not None and image_info is not None:
         for field, reference in (("container", metadata.container), ("container_gpu", metadata.container_gpu)):

@@ -80,6 +80,19 @@ def test_on_a_gpu_it_runs_as_it_will_in_the_contest(dataset: Dataset, tmp_path: 
     assert (program_of(submission, gpu=True).image, program_of(submission).image) == ("with-cuda", "none")
 
 
+def test_an_entry_point_without_its_exec_bit_runs_and_is_remarked(dataset: Dataset, tmp_path: Path) -> None:
+    entry = tmp_path / "entry"
+    entry.mkdir()
+    (entry / "main.py").write_text(ATTACK.format(body="attack = lambda images, epsilon: images + 1"))
+    (entry / "main.py").chmod(0o644)
+    (entry / "metadata.json").write_text(json.dumps({"type": "attack", "container": "none", "entry_point": "main.py"}))
+    batch = dataset.batches(100, (16,))[0]
+    trial = try_out(load(entry), dataset, batch, ProcessSandbox(), Limits(time_limit_s=60.0))
+    assert trial.problems == []
+    assert "main.py is not executable; the copy that runs is (profile legacy)." in trial.remarks
+    assert (entry / "main.py").stat().st_mode & 0o111 == 0
+
+
 def test_labels_off_by_one(dataset: Dataset, tmp_path: Path) -> None:
     trial = tried(dataset, tmp_path, "defense", DEFENSE.format(
         body="classify = lambda images: (images[:, 0, 0, 0].astype(int) - 40) // 60"))

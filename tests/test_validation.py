@@ -64,7 +64,9 @@ FAULTS = {
     "entry point absent": (lambda root: (root / "run.sh").unlink(), ["run.sh: the entry point is not there"]),
     "entry point is a directory": (as_directory, ["run.sh: the entry point is a directory"]),
     "entry point leads out": (as_link_out, ["run.sh: it leads out", "leads out of the submission"]),
-    "no exec bit": (lambda root: (root / "run.sh").chmod(0o644), ["run.sh: it is not executable"]),
+    "no exec bit": (lambda root: (root / "run.sh").chmod(0o644), []),
+    "no exec bit, strict": (
+        lambda root: (metadata(root, profile="strict"), (root / "run.sh").chmod(0o644)), ["run.sh: it is not executable"]),
     "CRLF": (script(b"#!/bin/bash\r\nexit 0\r\n"), ["run.sh: its first line ends in CRLF"]),
     "CRLF in a helper": (bad_helper, ["lib/helper.py: its first line ends in CRLF"]),
     "no interpreter": (script(b"import sys\n"), ["run.sh: it is neither a program nor a script"]),
@@ -80,8 +82,8 @@ FAULTS = {
     "a pipe in it": (lambda root: os.mkfifo(root / "pipe"), ["is neither a file nor a directory"]),
     "name": (lambda root: metadata(root, name="a b"), ["name: 'a b' is not a name"]),
     "many": (
-        lambda root: (metadata(root, type="x", container=None, team=""), (root / "run.sh").chmod(0o644), bad_helper(root)),
-        ["container:", "type:", "team:", "run.sh: it is not executable", "lib/helper.py: its first line"],
+        lambda root: (metadata(root, type="x", container=None, team=""), bad_helper(root)),
+        ["container:", "type:", "team:", "lib/helper.py: its first line"],
     ),
 }
 
@@ -100,7 +102,7 @@ def test_every_problem_is_named(entry, fault):
 
 def test_archive(entry, tmp_path):
     with zipfile.ZipFile(tmp_path / "noise.zip", "w") as packed:
-        packed.write(entry / "metadata.json", "noise/metadata.json")
+        packed.writestr("noise/metadata.json", json.dumps({**METADATA, "profile": "strict"}))
         packed.writestr("noise/run.sh", "#!/bin/bash\n")
     assert [problem.sentence for problem in check(tmp_path / "noise.zip")] == ["it is not executable."]
     (tmp_path / "bad.zip").write_bytes(b"x")

@@ -77,6 +77,15 @@ class Program:
     rules: ImageRules = field(default_factory=ImageRules)
 
 
+    @property
+    def lends_exec_bit(self) -> bool:
+        """Whether the copy that runs gets the entry point's exec bit where it lacks it, as 2017's server did.
+
+        A fifth of what was published then lacks it, the first two places in defense among them.
+        """
+        return self.profile == "legacy" and self.entry_point is not None
+
+
 @dataclass(frozen=True)
 class RunRequest:
     """One program on one batch.

@@ -29,7 +29,7 @@ BASE_IMAGES = "localhost/harness-*"
 IDENTITY_LABEL = "harness.build.identity"
 SEAL_LABEL = "harness.build.seal"
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
-_LAYOUT = "2"
+_LAYOUT = "3"
 
 
 @dataclass(frozen=True)

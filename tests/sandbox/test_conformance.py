@@ -32,6 +32,7 @@ class Row:
     holds: Check = lambda report, outputs: True
     changed: dict[str, object] = dataclasses.field(default_factory=dict)
     mode: int = 0o755
+    profile: str = "legacy"
     entry_point: str = "run.sh"
     track: str = "attack"
 
@@ -86,7 +87,8 @@ ROWS = [
         holds=lambda r, o: r.stderr == "abc\nd\n"),
     Row("entry point missing", BASH, Ending.START_FAILED, None, entry_point="nowhere.sh"),
     Row("entry point is a directory", BASH, Ending.START_FAILED, None, entry_point="."),
-    Row("no exec bit", BASH, Ending.START_FAILED, None, mode=0o644),
+    Row("no exec bit", BASH + "test -x run.sh", mode=0o644),
+    Row("no exec bit, strict", BASH, Ending.START_FAILED, None, mode=0o644, profile="strict"),
     Row("CR LF in its first line", "#!/bin/bash\r\ntrue\r\n", Ending.START_FAILED, ..., lambda r, o: "CR LF" in r.detail),
     Row("no such interpreter", "#!/no/such\n", Ending.START_FAILED, ...),
     Row("no #! line", "true\n", Ending.START_FAILED, ...),
@@ -104,7 +106,7 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_row(row: Row, sandbox, bench: Bench, monkeypatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "1")
-    program = bench.program(row.program, mode=row.mode, entry_point=row.entry_point)
+    program = bench.program(row.program, mode=row.mode, entry_point=row.entry_point, profile=row.profile)
     for _ in range(2 if row.name.startswith("finds nothing") else 1):
         report = bench.run(sandbox, program, row.limits, track=row.track)
         assert report.ending is row.ending, report

@@ -110,7 +110,7 @@ def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) 
         "Image": base.ident, "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True, "Labels": labels})["Id"]
     try:
         with tempfile.TemporaryFile() as spool:
-            _write_tar(spool, program.code_dir)
+            _write_tar(spool, program.code_dir, program.entry_point if program.lends_exec_bit else None)
             spool.seek(0)
             api.put_archive(ident, "/", spool)
         ours = {CODE_LABEL: program.digest, CODE_TOURNAMENT: program.rules.tournament}
@@ -120,22 +120,23 @@ def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) 
         api.remove_container(ident, v=True, force=True)
 
 
-def _write_tar(target: object, root: Path) -> None:
+def _write_tar(target: object, root: Path, lend: str | None) -> None:
     with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         _add(archive, "code", root)
         for folder, names, files in os.walk(root):
             names.sort()
             for name in sorted(names + files):
                 path = Path(folder) / name
-                _add(archive, str(Path("code") / path.relative_to(root)), path)
+                inside = path.relative_to(root)
+                _add(archive, str(Path("code") / inside), path, executable=lend is not None and inside == Path(lend))
 
 
-def _add(archive: tarfile.TarFile, name: str, path: Path) -> None:
+def _add(archive: tarfile.TarFile, name: str, path: Path, *, executable: bool = False) -> None:
     """Add a file, directory or link as root's, without set-uid bits, times or anything else of the host."""
     facts = path.lstat()
     member = tarfile.TarInfo(name)
     # Readable for all: under the strict profile the program is not root.
-    member.mode = 0o755 if facts.st_mode & 0o111 or stat.S_ISDIR(facts.st_mode) else 0o644
+    member.mode = 0o755 if executable or facts.st_mode & 0o111 or stat.S_ISDIR(facts.st_mode) else 0o644
     if stat.S_ISLNK(facts.st_mode):
         member.type, member.linkname = tarfile.SYMTYPE, str(path.readlink())
         archive.addfile(member)

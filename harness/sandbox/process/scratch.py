@@ -36,6 +36,9 @@ class Scratch:
         self.tmp = self.path / "tmp"
         try:
             shutil.copytree(program.code_dir or Path(), self.code, symlinks=True)
+            entry_point = self.code / (program.entry_point or "")
+            if program.lends_exec_bit and entry_point.is_file() and not entry_point.is_symlink():
+                entry_point.chmod(entry_point.stat().st_mode | 0o111)
             self.home.mkdir()
             self.tmp.mkdir()
             self._copied = walk_usage(self.path, sys.maxsize, sys.maxsize)
