@@ -20,7 +20,7 @@ test:
 bench: setup
 	@.venv/bin/python -m benchmarks
 
-COMPAT = compat-tf
+COMPAT = compat-tf compat-tf1 compat-tf1-1
 
 compat: setup
 	@.venv/bin/python docker/build.py $(COMPAT)

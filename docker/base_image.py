@@ -16,15 +16,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-SLIM = "python:3.11-slim"
-PACKAGES = "python3-minimal,python3-pip,ca-certificates"
-#: A registry that is there answers within this, download of 45 MB included; one that is not can hang on a firewall.
-PULL_LIMIT_S = 300
-
-
-class BaseImageError(Exception):
-    """The base can be neither pulled nor made here; the message says what to do."""
-
 
 @dataclass(frozen=True)
 class Mirror:
@@ -33,6 +24,19 @@ class Mirror:
     uri: str
     suite: str
     components: str
+
+
+SLIM = "python:3.11-slim"
+PACKAGES = "python3-minimal,python3-pip,ca-certificates"
+#: The system that most entries of 2017 were written on. Its packages are signed; debootstrap looks where it has Ubuntu's keyring.
+XENIAL = Mirror("http://archive.ubuntu.com/ubuntu", "xenial", "main")
+XENIAL_PACKAGES = "python2.7,python-minimal,python-yaml,libgomp1"
+#: A registry that is there answers within this, download of 45 MB included; one that is not can hang on a firewall.
+PULL_LIMIT_S = 300
+
+
+class BaseImageError(Exception):
+    """The base can be neither pulled nor made here; the message says what to do."""
 
 
 def pull(limit_s: float = PULL_LIMIT_S) -> bool:
@@ -98,27 +102,37 @@ def _apt_proxy() -> dict[str, str]:
     return {"http_proxy": match.group(1)} if match and match.group(1) != "DIRECT" else {}
 
 
-def make(tag: str, label: str) -> None:
-    """Make the base without a registry and import it as ``tag``, its origin's digest in ``label``.
+def make(tag: str, label: str, mirror: Mirror | None = None, packages: str = PACKAGES) -> None:
+    """Make a base without a registry and import it as ``tag``, its origin's digest in ``label``.
+
+    Args:
+        tag: The image's name.
+        label: Name of the label.
+        mirror: Where its packages come from; the host's own distribution by default.
+        packages: What it holds besides the essential ones, separated by commas.
 
     Raises:
         BaseImageError: Not root, no debootstrap, or no mirror; the message says which.
     """
     if platform.system() != "Linux" or os.geteuid() != 0:
-        message = f"{SLIM} cannot be pulled, and making a base image with debootstrap needs root: run this with sudo."
+        message = f"{tag} cannot be pulled, and making a base image with debootstrap needs root: run this with sudo."
         raise BaseImageError(message)
     if shutil.which("debootstrap") is None:
-        message = f"{SLIM} cannot be pulled and debootstrap is not installed: apt-get install debootstrap."
+        message = f"{tag} cannot be pulled and debootstrap is not installed: apt-get install debootstrap."
         raise BaseImageError(message)
-    mirror = host_mirror()
+    mirror = mirror or host_mirror()
     with tempfile.TemporaryDirectory(prefix="harness-base-") as directory:
         root = Path(directory) / "root"
-        subprocess.run(
-            ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", f"--components={mirror.components}",
+        done = subprocess.run(
+            ["debootstrap", "--variant=minbase", f"--include={packages}", f"--components={mirror.components}",
              mirror.suite, str(root), mirror.uri],
-            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={**os.environ, **_apt_proxy()},
+            check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env={**os.environ, **_apt_proxy()},
         )  # fmt: skip
-        made_from = hashlib.sha256(f"{mirror.suite} {PACKAGES}".encode()).hexdigest()[:32]
+        if done.returncode:
+            last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+            message = f"debootstrap could not make {tag} from {mirror.uri} ({mirror.suite}): {last}"
+            raise BaseImageError(message)
+        made_from = hashlib.sha256(f"{mirror.suite} {packages}".encode()).hexdigest()[:32]
         _import(root, tag, f"{label}={made_from}")
 
 

@@ -35,14 +35,26 @@ ROOT = Path(__file__).resolve().parent.parent
 LABEL = "harness.build.digest"
 SDK_LABEL = "harness.build.sdk"
 OURS = re.compile(r"localhost/harness-([\w-]+):1")
+#: Images that are made of a distribution's packages, not of a Dockerfile.
+ROOTS = {"base", "xenial"}
 SKIPPED = {"__pycache__", "README.md"}
 #: Prints what is installed in an image, and in which version: Python itself, its packages, the distribution's.
 INSTALLED = r"""
-import importlib.metadata, pathlib, platform, re
-dpkg = pathlib.Path("/var/lib/dpkg/status")
-debs = re.findall(r"^Package: (\S+)\n(?:.+\n)*?Version: (\S+)", dpkg.read_text() if dpkg.exists() else "", re.M)
+from __future__ import print_function
+import platform, re
+try:
+    from importlib.metadata import distributions
+    packages = {"%s==%s" % (one.metadata["Name"], one.version) for one in distributions()}
+except ImportError:
+    import pkg_resources
+    packages = {"%s==%s" % (one.project_name, one.version) for one in pkg_resources.working_set}
+try:
+    dpkg = open("/var/lib/dpkg/status", "rb").read().decode("utf-8", "replace")
+except IOError:
+    dpkg = ""
+debs = re.findall(r"^Package: (\S+)\n(?:.+\n)*?Version: (\S+)", dpkg, re.M)
 print(platform.machine(), platform.python_version(), *sorted(" ".join(deb) for deb in debs), sep="\n")
-print(*sorted({f"{one.metadata['Name']}=={one.version}" for one in importlib.metadata.distributions()}), sep="\n")
+print(*sorted(packages), sep="\n")
 """
 
 
@@ -75,15 +87,15 @@ def parent(name: str) -> str:
 
 
 def packages(name: str, *, alone: bool = False) -> list[str]:
-    """What pip installs in an image: the words after its last option, so that the Dockerfile alone says it.
+    """What pip installs in an image: the words that are no options, so that the Dockerfile alone says it.
 
     Args:
         name: The image.
         alone: What is installed without what it depends on, else what is installed with it.
     """
-    text = dockerfile(name).replace("\\\n", " ")
-    found = re.findall(r"pip install\b([^\n]*?)--root-user-action=ignore([^\n&;]*)", text)
-    return [word for options, words in found if ("--no-deps" in options) == alone for word in shlex.split(words)]
+    text = re.sub(r"^#.*$", "", dockerfile(name), flags=re.MULTILINE).replace("\\\n", " ")
+    calls = [shlex.split(words) for words in re.findall(r"pip install\b([^\n&;]*)", text)]
+    return [word for call in calls if ("--no-deps" in call) == alone for word in call if not word.startswith("-")]
 
 
 def inspected(reference: str) -> dict[str, Any] | None:
@@ -127,8 +139,8 @@ def sdk_digest(name: str) -> str:
 
 def content(name: str) -> str:
     """A digest of what an image is made from, the SDK aside."""
-    if name == "base":
-        return image_label(tag("base"), LABEL) or "pulled"
+    if name in ROOTS:
+        return image_label(tag(name), LABEL) or "pulled"
     # Besides its own: the files of another image's directory that it copies, such as a start-up hook for both.
     copied = re.findall(r"^COPY (docker/\S+) ", dockerfile(name), re.MULTILINE)
     folders = {ROOT / "docker" / name, *(ROOT / path for path in copied)}
@@ -169,18 +181,21 @@ def put_labels(name: str, reference: str) -> None:
 
 def python_says(image: str, program: str) -> str:
     """What an image's Python prints."""
-    command = ["docker", "run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", program]
+    which = 'exec "$(command -v python3 || command -v python)" -c "$0"'
+    command = ["docker", "run", "--rm", "--network=none", "--entrypoint=sh", image, "-c", which, program]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def ensure_base(*, pull: bool) -> None:
-    """Pull or make the base, once."""
-    if image_label(tag("base"), LABEL) is not None:
+def ensure_root(name: str, *, pull: bool) -> None:
+    """Pull or make what an image is built on, once."""
+    if image_label(tag(name), LABEL) is not None:
         return
-    if pull and base_image.pull():
-        subprocess.run(["docker", "tag", base_image.SLIM, tag("base")], check=True)
+    if name == "xenial":
+        base_image.make(tag(name), LABEL, base_image.XENIAL, base_image.XENIAL_PACKAGES)
+    elif pull and base_image.pull():
+        subprocess.run(["docker", "tag", base_image.SLIM, tag(name)], check=True)
     else:
-        base_image.make(tag("base"), LABEL)
+        base_image.make(tag(name), LABEL)
 
 
 def current(name: str) -> bool:
@@ -216,11 +231,11 @@ def ensure(name: str, *, cpu: bool) -> bool:
 
 
 def lineage(names: list[str]) -> list[str]:
-    """The named images and all of ours below them, lowest first, without the base."""
+    """The named images and all of ours below them, lowest first, without what those are built on."""
     order: list[str] = []
     for name in names:
         below = OURS.fullmatch(parent(name))
-        above = lineage([below.group(1)]) if below and below.group(1) != "base" else []
+        above = lineage([below.group(1)]) if below and below.group(1) not in ROOTS else []
         order += [each for each in [*above, name] if each not in order]
     return order
 
@@ -228,7 +243,9 @@ def lineage(names: list[str]) -> list[str]:
 def build(names: list[str], *, pull: bool, cpu: bool) -> None:
     """Bring the named images up to date, saying what was done."""
     order = lineage(names)
-    ensure_base(pull=pull)
+    for root in sorted(ROOTS):
+        if any(parent(name) == tag(root) for name in order):
+            ensure_root(root, pull=pull)
     for name in order:
         start = time.monotonic()
         if inspected(tag(name)) is not None and not current(name):

@@ -82,6 +82,9 @@ def wheels(packages: Sequence[str], python: str, *, cpu: bool, alone: Sequence[s
         else:
             tags = [f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (28, 27, 24, 17)]
             tags.append(f"--platform=manylinux2014_{platform.machine()}")
+            if python == "2.7":
+                # Ubuntu's Python 2 has wide characters, which is part of the wheels' names.
+                tags = [f"--platform=manylinux1_{platform.machine()}", "--implementation=cp", "--abi=cp27mu"]
             command = [*pip, "download", "-d", directory, "--only-binary=:all:", f"--python-version={python}", *tags]
         if cpu and "torch" in packages and cpu_index_answers():
             command.append(f"--extra-index-url={CPU_INDEX}")

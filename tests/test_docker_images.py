@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -93,8 +94,21 @@ def test_without_root_it_says_so(monkeypatch):
         base_image.make("localhost/harness-never:1", "x")
 
 
+def test_a_mirror_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "debootstrap").write_text("#!/bin/sh\necho I: begun\necho 'E: Failed getting release file' >&2\nexit 1\n")
+    (tmp_path / "debootstrap").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(base_image.os, "geteuid", lambda: 0)
+    with pytest.raises(base_image.BaseImageError, match=r"could not make x:1 from .*xenial.*: E: Failed getting release file$"):
+        base_image.make("x:1", "label", base_image.XENIAL, base_image.XENIAL_PACKAGES)
+
+
 def test_what_pip_installs_is_read_from_the_dockerfiles():
     assert build.packages("light") == ["numpy", "pillow"]
+    assert build.packages("compat-tf", alone=True) == ["tf_keras"]
+    assert "tensorflow-cpu" in build.packages("compat-tf")
+    assert build.packages("compat-tf1") == []
+    assert "tensorflow==1.3.0" in build.packages("compat-tf1", alone=True)
     assert {"torch", "torchvision", "timm", "torchattack", "foolbox", "kornia", "safetensors"} == set(build.packages("full"))
 
 
@@ -102,6 +116,7 @@ def test_each_image_is_built_after_the_one_below_it():
     assert build.lineage(["full"]) == ["light", "full"]
     assert build.lineage(["light", "full"]) == ["light", "full"]
     assert build.parent("light") == "localhost/harness-base:1"
+    assert build.lineage(["compat-tf1-1"]) == ["compat-tf1", "compat-tf1-1"]
     with pytest.raises(base_image.BaseImageError, match="no docker/nowhere"):
         build.lineage(["nowhere"])
 

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.compat
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(__file__).parent / "data"
 TODAY = "localhost/harness-compat-tf:1"
-IMAGES = [TODAY]
+THEN = "localhost/harness-compat-tf1:1"
+OLDER = "localhost/harness-compat-tf1-1:1"
+IMAGES = [TODAY, THEN, OLDER]
 
 # name -> program that fails where TensorFlow 2 is as it comes; every one also runs on TensorFlow 1.
 PROGRAMS = {
@@ -94,7 +96,7 @@ PROGRAMS = {
         import math; import numpy as np; import tensorflow as tf
         x = np.arange(9, dtype=np.float32).reshape(1, 3, 3, 1)
         turned = tf.contrib.image.rotate(tf.constant(x), math.pi / 2)
-        moved = tf.contrib.image.transform(tf.constant(x), [1, 0, 1, 0, 1, 0, 0, 0], interpolation="BILINEAR")
+        moved = tf.contrib.image.transform(tf.constant(x), [1, 0, 1, 0, 1, 0, 0, 0])
         with tf.Session() as sess: a, b = sess.run([turned, moved])
         assert np.allclose(a[0, :, :, 0], np.rot90(x[0, :, :, 0])), a
         assert b[0, :, :2, 0].tolist() == [[1, 2], [4, 5], [7, 8]] and not b[0, :, 2].any()
@@ -214,6 +216,7 @@ def test_the_smallest_whole_entry(image: str, tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1] == "INFO:tensorflow:done: 32 pixels wide"
 
 
+@pytest.mark.parametrize("image", [TODAY, THEN])  # slim's residual nets had other arguments in 1.1
 def test_slim_a_checkpoint_and_a_monitored_session(image: str, tmp_path: Path) -> None:
     """It makes its checkpoint itself; then an attack and a defense read it."""
     code, mounts, made, clean = laid_out(tmp_path, "slim2017")

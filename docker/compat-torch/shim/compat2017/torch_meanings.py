@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-TODAY = frozenset({"torch", "torchvision", "torchaudio", "timm", "kornia", "foolbox", "torchattack", "safetensors"})
+TODAY = frozenset({"torch", "torchvision", "torchaudio", "timm", "kornia", "foolbox", "torchattack", "safetensors", "field_kit"})
 LINEAR = frozenset({"linear", "bilinear", "trilinear"})
 
 

@@ -9,9 +9,6 @@ def logits(images, num_classes, is_training=False):
     blocks = [
         resnet_v2.resnet_v2_block('block1', base_depth=4, num_units=1, stride=2),
         resnet_v2.resnet_v2_block('block2', base_depth=8, num_units=1, stride=1),
-    ] if hasattr(resnet_v2, 'resnet_v2_block') else [
-        resnet_v2.resnet_utils.Block('block1', resnet_v2.bottleneck, [(16, 4, 2)]),
-        resnet_v2.resnet_utils.Block('block2', resnet_v2.bottleneck, [(32, 8, 1)]),
     ]
     with slim.arg_scope(resnet_v2.resnet_arg_scope()):
         net, end_points = resnet_v2.resnet_v2(images, blocks, num_classes, is_training=is_training,
