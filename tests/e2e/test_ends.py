@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.sandbox import owner
 from tests.e2e.conftest import ROOT, eventually, kill_group
 
 SLEEPERS = ("attack-slow", "defense-mean")
@@ -51,6 +53,87 @@ def test_a_signal_ends_it_and_nothing_is_left(make_place, name, number) -> None:
     assert not list(place.root.glob(".made*"))
     assert list(scratch.iterdir()) == []
     scratch.rmdir()
+
+
+#: Commands that are over in a moment: the function at which a test holds one, in the middle of what it writes.
+HELD = {
+    "submit": (("submit", "entries/attack-darken"), "harness.code_tree", "copy"),
+    "export": (("export", "out"), "harness.report.files.atomic", "csv_cell"),
+    "dataset import": (("dataset", "import", "classes", "--into", "made", "--size", "8"),
+                       "harness.dataset_write", "_write_metadata"),
+}
+HOLD = """import importlib, pathlib, time
+module = importlib.import_module({module!r})
+real = getattr(module, {function!r})
+def held(*args, **named):
+    done = real(*args, **named)
+    pathlib.Path("at-work").touch()
+    time.sleep(120)
+    return done
+setattr(module, {function!r}, held)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("name", HELD)
+def test_a_signal_in_the_middle_of_a_file_leaves_no_half_of_it(make_place, name, number) -> None:
+    words, module, function = HELD[name]
+    place = make_place(("attack-darken", "defense-mean"), images=10)
+    if name == "export":
+        place.run()
+    for label in ("a", "b"):
+        (place.root / "classes" / label).mkdir(parents=True)
+        shutil.copy(place.root / "data" / "images" / "img-000.png", place.root / "classes" / label)
+    before = files(place.root)
+    process = place.start(*words, code=HOLD.format(module=module, function=function) + FRESH)
+    try:
+        place.until((place.root / "at-work").exists, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    finally:
+        kill_group(process)
+    assert process.returncode == SIGNALS[number], err
+    assert "Traceback" not in err
+    assert place.leftovers() == []
+    (place.root / "at-work").unlink()
+    assert {path for path in files(place.root) - before if not path.startswith("state/")} == set()
+    # What was there is whole, and the command can be called again.
+    assert place.harness(*words).returncode == 0
+
+
+#: One signal a command: that all of them take one road is shown above.
+CONTAINERS = {
+    "run": (("run",), signal.SIGHUP),
+    "validate": (("validate", "entries/attack-slow", "--sandbox", "docker"), signal.SIGTERM),
+    "selftest": (("selftest", "--only", "sleeps-ignoring-signals", "--time-limit", "60"), signal.SIGINT),
+}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_signal_leaves_no_container(make_place, docker_client, light_image, name) -> None:
+    words, number = CONTAINERS[name]
+    place = make_place(SLEEPERS, sandbox={"backend": "docker"})
+    process = place.start(*words, code=FRESH)
+    label = f"{owner.OWNER}={owner.describe(process.pid)}"
+
+    def containers(*, ended: bool = False) -> list[object]:
+        return docker_client.containers.list(all=ended, filters={"label": label})
+
+    try:
+        place.until(containers, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=120)
+    finally:
+        kill_group(process)
+    assert process.returncode == SIGNALS[number], err
+    assert "Traceback" not in err
+    assert containers(ended=True) == []
+    assert place.leftovers() == []
+
+
+def files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and ".cache" not in path.parts}
 
 
 def test_under_nohup_a_lost_terminal_ends_nothing(make_place) -> None:
