@@ -181,7 +181,7 @@ class SandboxConfig(_Model):
         4 << 30, description="Bytes that one run may write elsewhere in its container.")
     start_limit_s: Annotated[float, Condition(limit="start_limit_s", always=False)] = Field(
         120.0, ge=0.01, le=_WEEK_S, description="Seconds until a served program must be ready.")
-    images: tuple[str, ...] | None = Field(
+    images: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
         None, description="Images that directories may name as `container`, as patterns like python:3.*-slim; what matches and "
         "is not here is pulled when an entry is handed in. null: the base images, and what is on the host under a name.")
     runtime: Annotated[str | None, Condition()] = Field(

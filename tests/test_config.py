@@ -77,6 +77,22 @@ def models(model: type[BaseModel] = TournamentConfig) -> list[type[BaseModel]]:
     return [model, *(m for found in inner if isinstance(found, type) and issubclass(found, BaseModel) for m in models(found))]
 
 
+LISTS = {"submissions": "[a/*]", "rules.max_epsilon": "[4, 8]", "sandbox.images": "[python:3.*-slim, b]", "workers.gpus": "[0, 1]"}
+
+
+def test_every_list_of_the_file_can_be_written(loaded) -> None:
+    """Fields are strict, and YAML has no tuples: one that does not say so takes no value at all."""
+    sections = {"": TournamentConfig, **{name: field.annotation for name, field in TournamentConfig.model_fields.items()}}
+    found = {f"{section}.{name}".lstrip("."): model for section, model in sections.items() if hasattr(model, "model_fields")
+             for name, field in model.model_fields.items() if "tuple" in str(field.annotation)}
+    assert set(found) == set(LISTS)
+    for field, text in LISTS.items():
+        section, _, name = field.rpartition(".")
+        config = loaded(SMALL + (f"{section}: {{{name}: {text}}}" if section else f"{name}: {text}"))
+        value = getattr(getattr(config, section) if section else config, name)
+        assert len(value) == text.count(",") + 1
+
+
 def test_every_field_is_described() -> None:
     sections = {"rules", "sandbox", "workers"}
     bare = [f"{model.__name__}.{name}" for model in models() for name, field in model.model_fields.items()

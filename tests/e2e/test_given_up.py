@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -10,6 +11,7 @@ from harness.cli.main import main
 from harness.sandbox.base import RunReport
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.process import ProcessSandbox
+from tests.e2e import make
 
 PROGRAMS = ("attack-darken", "attack-noise", "defense-mean")
 
@@ -66,3 +68,29 @@ def test_nothing_new_is_said_of_what_was_asked_for(failing, monkeypatch, capfd) 
     code, said = command("run", "--only", "attack-noise", monkeypatch=monkeypatch, capfd=capfd)
     assert code == 0
     assert "every run that concerns attack-noise has its result" in said.err
+
+
+@pytest.mark.docker
+def test_six_entries_whose_image_cannot_be_had_stop_nobody(make_place, light_image) -> None:
+    """Hole 4.1: each counted as a failure of the host, and six of them ended the contest for everybody, at every call."""
+    absent = [f"{name}/harness-test/absent-{number}:1" for number, name in enumerate(
+        ("localhost", "localhost", "127.0.0.1:1", "localhost:1", "registry.invalid", "docker.io"))]
+    place = make_place(("attack-darken", "defense-mean"), images=10, sandbox={"backend": "docker", "images": [light_image]})
+    for number, container in enumerate(absent):
+        kind = "attack-copy" if number % 2 else "defense-centre"
+        make.entry(place.root / "entries" / f"absent-{number}", kind, note=str(number), metadata={"container": container})
+    done = place.run()
+    assert "given up" not in done.stderr
+    for number in range(len(absent)):
+        assert f"absent-{number}: " in done.stderr
+    runs = place.rows("SELECT name, outcome, count(*) FROM run JOIN submission ON submission.id = submission_id "
+                      "WHERE run.state = 2 GROUP BY name ORDER BY name")
+    assert runs == [*((f"absent-{number}", "image_missing", 1 if number % 2 else 2) for number in range(len(absent))),
+                    ("attack-darken", "ok", 1), ("defense-mean", "ok", 2)]
+    assert "Nothing new to run" in place.run().stderr
+    board = json.loads(place.harness("leaderboard", "--format", "json").stdout)
+    assert board["runs"]["done"] == board["runs"]["total"]
+    # No answer of a network, and nothing that only the engine knows, is shown to an author.
+    shown = place.harness("show", "absent-2").stdout
+    assert "image_missing" in shown
+    assert "refused" not in shown.replace("127.0.0.1", "")
