@@ -58,8 +58,11 @@ def kept(state: Path) -> Iterator[None]:
         except HarnessError as error:
             _LOG.error("The command ends with an error.", extra=facts(problem=error.problem))
             raise
-        except BaseException:
+        except Exception:
             _LOG.critical("The command ends unexpectedly.", exc_info=True)
+            raise
+        except BaseException as stop:
+            _LOG.warning("The command is stopped.", extra=facts(by=str(stop) or type(stop).__name__))
             raise
 
 

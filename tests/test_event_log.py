@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from harness import event_log
 from harness.config import load
 from harness.contest import Options, Watcher, run_round
+from harness.ending import Ended
 from harness.errors import StoreError
 from harness.event_log import NAME, facts, kept, shown
 from tests.e2e import make
@@ -79,7 +81,10 @@ def test_what_ends_a_command_is_kept(tmp_path: Path) -> None:
         raise StoreError("The disk is full.", "Free some space.")
     with pytest.raises(ZeroDivisionError), kept(tmp_path):
         1 / 0  # noqa: B018
-    error, bug = read(tmp_path)
+    with pytest.raises(Ended), kept(tmp_path):
+        raise Ended(signal.SIGTERM)
+    error, bug, stop = read(tmp_path)
+    assert (stop["level"], stop["by"], "traceback" in stop) == ("warning", "SIGTERM", False)
     assert (error["level"], error["problem"], "traceback" in error) == ("error", "The disk is full.", False)
     assert bug["level"] == "critical"
     assert "ZeroDivisionError: division by zero" in bug["traceback"]

@@ -1,6 +1,6 @@
 """A value and a format: on the screen as a table, or to standard output as JSON, CSV or Markdown.
 
-The screen's library is only imported for a table: `harness leaderboard --format json` in a loop should be cheap.
+What a format or a value needs is imported for it alone: `harness leaderboard --format json` in a loop should be cheap.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from harness.leaderboard import Leaderboard, Matrix
 from harness.report.files import sheets
 from harness.scoring import Track
-from harness.views.logs import LoggedRun
-from harness.views.status import StatusView
-from harness.views.submission import SubmissionView
+
+if TYPE_CHECKING:
+    from harness.views.logs import LoggedRun
+    from harness.views.status import StatusView
+    from harness.views.submission import SubmissionView
 
 
 def emit(text: str) -> None:
@@ -67,7 +70,9 @@ def show_status(view: StatusView, format_: str) -> None:
 
         print_status(view, make_console())
     else:
-        _tables((sheets.status_sheet(view), sheets.outcome_sheet(view.outcomes)), format_)
+        from harness.report.files import run_sheets  # noqa: PLC0415
+
+        _tables((run_sheets.status_sheet(view), run_sheets.outcome_sheet(view.outcomes)), format_)
 
 
 def show_submission(view: SubmissionView, format_: str) -> None:
@@ -80,7 +85,9 @@ def show_submission(view: SubmissionView, format_: str) -> None:
 
         print_submission(view, make_console())
     else:
-        _tables((sheets.submission_sheet(view), sheets.outcome_sheet(view.entry.outcomes)), format_)
+        from harness.report.files import run_sheets  # noqa: PLC0415
+
+        _tables((run_sheets.submission_sheet(view), run_sheets.outcome_sheet(view.entry.outcomes)), format_)
 
 
 def show_submissions(records: Sequence[Mapping[str, object]], format_: str) -> None:
@@ -93,7 +100,9 @@ def show_submissions(records: Sequence[Mapping[str, object]], format_: str) -> N
 
         print_submissions(records, make_console())
     else:
-        _tables((sheets.submissions_sheet(records),), format_)
+        from harness.report.files import run_sheets  # noqa: PLC0415
+
+        _tables((run_sheets.submissions_sheet(records),), format_)
 
 
 def show_logs(runs: Sequence[LoggedRun], format_: str) -> None:
@@ -106,4 +115,6 @@ def show_logs(runs: Sequence[LoggedRun], format_: str) -> None:
 
         print_logs(runs, make_console())
     else:
-        _tables((sheets.logs_sheet(runs),), format_)
+        from harness.report.files import run_sheets  # noqa: PLC0415
+
+        _tables((run_sheets.logs_sheet(runs),), format_)

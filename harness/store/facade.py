@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from harness.store.artifacts import ArtifactStore
 from harness.store.database import explain, open_database
-from harness.store.logs import LogStore
-from harness.store.recorder import Recorder
+
+# Imported where they are asked for: who reads a kept table needs neither Pillow nor a recorder.
+if TYPE_CHECKING:
+    from harness.store.artifacts import ArtifactStore
+    from harness.store.logs import LogStore
+    from harness.store.recorder import Recorder
 
 
 class Transaction:
@@ -47,7 +52,13 @@ class Store:
         self.state = state
         self.database = state / "tournament.db"
         self.engine = open_database(self.database, create=create)
-        self.artifacts = ArtifactStore(state / "artifacts")
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """What attacks made, as files."""
+        from harness.store.artifacts import ArtifactStore  # noqa: PLC0415
+
+        return ArtifactStore(self.state / "artifacts")
 
     def close(self) -> None:
         """Close the database."""
@@ -79,8 +90,12 @@ class Store:
 
     def logs(self) -> LogStore:
         """What runs printed; whoever asks closes it."""
+        from harness.store.logs import LogStore  # noqa: PLC0415
+
         return LogStore(self.state / "logs")
 
     def recorder(self, logs: LogStore) -> Recorder:
         """The writer of runs; whoever asks closes it."""
+        from harness.store.recorder import Recorder  # noqa: PLC0415
+
         return Recorder(self.engine, logs, self.database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,10 +13,6 @@ from harness.leaderboard import Leaderboard, Matrix
 from harness.scoring import FIGURES
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
-from harness.views.logs import LoggedRun
-from harness.views.status import StatusView, blame, sentence
-from harness.views.submission import Opponent, SubmissionView
-from harness.views.submissions import FIELDS
 from harness.views.words import counts
 
 Format = Literal["table", "json", "csv", "markdown"]
@@ -132,32 +128,3 @@ def matrix_markdown(matrix: Matrix) -> str:
         for a, attack in enumerate(matrix.attacks)
     ]
     return to_markdown([Sheet("correct labels", ("attack", *(d.name for d in matrix.defenses), "produced"), tuple(rows))])
-
-
-def status_sheet(view: StatusView) -> Sheet:
-    """Runs by kind and state."""
-    rows = [(kind.kind, kind.done, kind.running, kind.waiting, kind.failed, kind.total) for kind in view.kinds]
-    return Sheet("status", ("kind", "done", "running", "waiting", "failed", "total"), tuple(rows))
-
-
-def outcome_sheet(outcomes: Mapping[str, int]) -> Sheet:
-    """Outcomes with their sentences."""
-    rows = [(name, count, blame(name), sentence(name)) for name, count in outcomes.items()]
-    return Sheet("outcomes", ("outcome", "runs", "blame", "meaning"), tuple(rows))
-
-
-def submission_sheet(view: SubmissionView) -> Sheet:
-    """One row per opponent."""
-    fields = tuple(Opponent.__dataclass_fields__)
-    return Sheet("opponents", fields, tuple(tuple(asdict(opponent).values()) for opponent in view.opponents))
-
-
-def logs_sheet(runs: Sequence[LoggedRun]) -> Sheet:
-    """One row per attempt."""
-    fields = tuple(LoggedRun.__dataclass_fields__)
-    return Sheet("logs", fields, tuple(tuple(getattr(run, name) for name in fields) for run in runs))
-
-
-def submissions_sheet(records: Sequence[Mapping[str, object]]) -> Sheet:
-    """One row per submission."""
-    return Sheet("Submissions", FIELDS, tuple(tuple(record[name] for name in FIELDS) for record in records))

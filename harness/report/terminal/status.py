@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.files.sheets import status_sheet
+from harness.report.files.run_sheets import status_sheet
 from harness.report.terminal.console import table_box
 from harness.views.progress import SlotView
 from harness.views.status import StatusView, blame, sentence
