@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -158,6 +159,23 @@ def test_of_a_real_image_it_is_said_before_and_after_a_run(name, make, docker_sa
         assert problem.next_step
         assert report.ending is Ending.START_FAILED or report.exit_code
         assert sentence in report.detail
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("configuration", [
+    {"Entrypoint": ["/" + "a/" * 1000 + "run"]},
+    {"Entrypoint": ["no-such-program"], "Env": ["PATH=" + ":".join(f"/usr/{number}" for number in range(5000))]},
+    {"Entrypoint": ["/app/run"], "Volumes": {f"/v{number}": {} for number in range(300)}}], ids=["deep", "PATH", "volumes"])
+def test_an_authors_image_costs_a_bounded_look_and_leaves_nothing(configuration, make, docker_sandbox) -> None:
+    deep = {"/".join("a" * depth): DIRECTORY for depth in range(1, 1001)}
+    image = make(deep if "a/a" in configuration["Entrypoint"][0] else {}, **configuration)
+    volumes = len(docker_sandbox.api.volumes()["Volumes"] or [])
+    descriptors = len(os.listdir("/proc/self/fd"))
+    began = time.monotonic()
+    docker_sandbox.image_problems(image)
+    assert time.monotonic() - began < 15
+    assert len(os.listdir("/proc/self/fd")) < descriptors + 20
+    assert len(docker_sandbox.api.volumes()["Volumes"] or []) < volumes + 100  # others use the engine meanwhile
 
 
 @pytest.mark.docker

@@ -1,7 +1,8 @@
 """The Docker sandbox: each program in its own hardened container.
 
 ``options.py`` holds what a container may do, ``run.py`` the course of a run, ``session.py`` that of a served program,
-``failures.py`` whose fault a failure is. Importing this package imports the Docker client (a quarter of a second): import it
+``failures.py`` whose fault a failure is, ``unreachable.py`` why no engine can be used, ``image_form.py`` what is wrong with how an
+image starts its program. Importing this package imports the Docker client (a quarter of a second): import it
 where it is used.
 """
 

@@ -46,7 +46,7 @@ _REASONS = (
             "Wait, log in to it (`docker login`), or load the image on this host."),
     _reason(r"no space left", "there is no room for it", "Free space where Docker keeps its data."),
     _reason(r"no such host|server misbehaving|name resolution", "the name of its registry cannot be resolved",
-            "Correct the registry's name, or load the image on this host (`docker load`)."),
+            "Correct the registry's name, look at the engine's network, or load the image on this host (`docker load`)."),
     _reason(r"x509|tls: |HTTP response to HTTPS", "its registry's TLS is not accepted",
             "Give the engine the registry's certificate, or load the image on this host."),
     _reason(r"time[d ]*out|deadline|refused|unreachable|no route|connection reset|proxyconnect|unexpected http status: 5|EOF",
