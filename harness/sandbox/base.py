@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 
@@ -223,3 +223,15 @@ class CodeImages(Protocol):
 
     def remove_code_images(self, digests: Collection[str] | None = None, tournament: str | None = None) -> list[str]:
         """Remove the images made of these submissions' directories, of all where None; says what was removed."""
+
+
+@runtime_checkable
+class BaseImages(Protocol):
+    """A sandbox that starts directories in the images that they name."""
+
+    def pin_base(self, reference: str, rules: ImageRules) -> BaseImage:
+        """What the name stands for now; pulled where it is absent and the organiser allows it.
+
+        Raises:
+            EngineError: The engine does not answer.
+        """

@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Self
 
@@ -33,6 +33,21 @@ _LAYOUT = "3"
 
 
 @dataclass(frozen=True)
+class BaseImage:
+    """What the name of an image stood for when it was looked up, once for all runs of a call.
+
+    Attributes:
+        ident: The image's id; None where it could not be had.
+        identity: What results obtained on it are kept under; empty where it could not be had.
+        refusal: Why it could not be had.
+    """
+
+    ident: str | None
+    identity: str = ""
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
 class ImageRules:
     """What holds for the images of one tournament.
 
@@ -41,12 +56,14 @@ class ImageRules:
         taken: Ids of the images that are submissions themselves.
         tournament: Whose code images are made.
         secret: Key of code images' tags: an author who knows all digests still cannot name one.
+        pinned: What names stand for until the end, wherever they are moved meanwhile; other names are looked up when they are met.
     """
 
     allowed: tuple[str, ...] | None = None
     taken: frozenset[str] = frozenset()
     tournament: str = ""
     secret: int = 0
+    pinned: Mapping[str, BaseImage] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of_a_trial(cls, allowed: tuple[str, ...] | None) -> Self:
@@ -92,9 +109,24 @@ def seal(described: Mapping[str, Any]) -> str:
 
     Labels are inherited as well: by it an image that was made from another one by hand is told from that one.
     """
-    config = described["Config"]
+    config, layers = described.get("Config") or {}, (described.get("RootFS") or {}).get("Layers")
     inherited = [config.get(key) or None for key in ("Env", "WorkingDir", "User", "Entrypoint", "Cmd")]
-    return hashlib.sha256(json.dumps([described["RootFS"]["Layers"], inherited]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([layers, inherited]).encode()).hexdigest()[:32]
+
+
+def identity(reference: str, ident: str, labels: Mapping[str, str], sealed: str) -> str:
+    """What results obtained on an image are kept under: what one of our own was made from, of any other its id.
+
+    Only the host's own images may say what they are: the author of one in a registry could keep the label and change the rest.
+
+    Args:
+        reference: As the directory names it.
+        ident: The image's id.
+        labels: Its labels.
+        sealed: Its seal, as it is now.
+    """
+    own = _matches(BASE_IMAGES, reference) and labels.get(SEAL_LABEL) == sealed
+    return (labels.get(IDENTITY_LABEL) if own else None) or ident
 
 
 def familiar(reference: str) -> str:

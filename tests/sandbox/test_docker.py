@@ -20,7 +20,7 @@ from harness.sandbox import owner
 from harness.sandbox.base import Program
 from harness.sandbox.docker import code_image, seccomp
 from harness.sandbox.docker.container import engine_seconds
-from harness.sandbox.image_rules import CODE_LABEL, ImageRules
+from harness.sandbox.image_rules import CODE_LABEL, BaseImage, ImageRules
 from harness.sandbox.outcomes import Ending
 
 from .conftest import LIMITS
@@ -246,6 +246,45 @@ def test_pinned_and_labelled(sandbox, make_image) -> None:
     image = make_image(Labels={"harness.type": "attack"}, Entrypoint=["true"])
     assert sandbox.pin_image(image) == image
     assert sandbox.image_labels(image)["harness.type"] == "attack"
+
+
+def based(program: Program, name: str, image: BaseImage) -> Program:
+    return dataclasses.replace(program, image=name, rules=ImageRules(pinned={name: image}))
+
+
+def test_a_name_that_is_moved_in_mid_contest_changes_nothing_that_runs(sandbox, bench, make_image) -> None:
+    """Neither for a program that has run nor for one that starts for the first time; the next call takes what it is then."""
+    name, repository = "localhost/harness-test-moved:1", "localhost/harness-test-moved"
+    moved = [make_image({"which": b"the first\n"}), make_image({"which": b"the second\n"})]
+    programs = [bench.program(BASH + f"cat /which # {number}") for number in range(2)]
+    try:
+        said = []
+        for image in moved:
+            sandbox.api.tag(image, repository, "1")
+            found = sandbox.pin_base(name, ImageRules())
+            assert (found.ident, found.identity) == (image, image)
+            sandbox.api.tag(moved[-1], repository, "1")
+            said += [bench.run(sandbox, based(program, name, found)).stdout for program in programs]
+        assert said == ["the first\n", "the first\n", "the second\n", "the second\n"]
+    finally:
+        sandbox.api.remove_image(name)
+        sandbox.remove_code_images({program.digest for program in programs})
+
+
+def test_a_base_that_was_not_there_is_not_looked_for_again(sandbox, bench) -> None:
+    found = sandbox.pin_base("localhost/harness-test-absent:1", ImageRules())
+    assert (found.ident, found.identity) == (None, "")
+    program = based(bench.program(BASH + "echo never"), bench.image, found)
+    report = bench.run(sandbox, program)
+    assert report.ending is Ending.IMAGE_MISSING
+    assert "'localhost/harness-test-absent:1' is not on this host" in report.detail
+
+
+def test_a_base_that_went_after_it_was_found_is_not_the_submissions_fault(sandbox, bench) -> None:
+    gone = BaseImage("sha256:" + "0" * 64, "x")
+    report = bench.run(sandbox, based(bench.program(BASH + "echo never"), bench.image, gone))
+    assert report.ending is Ending.HOST_ERROR
+    assert "is not on this host any more" in report.detail
 
 
 def test_killed_from_outside_is_not_the_programs_fault(sandbox, bench) -> None:

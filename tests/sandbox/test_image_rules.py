@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.sandbox.image_rules import CODE_LABEL, ImageRules, familiar
+from harness.sandbox.image_rules import CODE_LABEL, IDENTITY_LABEL, SEAL_LABEL, ImageRules, familiar, identity
 
 IDENT = "sha256:" + "ab" * 32
 THEIRS = "sha256:" + "cd" * 32
@@ -74,3 +74,25 @@ def test_tags_of_code_images_cannot_be_guessed() -> None:
     assert first.code_tag("d", IDENT) == ImageRules(secret=1).code_tag("d", IDENT)
     tags = {first.code_tag("d", IDENT), second.code_tag("d", IDENT), first.code_tag("e", IDENT), first.code_tag("d", THEIRS)}
     assert len(tags) == 4
+
+
+LABELS = {IDENTITY_LABEL: "torch 2", SEAL_LABEL: "s"}
+#: Reference, labels; what results on the image are kept under. Its seal is `s`.
+IDENTITIES = {
+    "made by docker/build.py": ("localhost/harness-full:1", LABELS, "torch 2"),
+    "of the organiser's own directory": ("localhost/harness-mine:2", LABELS, "torch 2"),
+    "without labels": ("localhost/harness-full:1", {}, IDENT),
+    "of an earlier docker/build.py": ("localhost/harness-full:1", {"harness.build.digest": "x"}, IDENT),
+    "made from one of ours, under its name": ("localhost/harness-full:1", LABELS | {SEAL_LABEL: "another"}, IDENT),
+    "without a seal": ("localhost/harness-full:1", {IDENTITY_LABEL: "torch 2"}, IDENT),
+    "an empty label": ("localhost/harness-full:1", LABELS | {IDENTITY_LABEL: ""}, IDENT),
+    "of a registry, which may say anything": ("team/harness-full:1", LABELS, IDENT),
+    "of a registry with a port": ("localhost:5000/harness-full:1", LABELS, IDENT),
+    "another name of this host": ("localhost/other:1", LABELS, IDENT),
+}
+
+
+@pytest.mark.parametrize("row", IDENTITIES)
+def test_what_results_on_an_image_are_kept_under(row: str) -> None:
+    reference, labels, wanted = IDENTITIES[row]
+    assert identity(reference, IDENT, labels, "s") == wanted

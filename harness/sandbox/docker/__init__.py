@@ -25,7 +25,7 @@ from harness.sandbox.docker.client import connect, described, engine_answers
 from harness.sandbox.docker.options import Mount, Start, command_line
 from harness.sandbox.docker.page_cache import PageCache
 from harness.sandbox.docker.run import Engine, open_container, run_container
-from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 from harness.sandbox.serving import Opened, open_session
@@ -103,6 +103,10 @@ class DockerSandbox:
     def base_facts(self, reference: str, rules: ImageRules) -> images.ImageFacts:
         """The image that a directory names, pulled where it is absent and the organiser allows it; raises as ``pin_image`` does."""
         return images.base(self.api, reference, rules, pull=True)
+
+    def pin_base(self, reference: str, rules: ImageRules) -> BaseImage:
+        """See ``BaseImages.pin_base``."""
+        return images.pin(self.api, reference, rules)
 
     def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Sandbox.run``."""
@@ -206,4 +210,5 @@ class DockerSandbox:
 
 
 def _key(program: Program) -> tuple[str, str]:
-    return program.digest, program.image or ""
+    pinned = program.rules.pinned.get(program.image or "")
+    return program.digest, (program.image or "") if pinned is None else str(pinned.ident)

@@ -17,9 +17,10 @@ from docker import APIClient
 from docker.errors import ImageNotFound, InvalidRepository, NotFound, NullResource
 
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
+from harness.sandbox import image_rules
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain, status_of
 from harness.sandbox.docker.client_config import context, credentials_problem
-from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.untrusted_text import plain
 
 #: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
@@ -75,6 +76,7 @@ class ImageFacts:
     labels: Mapping[str, str]
     architecture: str
     names: tuple[str, ...] = ()
+    seal: str = ""
 
 
 def find(api: APIClient, reference: str) -> ImageFacts | None:
@@ -114,6 +116,35 @@ def require(api: APIClient, reference: str) -> ImageFacts:
     return facts
 
 
+def pin(api: APIClient, reference: str, rules: ImageRules) -> BaseImage:
+    """What the name that a directory gives stands for now; pulled as by ``base``.
+
+    Raises:
+        EngineError: The engine does not answer.
+    """
+    try:
+        facts = base(api, reference, rules, pull=True)
+    except ImageUnavailableError as error:
+        return BaseImage(None, refusal=str(error))
+    return BaseImage(facts.ident, image_rules.identity(reference, facts.ident, facts.labels, facts.seal))
+
+
+def pinned(api: APIClient, reference: str, image: BaseImage) -> ImageFacts:
+    """The facts of the image that a name stood for.
+
+    Raises:
+        ImageUnavailableError: It could not be had then. One that has come since waits for the next call, which looks again.
+        EngineError: It was removed since, or the engine does not answer.
+    """
+    if image.ident is None:
+        raise ImageUnavailableError(image.refusal, "")
+    facts = find(api, image.ident)
+    if facts is None:
+        problem = f"The Docker image that {reference!r} was when the round began ({image.ident[:19]}) is not on this host any more."
+        raise EngineError(problem, "`harness run` again takes the image that has this name now.")
+    return facts
+
+
 def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> ImageFacts:
     """The facts of the image that a directory names, pulled where it is absent, ``pull`` is said and the organiser allows it.
 
@@ -121,6 +152,8 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
         ImageUnavailableError: It cannot be had, or may not be used.
         EngineError: The engine does not answer.
     """
+    if (known := rules.pinned.get(reference)) is not None:
+        return pinned(api, reference, known)
     facts = find(api, reference)
     if facts is None and pull and rules.may_pull(reference):
         try:
@@ -193,4 +226,5 @@ def _facts(described: Mapping[str, Any]) -> ImageFacts:
         volumes=tuple(config.get("Volumes") or ()),
         labels=dict(config.get("Labels") or {}),
         architecture=str(described.get("Architecture") or ""),
-        names=(*(described.get("RepoTags") or ()), *(described.get("RepoDigests") or ())))
+        names=(*(described.get("RepoTags") or ()), *(described.get("RepoDigests") or ())),
+        seal=image_rules.seal(described))
