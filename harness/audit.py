@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -116,11 +116,18 @@ class _Answers:
     """The served and the fresh answers of a round's audit, by (submission id, input id)."""
 
     def __init__(self, transaction: Transaction, row: StoredRound) -> None:
-        # Looked up, not made: this is for reading too, perhaps beside a running harness.
-        conditions = [row.conditions_id, *(rounds.find_conditions(transaction, _repeated(transaction, row, repeat))
-                                           for repeat in range(2, odd_one_out.RUNS))]
-        self.fresh = [{} if known is None else round_state.answers(transaction, known) for known in conditions]
-        self.served = round_state.answers(transaction, row.served_conditions_id, {source for _, source in self.fresh[0]})
+        self.fresh: list[dict[_Key, Answer]] = [{} for _ in range(1, odd_one_out.RUNS)]
+        self.served: dict[_Key, Answer] = {}
+        members: dict[tuple[int, int], set[int]] = {}
+        for member in rounds.members(transaction, row.id):
+            members.setdefault(row.both_conditions_of(member), set()).add(member.id)
+        for (once, served), those in members.items():
+            for repeat, answers in enumerate(self.fresh, 1):
+                # Looked up, not made: this is for reading too, perhaps beside a running harness.
+                known = once if repeat == 1 else rounds.find_conditions(transaction, _repeated(transaction, once, repeat))
+                answers.update({} if known is None else _of(those, round_state.answers(transaction, known)))
+            inputs = {source for submission, source in self.fresh[0] if submission in those}
+            self.served |= _of(those, round_state.answers(transaction, served, inputs))
 
     def cases(self, transaction: Transaction) -> Iterator[tuple[_Key, _Case]]:
         """Every audited run with what is known of it."""
@@ -128,6 +135,10 @@ class _Answers:
             if key in self.served:
                 fresh = [answers.get(key) for answers in self.fresh]
                 yield key, _case(self.served[key], fresh, lambda answers: _known(transaction, answers))
+
+
+def _of(members: Collection[int], answers: Mapping[_Key, Answer]) -> dict[_Key, Answer]:
+    return {key: answer for key, answer in answers.items() if key[0] in members}
 
 
 def _case(served: Answer, fresh: Sequence[Answer | None], is_odd: _IsOdd) -> _Case:
@@ -149,9 +160,9 @@ def _case(served: Answer, fresh: Sequence[Answer | None], is_odd: _IsOdd) -> _Ca
     return _Case(_Verdict.ODD)
 
 
-def _repeated(transaction: Transaction, row: StoredRound, repeat: int) -> dict[str, object]:
+def _repeated(transaction: Transaction, once: int, repeat: int) -> dict[str, object]:
     """The first fresh run is recorded as any run of ``isolation: run`` would be, each further one under conditions of its own."""
-    return {**rounds.conditions(transaction, row.conditions_id), "repeat": repeat}
+    return {**rounds.conditions(transaction, once), "repeat": repeat}
 
 
 def findings(transaction: Transaction, row: StoredRound) -> dict[str, Finding]:
@@ -205,21 +216,29 @@ def plan_audit(tournament: Tournament, dataset: Dataset, round_: Round, asked: s
         repeat, wanted = _wanted(transaction, row, answers, round_, asked)
         if not wanted:
             return None
-        conditions = row.conditions_id if repeat == 1 else rounds.ensure_conditions(
-            transaction, _repeated(transaction, row, repeat))
+        conditions = _fresh_conditions(transaction, row, repeat)
         field = replace(round_.field, attacks=_fresh(round_.field.attacks, conditions),
                         defenses=_fresh(round_.field.defenses, conditions))
         board = _listed_board(round_.board, wanted)
         next_run, next_input = round_state.next_ids(transaction)
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(transaction).items()
-                      if c == conditions}
+                      if c == conditions.get(s)}
         known = {(p.batch, p.digest) for p in board.inputs}
         shelved = {key: held for key, held in round_.books.shelved.items() if key not in known}
         return Round(round_.name, field, board, Books(next_run, next_input, unfinished, {}, shelved))
 
 
-def _fresh(contestants: Iterable[Contestant], conditions: int) -> tuple[Contestant, ...]:
-    return tuple(replace(c, served=False, conditions_id=conditions) for c in contestants)
+def _fresh_conditions(transaction: Transaction, row: StoredRound, repeat: int) -> dict[int, int]:
+    """The conditions that a member's fresh runs are recorded under, by its id: on another base image they are others."""
+    once = {member.id: row.both_conditions_of(member)[0] for member in rounds.members(transaction, row.id)}
+    if repeat == 1:
+        return once
+    again = {these: rounds.ensure_conditions(transaction, _repeated(transaction, these, repeat)) for these in set(once.values())}
+    return {member: again[these] for member, these in once.items()}
+
+
+def _fresh(contestants: Iterable[Contestant], conditions: Mapping[int, int]) -> tuple[Contestant, ...]:
+    return tuple(replace(c, served=False, conditions_id=conditions[c.stored_id]) for c in contestants)
 
 
 def _wanted(transaction: Transaction, row: StoredRound, answers: _Answers, round_: Round,

@@ -29,10 +29,12 @@ from harness.job import Finished, Slot
 from harness.node import Node, check_memory, choose_slots, sweep
 from harness.plan import DONE
 from harness.round_loader import Round
-from harness.sandbox.base import Sandbox
-from harness.sandbox.choose import DockerHost, choose_sandbox, refuse_untrusted, resolve_bases
+from harness.sandbox.base import BaseImages, Sandbox
+from harness.sandbox.choose import DockerHost, choose_sandbox, refuse_untrusted
+from harness.sandbox.image_rules import BaseImage
 from harness.scheduler import Progress, Scheduler
 from harness.scoring import View
+from harness.store.base_images import Moved
 from harness.store.lock import writer_lock
 from harness.store.recorder import Recorder
 from harness.store.values import Registered
@@ -133,10 +135,6 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
     with held(), Tournament(config) as tournament, writer_lock(config.state), event_log.kept(config.state):
         for registered in tournament.submit_configured(loaded, left_out):
             _tell_change(say, registered)
-        if sandbox.isolates:
-            # Each of their runs ends as image_missing; nobody else waits for it.
-            for name, refused in resolve_bases(loaded.values(), tournament.image_rules(), docker).items():
-                say(f"{name}: {refused}")
         for text in said:
             _LOG.info("What is said before the round.", extra=facts(said=text))
         with watcher:
@@ -186,16 +184,20 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         if scarce := check_memory(slots, config):
             watcher.say(f"harness: {scarce}")
             _LOG.warning("Memory is scarce.", extra=facts(said=scarce))
+        gpu = any(slot.gpu for slot in slots)
+        images = _base_images(tournament, sandbox, options.round_name, watcher, gpu=gpu)
         removed = sweep(sandbox, config.state / "work", tournament.label) + _half_written(config.state)
         faults.reach("swept")
         round_ = tournament.open_round(
-            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=any(slot.gpu for slot in slots),
-            fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None)
+            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=gpu,
+            fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images)
         counts = round_.board.counts()
         _LOG.info("A round begins.", extra=facts(
             version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
             slots=[slot.name for slot in slots], isolation=config.sandbox.isolation, only=list(options.only),
-            fresh=list(options.fresh)))
+            fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
+        for moved in round_.moved:
+            watcher.say(_moved(moved))
         for what in removed:
             _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
         machine = _Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
@@ -213,6 +215,35 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             round=round_.name, finished=progress.finished, outcomes=progress.outcomes, given_up=progress.given_up))
         return Summary(round_.name, progress, stopped=stopped, waiting=round_.board.total - round_.board.counts()[DONE],
                        removed=tuple(removed))
+
+
+def _base_images(tournament: Tournament, sandbox: Sandbox, round_name: str | None, watcher: Watcher, *,
+                 gpu: bool) -> dict[str, BaseImage]:
+    """What the names that directories give stand for, looked up once: one that is moved from now on changes nothing of this call.
+
+    Runs of a submission whose image cannot be had end as image_missing; nobody else waits for it.
+    """
+    found: dict[str, BaseImage] = {}
+    if not isinstance(sandbox, BaseImages):
+        return found
+    rules = tournament.image_rules()
+    for member in tournament.members(round_name):
+        reference = member.image(gpu=gpu)
+        if member.kind == "image" or not reference:
+            continue
+        if reference not in found:
+            found[reference] = sandbox.pin_base(reference, rules)
+        if found[reference].ident is None:
+            watcher.say(f"{member.name}: {found[reference].refusal}")
+            _LOG.warning("A base image cannot be had.", extra=facts(submission=member.name, said=found[reference].refusal))
+    return found
+
+
+def _moved(moved: Moved) -> str:
+    submissions = "a submission" if moved.submissions == 1 else f"{moved.submissions} submissions"
+    runs = "a run" if moved.results == 1 else f"{moved.results} runs"
+    return (f"{moved.reference} is another image than before: {runs} of {submissions} on it "
+            f"{'is' if moved.results == 1 else 'are'} made again, and results on the image before are kept.")
 
 
 class _Machine:

@@ -18,6 +18,7 @@ from harness.sandbox.base import Profile, Program
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
 from harness.store import round_state, rounds
+from harness.store.base_images import Moved
 from harness.store.facade import Transaction
 from harness.store.recorder import NewInput
 from harness.store.values import StoredBatch, StoredRound, StoredSubmission
@@ -26,12 +27,17 @@ from harness.tracks import consumers, producers
 
 @dataclass(frozen=True)
 class Round:
-    """A round ready to be scheduled."""
+    """A round ready to be scheduled.
+
+    Attributes:
+        moved: Names of base images that stand for others than when the last results were obtained.
+    """
 
     name: str
     field: Field
     board: Board
     books: Books
+    moved: tuple[Moved, ...] = ()
 
 
 @dataclass
@@ -87,7 +93,7 @@ class RoundLoader:
 
     def _program(self, member: StoredSubmission) -> Program:
         """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""
-        image = member.container_gpu if self.gpu and member.container_gpu else member.container
+        image = member.image(gpu=self.gpu)
         return Program(digest=member.digest, image=image or None, code_dir=None, entry_point=member.entry_point or None,
                        profile=cast("Profile", member.profile), serves=member.serves, rules=self.images)
 

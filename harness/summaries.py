@@ -94,7 +94,7 @@ def _basis(transaction: Transaction, row: StoredRound, isolation: str) -> str:
     """Digest of all that a table follows from, beside the results."""
     members = [(m.id, m.name, m.team, m.type, m.baseline, m.serves) for m in rounds.members(transaction, row.id)]
     facts = [_FORM, __version__, RESAMPLES, SEED, row.tournament, row.name, row.dataset_digest, row.rules, row.conditions_id,
-             row.served_conditions_id, isolation, members]
+             row.served_conditions_id, row.own_conditions, isolation, members]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

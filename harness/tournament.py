@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -22,9 +22,10 @@ from harness.discover import LeftOut, configured_names, leaving_out, load_config
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.images import pixel_digest
 from harness.round_loader import Round, RoundLoader
-from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.score_records import repair
-from harness.store import counters, owners, rounds, submissions
+from harness.store import base_images, counters, owners, rounds, submissions
+from harness.store.base_images import Based, Moved
 from harness.store.facade import Store, Transaction
 from harness.store.forget import forget
 from harness.store.values import Registered, StoredBatch, StoredRound, StoredSubmission
@@ -155,7 +156,7 @@ class Tournament:
             return submissions.withdraw(transaction, name, DEFAULT_ROUND).name
 
     def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
-                   gpu: bool = False, fresh: Fresh | None = None) -> Round:
+                   gpu: bool = False, fresh: Fresh | None = None, images: Mapping[str, BaseImage] | None = None) -> Round:
         """Bring a round to the state that the store knows: all of it or, where something is refused, nothing.
 
         Args:
@@ -165,15 +166,19 @@ class Tournament:
             only: Submissions whose runs are wanted; empty for all.
             gpu: Whether runs will have a GPU (then ``container_gpu`` is used).
             fresh: Results to forget first.
+            images: What the names of base images stand for until the round has ended; others are looked up when they are met.
 
         Raises:
-            ConfigError: The named round was made under other conditions than the file's, whose results would go under its own.
+            ConfigError: The named round was made under other conditions than the file's, or on other images, whose results would go
+                under its own.
             DatasetError: The round was made with another data set.
             UnknownNameError: A name in ``only`` takes no part, or ``fresh`` names what is not there.
         """
         with self.store.write() as transaction:
+            known = name is not None and rounds.named(transaction, name) is not None
             row, rules, batches, stored = self._round(transaction, dataset, sandbox, name, gpu=gpu)
             members = rounds.members(transaction, row.id)
+            row, moved = self._on_images(transaction, row, _based(members, images or {}, gpu=gpu), known=known)
             # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
             repair(transaction, {held.id: batch for held, batch in zip(stored, batches, strict=True)})
             wanted = _spelt(only, members)
@@ -183,8 +188,9 @@ class Tournament:
                                        "`harness submissions` lists them.")
             if fresh is not None:
                 _forget(transaction, row, members, stored, fresh)
-            loader = RoundLoader(transaction, self.config, row, rules, _image_rules(transaction, self.config), gpu)
-            return loader.load(members, batches, stored, wanted)
+            image_rules = replace(_image_rules(transaction, self.config), pinned=images or {})
+            loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu)
+            return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved))
 
     def _round(self, transaction: Transaction, dataset: Dataset, sandbox: str, name: str | None, *,
                gpu: bool) -> tuple[StoredRound, Rules, tuple[Batch, ...], list[StoredBatch]]:
@@ -206,6 +212,16 @@ class Tournament:
             known = rounds.ensure(transaction, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
                                   (once, served), stored, submissions.active(transaction))
         return known, rules, batches, stored
+
+    def _on_images(self, transaction: Transaction, row: StoredRound, based: Sequence[Based], *,
+                   known: bool) -> tuple[StoredRound, list[Moved]]:
+        """Let the default round follow what names of base images stand for now; a named one keeps what it was made on."""
+        if not known:
+            return base_images.follow(transaction, row, based, self.config.sandbox.isolation)
+        if changed := base_images.changed(transaction, row, based):
+            raise ConfigError(f"The round {row.name} was made on another image than {' and '.join(changed)} is now.",
+                              "Put that image back, or start another round: it takes over all results on images that are the same.")
+        return row, []
 
     def read(self) -> AbstractContextManager[Transaction]:
         """One snapshot of the store, to ask it for plain values (``harness.store.rounds``, ``submissions``, ...)."""
@@ -239,6 +255,11 @@ def _check_conditions(transaction: Transaction, row: StoredRound, now: Mapping[s
     if differ:
         raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
                           "Put that back, or start another round.")
+
+
+def _based(members: Sequence[StoredSubmission], images: Mapping[str, BaseImage], *, gpu: bool) -> list[Based]:
+    return [Based(member, reference, images[reference].identity) for member in members
+            if member.kind != "image" and (reference := member.image(gpu=gpu)) in images]
 
 
 def _spelt(names: Collection[str], members: Sequence[StoredSubmission]) -> frozenset[str]:

@@ -40,7 +40,7 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
     refuse_untrusted([submission], isolated=isolates(config.sandbox.backend, docker), trusted=trust_process_sandbox)
     with open_tournament(config_path, create=True) as tournament:
         if config.sandbox.backend != "process":
-            for refused in resolve_bases([submission], tournament.image_rules(), docker).values():
+            for refused in resolve_bases(submission, tournament.image_rules(), docker):
                 raise refused
         # A relative path would mean another place to who comes from another directory.
         where = source if submission.kind == "image" else os.path.abspath(source)  # noqa: PTH100 - links are kept

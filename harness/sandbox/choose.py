@@ -146,6 +146,10 @@ class Based(Given, Protocol):
     def container(self) -> str:
         """As its metadata say it."""
 
+    @property
+    def container_gpu(self) -> str | None:
+        """The same for hosts with a GPU, where it is another one."""
+
 
 def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: bool) -> None:
     """Refuse someone else's archive or image where it would run without isolation.
@@ -196,29 +200,20 @@ def _info(facts: ImageFacts) -> ImageInfo:
     return ImageInfo(facts.ident, facts.labels, facts.architecture)
 
 
-def resolve_bases(submissions: Iterable[Based], rules: ImageRules, docker: DockerHost) -> dict[str, HarnessError]:
-    """Look up, and pull where that is allowed, the images that directories name; what is wrong, by submission's name.
+def resolve_bases(given: Based, rules: ImageRules, docker: DockerHost) -> list[HarnessError]:
+    """Look up, and pull where that is allowed, the images that a directory names; what is wrong.
 
     This is when it is done: a run pulls nothing. Where no engine answers nothing is looked up.
     """
-    named = [given for given in submissions if given.kind != "image" and given.container]
+    fields = {} if given.kind == "image" else {"container": given.container, "container_gpu": given.container_gpu}
+    named = {field: reference for field, reference in fields.items() if reference}
     look_up = base_lookup(rules, docker) if named else None
-    found: dict[str, HarnessError] = {}
+    refused: list[HarnessError] = []
     if look_up is None or isinstance(look_up, EngineError):
-        return found
-    answers: dict[str, HarnessError | None] = {}
-    for given in named:
-        if given.container not in answers:
-            answers[given.container] = _refusal(look_up, given.container)
-        refused = answers[given.container]
-        if refused is not None:
-            found[given.name] = refused
-    return found
-
-
-def _refusal(look_up: Callable[[str], ImageInfo], reference: str) -> HarnessError | None:
-    try:
-        look_up(reference)
-    except ImageUnavailableError as error:
-        return error
-    return None
+        return refused
+    for field, reference in named.items():
+        try:
+            look_up(reference)
+        except ImageUnavailableError as error:
+            refused.append(ImageUnavailableError(f"{given.name}, {field}: {error.problem}", error.next_step))
+    return refused

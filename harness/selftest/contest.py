@@ -189,7 +189,7 @@ class _Scene:
         try:
             submission = self._load(source)
             if bases and self._sandbox.isolates:
-                for refused in resolve_bases([submission], ImageRules(data.IMAGES_ALLOWED), DockerHost()).values():
+                for refused in resolve_bases(submission, ImageRules(data.IMAGES_ALLOWED), DockerHost()):
                     raise refused
         except HarnessError as error:
             return str(error)

@@ -7,7 +7,7 @@ runs into one commit instead of weakening it.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
 from harness.store.lock import writer_lock
-from harness.store.migrations import STEPS, migrate
+from harness.store.migrations import ADDED, STEPS, migrate
 from harness.store.models import SCHEMA_VERSION, Base, CounterRow
 
 #: How long a command waits for another program that holds the database.
@@ -78,12 +78,13 @@ def _check_version(engine: Engine, path: Path) -> None:
     raise _foreign(path)
 
 
-def _check_tables(connection: Connection, path: Path) -> None:
-    """Other programs number their databases too."""
+def _check_tables(connection: Connection, path: Path, absent: Collection[tuple[str, str]] = ()) -> None:
+    """Other programs number their databases too; ``absent`` are columns that a database of an earlier version has not."""
     rows = connection.exec_driver_sql(
         "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'")
     found = {(table, column) for table, column in rows}
-    if not found.issuperset((table.name, column.name) for table in Base.metadata.tables.values() for column in table.columns):
+    wanted = {(table.name, column.name) for table in Base.metadata.tables.values() for column in table.columns}
+    if not found.issuperset(wanted.difference(absent)):
         raise _foreign(path)
 
 
@@ -105,7 +106,7 @@ def _bring_up(connection: Connection, path: Path) -> int:
             connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
             return SCHEMA_VERSION
         if found in STEPS:
-            _check_tables(connection, path)  # no step has changed a table so far
+            _check_tables(connection, path, ADDED)
             # An older `harness run` that still works on it would go on to write in the older form. Whoever waits for this
             # transaction finds a migrated database and asks for no lock.
             with writer_lock(path.parent):

@@ -6,6 +6,9 @@ in the middle leaves the database as it was.
 Version 2 (harness 0.1.0) kept labels as int16 with -1 for "no label" and 32767 for every integer outside of the data set's label
 range. Version 3 keeps what was answered, -1 included, with -32768 for "no label". Which integer a 32767 of version 2 was, nobody
 knows any more: it stays beyond every range, and wrong.
+
+Version 4 tells apart what ran on different base images. On which ones the results of earlier versions were obtained, nobody knows:
+they belong to the first one that is seen under each name.
 """
 
 from __future__ import annotations
@@ -47,8 +50,16 @@ def _evidence_to_3(stored: str) -> str:
     return json.dumps(facts)
 
 
+def _to_4(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE TABLE image (reference VARCHAR NOT NULL, first VARCHAR NOT NULL, latest VARCHAR NOT NULL, "
+                               "PRIMARY KEY (reference))")
+    connection.exec_driver_sql("ALTER TABLE round ADD COLUMN own_conditions VARCHAR DEFAULT '{}' NOT NULL")
+
+
+#: Tables and columns that the steps make.
+ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions")})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 #: States of a run. Waiting is the absence of a row.
 RUNNING, DONE, OPEN = 1, 2, 3
@@ -86,6 +86,16 @@ class ConditionsRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     text: Mapped[str] = mapped_column(unique=True)
+
+
+class ImageRow(Base):
+    """The identities that the name of a base image had: results whose conditions say none were obtained on the first one."""
+
+    __tablename__ = "image"
+
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    first: Mapped[str]
+    latest: Mapped[str]
 
 
 class RunRow(Base):
@@ -171,6 +181,8 @@ class RoundRow(Base):
     conditions_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
     served_conditions_id: Mapped[int] = mapped_column(ForeignKey("conditions.id"))
     created_at: Mapped[float]
+    #: JSON, by submission id: the two conditions of members whose base image is another than the first of its name.
+    own_conditions: Mapped[str] = mapped_column(default="{}", server_default="{}")
 
 
 class RoundSubmissionRow(Base):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ class StoredSubmission:
     submitted_at: float
     state: str
 
+    def image(self, *, gpu: bool) -> str:
+        """The image that it names for hosts with or without a GPU."""
+        return self.container_gpu if gpu and self.container_gpu else self.container
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -60,10 +65,22 @@ class StoredRound:
     conditions_id: int
     served_conditions_id: int
     created_at: float
+    own_conditions: str = "{}"
 
     def conditions_of(self, submission: StoredSubmission, *, isolation: str) -> int:
         """The conditions that a submission's runs are recorded under in this round."""
-        return self.served_conditions_id if isolation == "submission" and submission.serves else self.conditions_id
+        fresh, served = self.both_conditions_of(submission)
+        return served if isolation == "submission" and submission.serves else fresh
+
+    def both_conditions_of(self, submission: StoredSubmission) -> tuple[int, int]:
+        """Those of a submission's fresh runs, and of its served ones."""
+        fresh, served = self._own.get(str(submission.id), (self.conditions_id, self.served_conditions_id))
+        return fresh, served
+
+    @cached_property
+    def _own(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = json.loads(self.own_conditions)
+        return found
 
 
 @dataclass(frozen=True)

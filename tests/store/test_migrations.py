@@ -68,8 +68,9 @@ def test_labels_are_kept_as_answered_as_far_as_that_is_known(old) -> None:
     for was, now in zip(before, after, strict=True):
         assert now.tolist() == [{-1: NO_LABEL, 32767: OUT_OF_RANGE}.get(label, label) for label in was.tolist()]
     assert [run[:9] + run[10:] for run in found["run"]] == [run[:9] + run[10:] for run in kept["run"]]
-    untouched = set(found) - {"version", "run", "attempt", "summary"}
+    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image"}
     assert {name: found[name] for name in untouched} == {name: kept[name] for name in untouched}
+    assert (found["image"], found["round"]) == ([], [(*row, "{}") for row in kept["round"]])
 
 
 def test_what_was_judged_when_labels_were_read_is_judged_anew(old) -> None:
@@ -118,6 +119,14 @@ def test_nothing_is_to_be_run_again(old) -> None:
         assert {registered.change for registered in tournament.submit_configured()} == {"same"}
         for name in ROUNDS.values():
             assert tournament.open_round(tournament.dataset(), sandbox="process", name=name).board.complete
+
+
+def test_a_migrated_database_has_the_tables_of_a_new_one(old, tmp_path) -> None:
+    migrated(old)
+    open_database(tmp_path / "new" / "state" / "tournament.db").dispose()
+    for table in [name for (name,) in rows(old, "SELECT name FROM sqlite_master WHERE type = 'table'")]:
+        columns = [row[1:] for row in rows(old, f"PRAGMA table_info({table})")]
+        assert columns == [row[1:] for row in rows(tmp_path / "new", f"PRAGMA table_info({table})")], table
 
 
 #: Ends the process without a word before its n-th statement, or before it commits, for each n in turn.
