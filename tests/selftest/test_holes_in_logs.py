@@ -1,0 +1,30 @@
+"""A hole made on purpose in what rations and cleans a program's words: the flood that guards it does not pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.sandbox import protocol, tail
+from harness.sandbox.process import ProcessSandbox
+from harness.selftest.contest import examine
+from harness.selftest.table import ROWS
+
+pytestmark = pytest.mark.slow
+
+#: What is changed, and the rows that have to notice.
+HOLES = {
+    "answers without a ration": ([(protocol, "MAX_CANDIDATES", 1 << 60), (protocol, "MAX_CANDIDATE_BYTES", 1 << 60)],
+                                 ("serves-what-looks-like-answers",)),
+    "control characters": ([(tail, "clean_text", lambda data: data.decode("latin-1"))], ("floods-stderr-with-escape-codes",)),
+    "a tail of any length": ([(tail.LogTail.__init__, "__defaults__", (1 << 22,))],
+                             ("floods-stdout", "serves-a-flood-of-braces")),
+}
+
+
+@pytest.mark.parametrize("hole", HOLES)
+def test_a_hole_is_noticed(hole: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    changes, rows = HOLES[hole]
+    for where, name, opened in changes:
+        monkeypatch.setattr(where, name, opened)
+    findings = examine([row for row in ROWS if row.name in rows], ProcessSandbox(tmp_path))
+    assert {verdict.row.name for verdict in findings.verdicts if not verdict.passed} == set(rows)
