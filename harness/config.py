@@ -110,6 +110,7 @@ def parse_gpus(value: object) -> object:
 Bytes = Annotated[int, BeforeValidator(parse_bytes), _size(_LEAST_BYTES)]
 Memory = Annotated[int, BeforeValidator(parse_bytes), _size(_LEAST_MEMORY)]
 Directory = Annotated[Path, BeforeValidator(_path)]
+ImageName = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$")]
 Gpus = Annotated[Literal["auto", "none"] | tuple[str, ...], BeforeValidator(parse_gpus)]
 
 
@@ -211,7 +212,15 @@ class TournamentConfig(_Model):
     rules: Rules = Rules()
     sandbox: SandboxConfig = SandboxConfig()
     workers: Workers = Workers()
+    images: dict[ImageName, ImageName] = Field(
+        {}, description="Images that authors name, as patterns, and the image of this host to run instead, as in "
+        "`pytorch/pytorch*: localhost/harness-compat-torch:1`; the first that matches holds.")
     state: Directory = Field(Path(".tournament"), strict=False, description="Directory of everything the harness keeps.")
+
+    @property
+    def stand_ins(self) -> tuple[tuple[str, str], ...]:
+        """What stands for the images that authors name, in the file's order."""
+        return tuple(self.images.items())
 
     @property
     def database(self) -> Path:

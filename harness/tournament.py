@@ -246,7 +246,7 @@ def label_of(config: TournamentConfig) -> str:
 def _image_rules(transaction: Transaction, config: TournamentConfig) -> ImageRules:
     # The key of code images' tags is a secret of this database.
     return ImageRules(config.sandbox.images, submissions.images(transaction), label_of(config),
-                      counters.secret(transaction, "images"))
+                      counters.secret(transaction, "images"), stand_ins=config.stand_ins)
 
 
 def _check_conditions(transaction: Transaction, row: StoredRound, now: Mapping[str, object]) -> None:

@@ -59,6 +59,13 @@ def test_the_defaults_are_those_of_2017(loaded) -> None:
 GPUS = [("[0, 2]", ("0", "2")), ('["0", "GPU-abc"]', ("0", "GPU-abc")), ("[1, GPU-abc]", ("1", "GPU-abc")), ("none", "none")]
 
 
+def test_images_that_stand_for_others_keep_their_order(loaded) -> None:
+    config = loaded(SMALL + "images:\n  pytorch/pytorch:0.2*: localhost/a:1\n  pytorch/pytorch*: localhost/b:1\n")
+    assert config.stand_ins == (("pytorch/pytorch:0.2*", "localhost/a:1"), ("pytorch/pytorch*", "localhost/b:1"))
+    with pytest.raises(ConfigError, match="images"):
+        loaded(SMALL + 'images: {"a b": localhost/a:1}')
+
+
 @pytest.mark.parametrize(("text", "gpus"), GPUS)
 def test_gpus_are_named_by_index_or_uuid(loaded, text, gpus) -> None:
     assert loaded(SMALL + f"workers: {{gpus: {text}}}").workers.gpus == gpus

@@ -42,7 +42,7 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     from harness.validation import check  # noqa: PLC0415
 
     config = _config(config_path)
-    rules = ImageRules(config.sandbox.images)
+    rules = ImageRules(config.sandbox.images, stand_ins=config.stand_ins)
     # Each is done once, however often it is asked for: connecting, looking an image up, unpacking.
     docker, unpacked = DockerHost(config.sandbox.runtime), cache(unpack)
     find_image = image_lookup(docker)
@@ -84,7 +84,7 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     gpu = first_gpu(config.workers.gpus)
     with held():
         return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,
-                       ImageRules.of_a_trial(config.sandbox.images))
+                       ImageRules.of_a_trial(config.sandbox.images, config.stand_ins))
 
 
 def _config(path: Path) -> TournamentConfig:

@@ -28,6 +28,18 @@ BASE_IMAGES = "localhost/harness-*"
 #: On the base images that `docker/build.py` makes: a digest of what each was made from, and the seal that it was put on under.
 IDENTITY_LABEL = "harness.build.identity"
 SEAL_LABEL = "harness.build.seal"
+#: Images that entries of 2017 name and no registry has any more, as patterns, and what of ours holds what they held.
+OF_2017 = {
+    "rwightman/pytorch-extra": "localhost/harness-compat-torch:1",
+    "pytorch/pytorch*": "localhost/harness-compat-torch:1",
+    "floydhub/pytorch*": "localhost/harness-compat-torch:1",
+    "smly/nips17*": "localhost/harness-compat-torch:1",
+    "gcr.io/tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
+    "gcr.io/tensorflow/tensorflow:latest*": "localhost/harness-compat-tf1:1",
+    "tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
+    "goodfellow/competition*": "localhost/harness-compat-tf1:1",
+    "floydhub/tensorflow*": "localhost/harness-compat-tf:1",
+}
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
 _LAYOUT = "3"
 
@@ -57,6 +69,7 @@ class ImageRules:
         tournament: Whose code images are made.
         secret: Key of code images' tags: an author who knows all digests still cannot name one.
         pinned: What names stand for until the end, wherever they are moved meanwhile; other names are looked up when they are met.
+        stand_ins: Patterns of names that authors wrote, and the image of this host that each stands for; the first match holds.
     """
 
     allowed: tuple[str, ...] | None = None
@@ -64,11 +77,16 @@ class ImageRules:
     tournament: str = ""
     secret: int = 0
     pinned: Mapping[str, BaseImage] = field(default_factory=dict, hash=False)
+    stand_ins: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of_a_trial(cls, allowed: tuple[str, ...] | None) -> Self:
+    def of_a_trial(cls, allowed: tuple[str, ...] | None, stand_ins: tuple[tuple[str, str], ...] = ()) -> Self:
         """For a run outside of any tournament, whose code image nobody else shall find."""
-        return cls(allowed, tournament="validate", secret=secrets.randbits(63))
+        return cls(allowed, tournament="validate", secret=secrets.randbits(63), stand_ins=stand_ins)
+
+    def meant(self, reference: str) -> str:
+        """The image that a name stands for here; itself where the organiser says nothing of it."""
+        return next((image for pattern, image in self.stand_ins if _matches(pattern, reference)), reference)
 
     def may_pull(self, reference: str) -> bool:
         """Whether the engine may ask a registry for it."""
@@ -89,7 +107,8 @@ class ImageRules:
             return "is one that the harness made of a submission"
         if ident in self.taken:
             return "is a submission itself"
-        if any(_matches(pattern, reference) for pattern in (self.allowed if self.allowed is not None else (BASE_IMAGES,))):
+        if reference in dict(self.stand_ins).values() or any(
+                _matches(pattern, reference) for pattern in (self.allowed if self.allowed is not None else (BASE_IMAGES,))):
             return None
         if self.allowed is not None:
             return "is not among those that the organiser allows (sandbox.images)"
@@ -127,6 +146,11 @@ def identity(reference: str, ident: str, labels: Mapping[str, str], sealed: str)
     """
     own = _matches(BASE_IMAGES, reference) and labels.get(SEAL_LABEL) == sealed
     return (labels.get(IDENTITY_LABEL) if own else None) or ident
+
+
+def would_do(reference: str) -> str | None:
+    """The image of ours that holds what one of 2017 held; None for any other."""
+    return next((image for pattern, image in OF_2017.items() if _matches(pattern, reference)), None)
 
 
 def familiar(reference: str) -> str:

@@ -154,6 +154,23 @@ def test_what_is_not_allowed_or_not_at_submit_is_never_asked_for(rules, pull) ->
     assert engine.credentials == []
 
 
+def test_an_image_of_2017_names_the_one_that_would_do() -> None:
+    with pytest.raises(ImageUnavailableError) as caught:
+        images.base(Asked("x", answers=True), "gcr.io/tensorflow/tensorflow:1.1.0", ImageRules(), pull=True)
+    assert "localhost/harness-compat-tf1:1 holds what it held" in caught.value.next_step
+    assert "`docker/build.py compat-tf1` makes it." in caught.value.next_step
+
+
+def test_what_stands_for_an_image_is_looked_for_instead_and_never_asked_for_elsewhere() -> None:
+    engine = Asked("x", answers=True)
+    rules = ImageRules(("pytorch/*",), stand_ins=(("pytorch/pytorch*", "localhost/harness-compat-torch:1"),))
+    with pytest.raises(ImageUnavailableError) as caught:
+        images.base(engine, "pytorch/pytorch:latest", rules, pull=True)
+    assert "'pytorch/pytorch:latest' the tournament file names 'localhost/harness-compat-torch:1'" in caught.value.problem
+    assert caught.value.next_step == "`docker/build.py compat-torch` makes it."
+    assert engine.credentials == []
+
+
 def test_a_missing_credential_helper_is_said_before_a_registry_is_asked(tmp_path, monkeypatch) -> None:
     (tmp_path / "config.json").write_text('{"credsStore": "nowhere"}')
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))

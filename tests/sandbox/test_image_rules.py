@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from harness.sandbox.image_rules import CODE_LABEL, IDENTITY_LABEL, SEAL_LABEL, ImageRules, familiar, identity
+import pytest
+import yaml
+
+from harness.sandbox.image_rules import CODE_LABEL, IDENTITY_LABEL, OF_2017, SEAL_LABEL, ImageRules, familiar, identity
 
 IDENT = "sha256:" + "ab" * 32
 THEIRS = "sha256:" + "cd" * 32
@@ -96,3 +99,31 @@ IDENTITIES = {
 def test_what_results_on_an_image_are_kept_under(row: str) -> None:
     reference, labels, wanted = IDENTITIES[row]
     assert identity(reference, IDENT, labels, "s") == wanted
+
+
+STAND_INS = (("pytorch/pytorch*", "localhost/harness-compat-torch:1"), ("gcr.io/tensorflow/tensorflow:1.*", "localhost/tf:1"))
+
+
+@pytest.mark.parametrize(("named", "meant"), [
+    ("pytorch/pytorch", "localhost/harness-compat-torch:1"),
+    ("docker.io/pytorch/pytorch:v0.2", "localhost/harness-compat-torch:1"),
+    ("gcr.io/tensorflow/tensorflow:1.1.0", "localhost/tf:1"),
+    ("gcr.io/tensorflow/tensorflow:1.3.0-gpu", "localhost/tf:1"),
+    ("gcr.io/tensorflow/tensorflow:2.0", "gcr.io/tensorflow/tensorflow:2.0"),
+    ("elsewhere/pytorch/pytorch", "elsewhere/pytorch/pytorch"),
+])
+def test_what_the_organiser_runs_instead(named, meant):
+    assert ImageRules(stand_ins=STAND_INS).meant(named) == meant
+    assert ImageRules().meant(named) == named
+
+
+def test_what_stands_in_is_allowed_and_a_submission_is_not():
+    rules = ImageRules(("other/*",), frozenset({THEIRS}), stand_ins=STAND_INS)
+    assert rules.problem("localhost/tf:1", IDENT, ["localhost/tf:1"], {}) is None
+    assert rules.problem("localhost/tf:1", THEIRS, ["localhost/tf:1"], {}) == "is a submission itself"
+
+
+def test_the_shipped_file_offers_what_the_messages_name():
+    text = (Path(__file__).resolve().parents[2] / "tournament.yaml").read_text()
+    commented = text.partition("# images:\n")[2].partition("state:")[0]
+    assert yaml.safe_load(commented.replace("#", "")) == OF_2017

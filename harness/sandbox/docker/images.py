@@ -20,7 +20,7 @@ from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.sandbox import image_rules
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain, status_of
 from harness.sandbox.docker.client_config import context, credentials_problem
-from harness.sandbox.image_rules import BaseImage, ImageRules
+from harness.sandbox.image_rules import BaseImage, ImageRules, would_do
 from harness.untrusted_text import plain
 
 #: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
@@ -62,6 +62,8 @@ _REASONS = (
     _reason(r"invalid", "no image can have that name", "Check the name."),
 )
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")
+
+_OURS = re.compile(r"localhost/harness-([\w-]+):1")
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def pin(api: APIClient, reference: str, rules: ImageRules) -> BaseImage:
         facts = base(api, reference, rules, pull=True)
     except ImageUnavailableError as error:
         return BaseImage(None, refusal=str(error))
-    return BaseImage(facts.ident, image_rules.identity(reference, facts.ident, facts.labels, facts.seal))
+    return BaseImage(facts.ident, image_rules.identity(rules.meant(reference), facts.ident, facts.labels, facts.seal))
 
 
 def pinned(api: APIClient, reference: str, image: BaseImage) -> ImageFacts:
@@ -154,7 +156,11 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
     """
     if (known := rules.pinned.get(reference)) is not None:
         return pinned(api, reference, known)
+    named, reference = reference, rules.meant(reference)
     facts = find(api, reference)
+    if facts is None and named != reference:
+        problem = f"For the Docker image {named!r} the tournament file names {reference!r} (`images`), which is not on this host."
+        raise ImageUnavailableError(problem, _making(reference))
     if facts is None and pull and rules.may_pull(reference):
         try:
             _pull(api, reference, {})
@@ -167,12 +173,22 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
         facts = find(api, reference)
     if facts is None:
         problem = f"The Docker image {reference!r} is not on this host."
-        raise ImageUnavailableError(problem, "Name one that the organiser offers, or ask the organiser to load it.")
+        instead = would_do(reference)
+        step = "Name one that the organiser offers, or ask the organiser to load it."
+        if instead is not None:
+            step = f"{instead} holds what it held: name it under `images` in the tournament file. {_making(instead)}"
+        raise ImageUnavailableError(problem, step)
     refused = rules.problem(reference, facts.ident, facts.names, facts.labels)
     if refused is not None:
         problem = f"The Docker image {reference!r} {refused}."
         raise ImageUnavailableError(problem, "Name one of the base images, or one that the organiser offers.")
     return facts
+
+
+def _making(reference: str) -> str:
+    """How an image of ours is made."""
+    ours = _OURS.fullmatch(reference)
+    return f"`docker/build.py {ours.group(1)}` makes it." if ours else f"Build or load {reference} on this host."
 
 
 def api_silent(api: APIClient) -> bool:
