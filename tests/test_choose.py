@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from harness import archive
 from harness.cli.main import cli
-from harness.errors import EngineError
+from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import choose, docker
 from harness.sandbox.image_rules import ImageRules
 from tests.e2e.conftest import Place, make_place  # noqa: F401 - a fixture
@@ -94,3 +94,27 @@ def test_what_has_run_isolated_goes_on_without_only_when_told(make_place, tmp_pa
     # A named round is of one kind for good; another one may be told.
     told = [word.replace("new", "other") for word in command]
     assert place.harness(*told, "--sandbox", "process", DOCKER_HOST=nowhere).returncode == 0
+
+
+class Named:
+    """A submission that names images."""
+
+    name = "mine"
+
+    def __init__(self, container: str, container_gpu: str | None, kind: str = "directory") -> None:
+        self.container, self.container_gpu, self.kind = container, container_gpu, kind
+
+
+@pytest.mark.parametrize(("given", "fields"), [
+    (Named("here", None), []), (Named("here", ""), []), (Named("here", "here"), []), (Named("absent", None), ["container"]),
+    (Named("here", "absent"), ["container_gpu"]), (Named("absent", "absent"), ["container", "container_gpu"]),
+    (Named("absent", None, "image"), []),
+], ids=["one", "an empty one", "both", "not the one", "not the one for a GPU", "neither", "an image itself"])
+def test_both_images_that_a_directory_names_are_looked_up(monkeypatch, given, fields) -> None:
+    def look_up(reference: str) -> None:
+        if reference == "absent":
+            raise ImageUnavailableError("The Docker image 'absent' is not on this host.", "Name another.")
+
+    monkeypatch.setattr(choose, "base_lookup", lambda *_: look_up)
+    said = [str(refused) for refused in choose.resolve_bases(given, ImageRules(), choose.DockerHost())]
+    assert said == [f"mine, {field}: The Docker image 'absent' is not on this host. Name another." for field in fields]
