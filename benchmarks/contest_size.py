@@ -33,7 +33,6 @@ from harness.scheduler import Scheduler
 from harness.scoring import View
 from harness.standings import load_results
 from harness.store.logs import LogStore
-from harness.store.recorder import Recorder
 from harness.summaries import load_leaderboards
 from harness.tournament import Tournament
 
@@ -149,7 +148,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         began = time.perf_counter()
         logs = LogStore(tournament.config.state / "logs")
-        recorder = Recorder(tournament.db, logs, tournament.config.database)
+        recorder = tournament.store.recorder(logs)
         node = Node(NullExecutor(round_.field.batches))  # type: ignore[arg-type]
         engine = LocalEngine(node, [Slot(f"cpu{i}") for i in range(options.slots)])
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
@@ -188,11 +187,11 @@ def _plans(options: argparse.Namespace) -> dict[str, Any]:
             seen.setdefault(" ".join(statement.split()), parameters)
 
     with Tournament(read_tournament(options.root), create=False) as tournament:
-        event.listen(tournament.db, "before_cursor_execute", note)
+        event.listen(tournament.store.engine, "before_cursor_execute", note)
         dataset = tournament.dataset()
         tournament.open_round(dataset, sandbox="process")
         load_results(tournament, dataset)
-        with tournament.db.connect() as connection:
+        with tournament.store.engine.connect() as connection:
             return {"plans": [[statement, [row[3] for row in connection.exec_driver_sql(
                 f"EXPLAIN QUERY PLAN {statement}", parameters)]] for statement, parameters in seen.items()]}
 

@@ -10,37 +10,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from harness import __version__, event_log, faults
-from harness.audit import plan_audit
 from harness.config import TournamentConfig
 from harness.dataset import Dataset
 from harness.dataset import load as load_dataset
 from harness.discover import load_configured
 from harness.ending import held
-from harness.engine.base import Engine
-from harness.engine.local import LocalEngine
 from harness.errors import SubmissionError
 from harness.event_log import facts
 from harness.files import probe
-from harness.job import Finished, Slot
-from harness.node import Node, check_memory, choose_slots, sweep
+from harness.machine import Machine, Summary, Watcher
+from harness.node import check_memory, choose_slots, sweep
 from harness.plan import DONE
-from harness.round_loader import Round
 from harness.sandbox.base import BaseImages, Sandbox
 from harness.sandbox.choose import DockerHost, choose_sandbox, refuse_untrusted
 from harness.sandbox.image_rules import BaseImage
-from harness.scheduler import Progress, Scheduler
+from harness.scheduler import Progress
 from harness.scoring import View
 from harness.store.base_images import Moved
 from harness.store.lock import writer_lock
-from harness.store.recorder import Recorder
 from harness.store.values import Registered
 from harness.summaries import load_leaderboards
 from harness.tournament import Fresh, Tournament
-from harness.trace import Tracer
 
 #: Nobody copies a submission's code for longer than this, seconds.
 _SUBMIT_S = 600.0
@@ -61,44 +54,6 @@ class Options:
     fresh_batch: int | None = None
     fresh_against: str | None = None
     trust_process_sandbox: bool = False
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a call of ``run_round`` ended."""
-
-    round_name: str
-    progress: Progress
-    stopped: bool
-    waiting: int
-    removed: tuple[str, ...]
-
-
-class Watcher:
-    """What the caller is told while a round runs; the default says nothing. A context manager: open while programs may run."""
-
-    def __enter__(self) -> Self:
-        """The watcher."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
-        """Nothing runs any more."""
-
-    def say(self, text: str) -> None:
-        """Something that the person should know."""
-
-    def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
-        """The round is about to start."""
-
-    def finished(self, finished: Finished) -> None:
-        """A run ended."""
-
-    def tick(self) -> None:
-        """Called several times a second."""
-
-    def ended(self, summary: Summary) -> None:
-        """All is recorded, and a signal that came meanwhile has not ended the command yet."""
 
 
 def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop: Callable[[], bool]) -> Summary:
@@ -200,7 +155,7 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             watcher.say(_moved(moved))
         for what in removed:
             _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
-        machine = _Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
+        machine = Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
         stack.callback(machine.close)
         progress = Progress()
         stopped = machine.run(round_, watcher, stop, progress, removed)
@@ -244,72 +199,6 @@ def _moved(moved: Moved) -> str:
     runs = "a run" if moved.results == 1 else f"{moved.results} runs"
     return (f"{moved.reference} is another image than before: {runs} of {submissions} on it "
             f"{'is' if moved.results == 1 else 'are'} made again, and results on the image before are kept.")
-
-
-class _Machine:
-    """Executor, recorder and engine, made when the first run needs them: a tournament with nothing new pays for none."""
-
-    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: tuple[Slot, ...], *,
-                 tracing: bool) -> None:
-        self.tracer = Tracer()
-        self._tournament = tournament
-        self._dataset = dataset
-        self._sandbox = sandbox
-        self._slots = slots
-        self._tracing = tracing
-        self._stack = ExitStack()
-        self._parts: tuple[Node, LocalEngine, Recorder] | None = None
-
-    def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
-        """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
-        if round_.board.complete:
-            return False
-        _, engine, recorder = self._start()
-        scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder, on_finished=watcher.finished,
-                              progress=progress)
-        watcher.prepared(scheduler, engine, round_, removed)
-        try:
-            while not stop():
-                if not scheduler.step():
-                    return False
-                watcher.tick()
-        except BaseException:  # Ctrl-C too: what runs is ended before anybody hears of it
-            scheduler.cancel()
-            raise
-        scheduler.cancel()
-        return True
-
-    def audit(self, round_: Round, asked: set[tuple[int, int, int]]) -> Round | None:
-        """The runs that an audit of served runs needs next, of those that were not asked for yet."""
-        if self._tournament.config.sandbox.isolation != "submission":
-            return None
-        if self._parts is not None:
-            self._parts[2].flush()
-        planned = plan_audit(self._tournament, self._dataset, round_, asked)
-        if planned is not None and self._parts is not None:
-            # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
-            self._parts[0].close_programs()
-        return planned
-
-    def _start(self) -> tuple[Node, LocalEngine, Recorder]:
-        if self._parts is None:
-            config = self._tournament.config
-            node = Node.here(config, self._dataset, self._sandbox, self._tournament.artifacts, self._slots,
-                             self.tracer if self._tracing else None)
-            self._stack.callback(node.close)
-            logs = self._tournament.store.logs()
-            self._stack.callback(logs.close)
-            recorder = self._tournament.store.recorder(logs)
-            self._stack.callback(recorder.close)
-            recorder.put(*node.facts)
-            engine = LocalEngine(node, self._slots)
-            self._stack.callback(engine.stop)
-            self._parts = node, engine, recorder
-        return self._parts
-
-    def close(self) -> None:
-        """Stop the engine, record what is left, remove the work files."""
-        self._stack.close()
 
 
 def _half_written(state: Path) -> list[str]:

@@ -32,9 +32,9 @@ from harness.mixing import mixed_inputs
 from harness.plan import NO_INPUT, Board, Kind, PlannedInput, Task
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.score_records import make_record
-from harness.store.models import DONE, OPEN
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
 from harness.store.rounds import pack_bits
+from harness.store.values import DONE, OPEN
 
 #: Attempts of one run before the harness gives up on it until the next `harness run`.
 MAX_ATTEMPTS = 3

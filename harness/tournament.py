@@ -64,7 +64,6 @@ class Tournament:
     def __init__(self, config: TournamentConfig, *, create: bool = True) -> None:
         self.config = config
         self.store = Store(config.state, create=create)
-        self.db = self.store.engine
         self.artifacts = self.store.artifacts
 
     def __enter__(self) -> Self:

@@ -17,8 +17,8 @@ from harness.job import AdversarialBatch, Finished, Job, RunResult, Slot
 from harness.plan import Board, PlannedInput
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
-from harness.store.models import DONE, OPEN
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
+from harness.store.values import DONE, OPEN
 
 IMAGES = 3
 

@@ -34,8 +34,8 @@ from harness.sandbox.outcomes import Ending, Outcome
 from harness.scheduler import Scheduler
 from harness.standings import load_results
 from harness.store.logs import LogStore
-from harness.store.models import DONE
 from harness.store.recorder import Item, Recorder, RunFinish, RunStart
+from harness.store.values import DONE
 from harness.tournament import Tournament
 
 SIZE = Size(attacks=3, defenses=2, batches=2, images_per_batch=4)

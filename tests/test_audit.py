@@ -11,8 +11,9 @@ import pytest
 
 from harness import audit
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, play_round
+from harness.contest import Options, play_round
 from harness.leaderboard import build_leaderboard, build_matrix
+from harness.machine import Summary, Watcher
 from harness.plan import WAITING
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, play_round, run_round
+from harness.contest import Options, play_round, run_round
 from harness.errors import EngineError, StoreError
 from harness.job import Finished, Job
+from harness.machine import Summary, Watcher
 from harness.node import choose_slots
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.process import ProcessSandbox

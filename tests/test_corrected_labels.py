@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from harness.config import load
-from harness.contest import Options, Watcher, play_round
+from harness.contest import Options, play_round
 from harness.dataset_digest import Record, dataset_digest
 from harness.leaderboard import build_matrix
+from harness.machine import Watcher
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import View
 from harness.standings import load_results

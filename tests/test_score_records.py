@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.config import load
-from harness.contest import Options, Watcher, play_round
+from harness.contest import Options, play_round
 from harness.dataset import Dataset
+from harness.machine import Watcher
 from harness.predictions import NO_LABEL, OUT_OF_RANGE
 from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.sandbox.process import ProcessSandbox

@@ -13,9 +13,10 @@ import pytest
 from harness import gpus
 from harness.conditions import limits_of
 from harness.config import load
-from harness.contest import Options, Summary, Watcher, play_round
+from harness.contest import Options, play_round
 from harness.discover import load_configured
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
+from harness.machine import Summary, Watcher
 from harness.plan import DONE
 from harness.sandbox.base import RunReport, RunRequest
 from harness.sandbox.process import ProcessSandbox

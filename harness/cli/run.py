@@ -17,7 +17,8 @@ from harness.errors import EngineError
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
-    from harness.contest import Options, Summary
+    from harness.contest import Options
+    from harness.machine import Summary
 
 
 #: How many different failures of the host are told at the end; `harness show` has them all.

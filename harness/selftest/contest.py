@@ -13,12 +13,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contest import Options, Watcher, play_round
+from harness.contest import Options, play_round
 from harness.dataset import load as load_dataset
 from harness.ending import asked, check
 from harness.engine.base import Engine
 from harness.errors import HarnessError
 from harness.job import Finished
+from harness.machine import Watcher
 from harness.round_loader import Round
 from harness.sandbox.base import CodeImages, Sandbox
 from harness.sandbox.choose import DockerHost, resolve_bases

@@ -15,8 +15,8 @@ from sqlalchemy.orm import aliased
 
 from harness.store import rounds
 from harness.store.facade import Transaction
-from harness.store.models import DONE, ImageRow, InputRow, RoundBatchRow, RoundRow, RunRow
-from harness.store.values import StoredRound, StoredSubmission
+from harness.store.models import ImageRow, InputRow, RoundBatchRow, RoundRow, RunRow
+from harness.store.values import DONE, StoredRound, StoredSubmission
 
 
 @dataclass(frozen=True)

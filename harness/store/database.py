@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.orm import Session
 
 from harness.errors import StoreError
 from harness.store.lock import writer_lock
@@ -150,8 +149,3 @@ def explained(path: Path, error: BaseException) -> StoreError:
         return StoreError(f"{path} is damaged or not a database ({reason}).",
                           "Restore it from a copy, or use another `state:`.")
     return StoreError(f"{path}: {reason}.")
-
-
-def results_version(session: Session) -> int:
-    """The counter that grows whenever a result is recorded."""
-    return session.scalars(select(CounterRow.value).where(CounterRow.name == "results")).one()

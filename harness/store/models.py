@@ -14,9 +14,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_co
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
 SCHEMA_VERSION = 4
 
-#: States of a run. Waiting is the absence of a row.
-RUNNING, DONE, OPEN = 1, 2, 3
-
 
 class Base(MappedAsDataclass, DeclarativeBase):
     """Base of all tables in ``tournament.db``."""

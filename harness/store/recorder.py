@@ -21,7 +21,8 @@ from harness import faults
 from harness.errors import StoreError
 from harness.store.database import explained
 from harness.store.logs import LogStore
-from harness.store.models import DONE, RUNNING, AttemptRow, CounterRow, InputRow, RunRow, ScoreRow, SlotRow
+from harness.store.models import AttemptRow, CounterRow, InputRow, RunRow, ScoreRow, SlotRow
+from harness.store.values import DONE, RUNNING
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, insert, select, text
 
 from harness.store.facade import Transaction
-from harness.store.models import DONE, AttemptRow, CounterRow, InputRow, RunRow, ScoreRow
+from harness.store.models import AttemptRow, CounterRow, InputRow, RunRow, ScoreRow
 from harness.store.recorder import NewInput
-from harness.store.values import StoredBatch, StoredInput
+from harness.store.values import DONE, StoredBatch, StoredInput
 
 Rows = NDArray[np.int64]
 

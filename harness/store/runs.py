@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, false, func, or_, select
 
 from harness.store.facade import Transaction
-from harness.store.models import DONE, RUNNING, AttemptRow, InputRow, RunRow, SlotRow, SubmissionRow
-from harness.store.values import StoredBatch
+from harness.store.models import AttemptRow, InputRow, RunRow, SlotRow, SubmissionRow
+from harness.store.values import DONE, RUNNING, StoredBatch
 
 
 @dataclass(frozen=True)

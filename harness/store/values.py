@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+#: States of a run, as they are stored. Waiting is the absence of a row.
+RUNNING, DONE, OPEN = 1, 2, 3
+
 V = TypeVar("V", bound="DataclassInstance")
 
 

@@ -14,9 +14,8 @@ from functools import cached_property
 from harness import mixing
 from harness.store import round_state, rounds, runs, submissions
 from harness.store.facade import Transaction
-from harness.store.models import DONE
 from harness.store.runs import Scope, StoredRun
-from harness.store.values import StoredSubmission
+from harness.store.values import DONE, StoredSubmission
 from harness.tournament import Tournament
 from harness.tracks import consumes, producers
 from harness.views.matrix import CLEAN

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.sandbox.outcomes import Outcome
 from harness.store import round_state, rounds, runs
-from harness.store.models import DONE, OPEN, RUNNING
+from harness.store.values import DONE, OPEN, RUNNING
 from harness.tracks import TRACKS
 from harness.views.progress import SlotView
 from harness.views.round_reader import RoundReader

@@ -22,8 +22,7 @@ from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
 from harness.store import runs
 from harness.store.facade import Transaction
-from harness.store.models import DONE
-from harness.store.values import StoredSubmission
+from harness.store.values import DONE, StoredSubmission
 from harness.tournament import DEFAULT_ROUND, Tournament
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader

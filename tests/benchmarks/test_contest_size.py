@@ -17,7 +17,6 @@ from harness.node import Node
 from harness.scheduler import Scheduler
 from harness.standings import load_results
 from harness.store.logs import LogStore
-from harness.store.recorder import Recorder
 from harness.tournament import Tournament
 
 SIZE = Size(attacks=9, defenses=4, batches=3, images_per_batch=12)
@@ -36,7 +35,7 @@ def run(root: Path, steps: int = 100_000) -> int:
     with Tournament(read_tournament(root)) as tournament:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         logs = LogStore(tournament.config.state / "logs")
-        recorder = Recorder(tournament.db, logs, tournament.config.database)
+        recorder = tournament.store.recorder(logs)
         node = Node(NullExecutor(round_.field.batches))
         engine = LocalEngine(node, [Slot("cpu0"), Slot("cpu1")])
         scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)

@@ -12,8 +12,8 @@ from harness.errors import StoreError
 from harness.store import database
 from harness.store.database import open_database
 from harness.store.logs import LogStore
-from harness.store.models import DONE, OPEN, RUNNING
 from harness.store.recorder import Evidence, Log, NewInput, Recorder, RunFinish, RunStart
+from harness.store.values import DONE, OPEN, RUNNING
 
 PARENTS = """
 INSERT INTO submission (id, name, version, type, team, baseline, digest, kind, container, container_gpu, entry_point, profile,

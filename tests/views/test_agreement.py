@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from harness.config import load
-from harness.contest import Options, Watcher, play_round
+from harness.contest import Options, play_round
 from harness.leaderboard import build_leaderboard, build_matrix
+from harness.machine import Watcher
 from harness.report.files.export import export_2017, export_all
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import Results

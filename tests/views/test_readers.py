@@ -15,8 +15,6 @@ from harness.report.terminal.logs import print_logs
 from harness.store.lock import writer_lock
 from harness.store.logs import LogStore
 from harness.store.models import (
-    DONE,
-    RUNNING,
     AttemptRow,
     BatchRow,
     ConditionsRow,
@@ -28,6 +26,7 @@ from harness.store.models import (
     SlotRow,
     SubmissionRow,
 )
+from harness.store.values import DONE, RUNNING
 from harness.tournament import Tournament
 from harness.views.status_reader import StatusReader
 from harness.views.submission_reader import SubmissionReader, audit_note

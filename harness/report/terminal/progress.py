@@ -7,9 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from harness.contest import Summary, Watcher
 from harness.engine.base import Engine
 from harness.job import Finished
+from harness.machine import Summary, Watcher
 from harness.plan import DONE
 from harness.report.terminal.live import LiveProgress
 from harness.round_loader import Round
