@@ -24,7 +24,8 @@ LARGE_BYTES = 4 << 30
 
 
 def check(source: str | Path, *, type: str | None = None, image_info: ImageLookUp | None = None,  # noqa: A002
-          base_info: ImageLookUp | None = None, unpack: Callable[[Path], Path] = unpack) -> list[Problem]:
+          base_info: ImageLookUp | None = None, unpack: Callable[[Path], Path] = unpack,
+          without_gpu: list[Problem] | None = None) -> list[Problem]:
     """Every problem of a directory, archive or image that can be seen without running it; never raises for what it holds.
 
     Args:
@@ -32,28 +33,31 @@ def check(source: str | Path, *, type: str | None = None, image_info: ImageLookU
         type: The track, for an image without the label ``harness.type``.
         image_info: Looks a Docker image up; None where no engine is at hand, and then images are not looked for.
         base_info: The same for what a directory names.
+        without_gpu: Where no run will have a GPU: what is wrong with ``container_gpu``, which costs nothing then, is put here.
         unpack: Instead of ``submission.unpack``, for one who goes on with the unpacked archive.
     """
     path = Path(source)
     try:
         kind = kind_of(path)
         if kind == "directory":
-            return check_directory(path, base_info, own_name=path.resolve().name)
+            return check_directory(path, base_info, own_name=path.resolve().name, without_gpu=without_gpu)
         if kind == "archive":
-            return check_directory(unpack(path), base_info, own_name=archive.bare_name(path))
+            return check_directory(unpack(path), base_info, own_name=archive.bare_name(path), without_gpu=without_gpu)
         loaded = load(source, type=type, image_info=image_info)
     except HarnessError as error:
         return [Problem(code_tree.shown(source), error.problem, error.next_step)]
     return _architecture(image_info, loaded.container, str(source))
 
 
-def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_name: str | None = None) -> list[Problem]:
+def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_name: str | None = None,
+                    without_gpu: list[Problem] | None = None) -> list[Problem]:
     """As ``check``, for the root of a submission.
 
     Args:
         root: Where metadata.json lies.
         image_info: As for ``check``.
         own_name: What the submission is called where its metadata do not say.
+        without_gpu: As for ``check``.
     """
     metadata, problems = read_metadata_file(root)
     if own_name is not None and metadata is not None and metadata.name is None:
@@ -65,9 +69,9 @@ def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_na
     problems += start_problems(root, entry_point, lent=lent) if entry_point else []
     problems += _content(root)
     if metadata is not None and image_info is not None:
-        for field, reference in (("container", metadata.container), ("container_gpu", metadata.container_gpu)):
-            if reference is not None:
-                problems += _image(image_info, reference, field)
+        problems += _image(image_info, metadata.container, "container")
+        if metadata.container_gpu is not None:
+            (problems if without_gpu is None else without_gpu).extend(_image(image_info, metadata.container_gpu, "container_gpu"))
     return problems
 
 

@@ -159,3 +159,16 @@ def test_large_directory(entry):
         file.truncate(5 << 30)
     (problem,) = check(entry)
     assert "5.0 GiB" in problem.sentence
+
+
+def test_an_image_for_gpus_is_no_problem_where_there_is_none(entry):
+    def look_up(reference):
+        if reference == "gone:gpu":
+            raise ImageUnavailableError("The Docker image 'gone:gpu' is not on this host.", "Name another.")
+        return ImageInfo("sha256:" + "0" * 64, {}, HERE)
+
+    metadata(entry, container_gpu="gone:gpu")
+    unused = []
+    assert [problem.field_or_file for problem in check(entry, base_info=look_up)] == ["container_gpu"]
+    assert check(entry, base_info=look_up, without_gpu=unused) == []
+    assert [problem.field_or_file for problem in unused] == ["container_gpu"]

@@ -48,12 +48,16 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     find_image = image_lookup(docker)
     bases = base_lookup(rules, docker)
     unknown = bases if isinstance(bases, EngineError) else None
+    unused: list[Problem] = []
     problems = check(source, type=type_, image_info=find_image,
-                     base_info=None if isinstance(bases, EngineError) else bases, unpack=unpacked)
+                     base_info=None if isinstance(bases, EngineError) else bases, unpack=unpacked,
+                     without_gpu=None if _has_gpu(config) else unused)
     form = image_problems(source, docker) if not problems and kind_of(Path(source)) == "absent" else []
     _tell([*problems, *form])
     if static and unknown is not None and Path(source).exists():
         tell(f"  - The image that it names was not looked up. {unknown}")
+    for problem in unused:
+        tell(f"  - {problem.field_or_file}: {problem.sentence} No run uses it here: there is no GPU.")
     if problems or static:
         return _verdict(source, len(problems) + len(form))
     if sandbox is not None:
@@ -85,6 +89,17 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     with held():
         return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,
                        ImageRules.of_a_trial(config.sandbox.images, config.stand_ins))
+
+
+def _has_gpu(config: TournamentConfig) -> bool:
+    """Whether a run would have a GPU; also where nobody can tell, which is said when it matters."""
+    from harness.errors import HarnessError  # noqa: PLC0415
+    from harness.gpus import first_gpu  # noqa: PLC0415
+
+    try:
+        return first_gpu(config.workers.gpus) is not None
+    except HarnessError:
+        return True
 
 
 def _config(path: Path) -> TournamentConfig:
