@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from harness.config import Rules, TournamentConfig, load, parse_bytes
 from harness.errors import ConfigError, StoreError
+from harness.sandbox.image_rules import OF_2017
 
 SMALL = "name: t\ndataset: d\n"
 
@@ -271,3 +272,10 @@ def test_no_bytes_raise_anything_else(tmp_path_factory, data) -> None:
 def test_a_directory_of_that_name(tmp_path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(Path(tmp_path))
+
+
+def test_the_contest_of_2017_is_a_file() -> None:
+    config = load(Path(__file__).resolve().parent.parent / "tournaments" / "nips2017.yaml")
+    assert (config.rules.max_epsilon, config.rules.batch_size, config.rules.time_limit_s) == ((4, 8, 12, 16), 100, 500)
+    assert (config.sandbox.cpus, config.sandbox.memory, config.sandbox.isolation) == (3.75, 24 << 30, "run")
+    assert config.images == OF_2017

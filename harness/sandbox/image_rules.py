@@ -34,6 +34,7 @@ OF_2017 = {
     "pytorch/pytorch*": "localhost/harness-compat-torch:1",
     "floydhub/pytorch*": "localhost/harness-compat-torch:1",
     "smly/nips17*": "localhost/harness-compat-torch:1",
+    "gcr.io/tensorflow/tensorflow:*-py3": "localhost/harness-compat-tf:1",
     "gcr.io/tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
     "gcr.io/tensorflow/tensorflow:latest*": "localhost/harness-compat-tf1:1",
     "tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
