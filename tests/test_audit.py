@@ -15,6 +15,7 @@ from harness.contest import Options, play_round
 from harness.leaderboard import build_leaderboard, build_matrix
 from harness.machine import Summary, Watcher
 from harness.plan import WAITING
+from harness.sandbox.image_rules import BaseImage
 from harness.sandbox.process import ProcessSandbox
 from harness.standings import load_results
 from harness.store import counters, round_state, rounds
@@ -120,6 +121,23 @@ def what_the_host_cannot_run_is_asked_for_once(contest: Path) -> None:
         assert first is not None
         assert first.board.counts()[WAITING] == len(asked) == 3 * 6 + 2 * 3
         assert audit.plan_audit(tournament, tournament.dataset(), round_, asked) is None
+
+
+def test_fresh_runs_are_compared_with_served_ones_on_the_same_image(tmp_path: Path) -> None:
+    served_entry(tmp_path, "honest", "defense", HONEST)
+    path = make.tournament(tmp_path, [], rules={"audit": 1.0}, sandbox={"isolation": "submission", "memory": "1g"},
+                           workers={"slots": 1})
+    for identity in ("first", "second"):
+        with Tournament(load(path)) as tournament:
+            tournament.submit_configured()
+            sandbox = ProcessSandbox()
+            sandbox.pin_base = lambda *_, identity=identity: BaseImage("sha256:1", identity)  # type: ignore[attr-defined]
+            done = play_round(tournament, tournament.dataset(), sandbox, Options(), Watcher(), lambda: False).progress
+            assert done.finished == 2 * 3
+            with tournament.read() as transaction:
+                images = [made.get("image") for made in rounds.used_conditions(transaction)]
+        assert findings(path) == {"honest": audit.Finding(audited=3, same=3)}
+    assert sorted(map(str, images)) == ["None", "None", "second", "second"]
 
 
 @pytest.fixture
