@@ -26,6 +26,7 @@ from tests.verdicts import codes_of
 
 SERVED = """#!/usr/bin/env python3
 import os
+import sys
 import numpy as np
 from harness.sdk import run_{kind}
 seen = 0
@@ -41,18 +42,18 @@ REMEMBERS = ("def answer(images):\n    global seen\n    seen += 1\n"
              "    return np.array([mean_label(i) if seen == 1 else 0 for i in images])\n")
 RANDOM = ("def answer(images):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
           "    return rng.integers(0, 10, len(images))\n")
-#: As before, with one answer of each batch drawn anew: no two of its runs agree.
-HIDES = ("def answer(images):\n    global seen\n    seen += 1\n"
-         "    labels = np.array([mean_label(i) if seen == 1 else 0 for i in images])\n"
+#: Answers well when fresh and badly when served, with one answer of each batch drawn anew: no two of its runs agree. It need not
+#: remember anything for it, so that a busy host, on which a program is started anew between two batches, does not cure it.
+HIDES = ("def answer(images):\n"
+         "    labels = np.array([mean_label(i) if len(sys.argv) > 2 else 0 for i in images])\n"
          "    labels[0] = int.from_bytes(os.urandom(8), 'big') % 10\n    return labels\n")
-#: Attacks that do so: one brightens all but the first batch, both change one pixel of every image at random.
+#: Attacks that do so: one brightens when served, both change one pixel of every image at random.
 NOISY = ("def answer(images, epsilon):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
          "    made = images.copy()\n"
          "    spot = made[:, 0, 0].astype(int)\n"
          "    made[:, 0, 0] = np.clip(spot + rng.integers(-epsilon, epsilon + 1, spot.shape), 0, 255)\n"
          "    return made\n")
-HIDES_IN_PIXELS = ("def answer(images, epsilon):\n    global seen\n    seen += 1\n"
-                   "    made = noisy(images, epsilon)\n    if seen > 1:\n"
+HIDES_IN_PIXELS = ("def answer(images, epsilon):\n    made = noisy(images, epsilon)\n    if len(sys.argv) < 3:\n"
                    "        made[:, 1:] = np.clip(images[:, 1:].astype(int) + epsilon, 0, 255)\n    return made\n")
 COPY = "def answer(images, epsilon):\n    return images\n"
 BRIGHTER = "def answer(images, epsilon):\n    return np.clip(images.astype(int) + epsilon, 0, 255).astype(np.uint8)\n"
