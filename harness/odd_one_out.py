@@ -34,13 +34,13 @@ def is_odd(distances: NDArray[np.int64]) -> bool:
     """Whether more images set the first answer apart from the others than set any other one apart.
 
     Args:
-        distances: int64[k, k, n], how far each two answers are apart, image by image. An image sets apart the one that is farther
-            from the others than each of them is, if there is one; how much farther does not matter, or one image could hide many.
+        distances: int64[k, k, n], how far each two answers are apart, image by image. An image sets apart those that are farthest
+            from the others, all of them where several are: a fresh answer that is random there shall not undo the image's vote.
+            How much farther does not matter, or one image could hide many.
     """
     sums = distances.sum(axis=1)
-    alone = (sums == sums.max(axis=0)).sum(axis=0) == 1
-    votes = np.bincount(sums.argmax(axis=0)[alone], minlength=len(sums))
-    return bool(votes[0] > votes[1:].max(initial=0))
+    votes = (sums == sums.max(axis=0)).sum(axis=1)
+    return bool(votes[0] > votes[1:].max())
 
 
 def label_distances(answers: Sequence[NDArray[np.int16]]) -> NDArray[np.int64]:

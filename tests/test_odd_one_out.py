@@ -24,6 +24,20 @@ def drawn(images: int, share: float = 1.0) -> Answers:
     return answers
 
 
+def drawn_anywhere(rng: np.random.Generator) -> np.ndarray:
+    """One of five answers is drawn at random, in every run another one."""
+    labels = np.arange(1, 6, dtype=np.int16)
+    labels[rng.integers(5)] = rng.integers(0, CLASSES)
+    return labels
+
+
+def zeros(rng: np.random.Generator) -> np.ndarray:
+    """What a program with a state answers instead, with one random answer as before."""
+    labels = np.zeros(5, np.int16)
+    labels[rng.integers(5)] = rng.integers(0, CLASSES)
+    return labels
+
+
 def one_of_two(rng: np.random.Generator) -> np.ndarray:
     """All answers hang on one coin."""
     return np.full(IMAGES, rng.integers(0, 2), np.int16)
@@ -61,8 +75,8 @@ def test_how_far_an_image_is_apart_does_not_outvote_the_others() -> None:
 
 
 @pytest.mark.parametrize(("program", "most"), [
-    (drawn(1), 0.1), (drawn(5), 0.1), (drawn(IMAGES), 0.1), (drawn(1, 0.1), 0.1), (drawn(IMAGES, 0.02), 0.1), (one_of_two, 0.1)],
-    ids=["one answer", "some", "all", "one, now and then", "all, hardly ever", "a coin"])
+    (drawn(1), 0.1), (drawn(5), 0.1), (drawn(IMAGES), 0.1), (drawn(1, 0.1), 0.1), (drawn(IMAGES, 0.02), 0.1), (one_of_two, 0.1),
+    (drawn_anywhere, 0.1)], ids=["one answer", "some", "all", "one, now and then", "all, hardly ever", "a coin", "one, anywhere"])
 def test_an_honest_programs_served_answer_is_the_odd_one_no_more_than_once_in_ten(program: Answers, most: float) -> None:
     runs = 1000
     assert odd_share(program, program, runs, seed=7).mean() <= most + 3 * np.sqrt(most * (1 - most) / runs)
@@ -92,3 +106,8 @@ def test_random_answers_do_not_hide_a_state() -> None:
     for hidden in (drawn(1), drawn(IMAGES - 5)):
         odd = odd_share(partial(with_state, hidden), hidden, 12, seed=11)
         assert proves_memory(int(odd.sum()), 12)
+
+
+def test_random_answers_at_other_images_in_every_run_do_not_hide_a_state() -> None:
+    """Of nine fresh runs some have a random answer at nearly every image; the image still tells the served one."""
+    assert odd_share(zeros, drawn_anywhere, 300, seed=13).mean() > 0.9
