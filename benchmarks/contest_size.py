@@ -27,14 +27,14 @@ from sqlalchemy import event
 from benchmarks.measure import load, machine, peak_memory_mb, stage, table, verdict
 from benchmarks.synthetic import FINAL, NullExecutor, Size, make_tournament, read_tournament
 from harness.engine.local import LocalEngine
-from harness.job import Slot
-from harness.node import Node
-from harness.scheduler import Scheduler
+from harness.engine.node import Node
+from harness.execution.job import Slot
+from harness.scheduling.scheduler import Scheduler
 from harness.scoring import View
-from harness.standings import load_results
 from harness.store.logs import LogStore
-from harness.summaries import load_leaderboards
-from harness.tournament import Tournament
+from harness.tournament.leaderboard_cache import load_leaderboards
+from harness.tournament.results import load_results
+from harness.tournament.tournament import Tournament
 
 TARGETS = {"plan_s": 5.0, "plan_mb": 500.0, "per_run_ms": 1.0, "database_mb": 400.0, "again_s": 10.0, "board_cold_s": 1.0,
            "board_cached_s": 1.0}

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.measure import load, machine, table, timed
-from harness import images
-from harness.materials import Layout, Materials
-from harness.outputs import OutputReader
+from harness.execution.input_files import Layout, Materials
+from harness.execution.outputs import OutputReader
+from harness.formats import images
 
 EPSILON = 16
 Pixels = NDArray[np.uint8]

@@ -25,8 +25,8 @@ from unittest import mock
 from benchmarks.measure import load, machine, stage, table, verdict
 from benchmarks.peer_ways import Labels, Took, as_in_2017, by_harness, in_one_process
 from benchmarks.peer_workloads import Workload, make
-from harness.dataset import load as load_dataset
-from harness.sandbox.choose import docker_answers
+from harness.dataset.load import load as load_dataset
+from harness.tournament.choose_sandbox import docker_answers
 
 WORKLOADS = ("contest", "digits")
 

@@ -29,9 +29,9 @@ from PIL import Image
 
 from benchmarks.peer_workloads import Workload, kind_of
 from harness import sdk
-from harness.dataset import Dataset
-from harness.dataset import load as load_dataset
-from harness.dataset_pixels import CACHE
+from harness.dataset.load import Dataset
+from harness.dataset.load import load as load_dataset
+from harness.dataset.pixel_cache import CACHE
 from harness.sandbox.docker import DockerSandbox
 
 Labels = dict[str, list[int]]

@@ -19,8 +19,8 @@ from PIL import Image
 
 from benchmarks import peer_functions
 from benchmarks.measure import REPOSITORY
-from harness.dataset_build import build_digits
-from harness.dataset_write import Plan, write_dataset
+from harness.dataset.digits import build_digits
+from harness.dataset.write import Plan, write_dataset
 
 SIDE = 299
 CLASSES = 10

@@ -17,14 +17,14 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from harness.answers import Answers
 from harness.config import TournamentConfig
 from harness.config import load as load_config
-from harness.dataset import Batch, UnlabelledBatch
-from harness.dataset_write import Plan, write_dataset
-from harness.job import AdversarialBatch, Job, Performed, Prepared, RunResult
-from harness.materials import Layout
-from harness.predictions import NO_LABEL
+from harness.dataset.load import Batch, UnlabelledBatch
+from harness.dataset.write import Plan, write_dataset
+from harness.execution.input_files import Layout
+from harness.execution.job import AdversarialBatch, Job, Performed, Prepared, RunResult
+from harness.formats.answers import Answers
+from harness.formats.result_csv import NO_LABEL
 from harness.sandbox.base import RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.tracks import produces

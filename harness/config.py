@@ -19,8 +19,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import ConfigError, StoreError
-from harness.field_errors import explain
-from harness.strict_yaml import Document, read_yaml
+from harness.formats.field_errors import explain
+from harness.formats.strict_yaml import Document, read_yaml
 
 #: Docker refuses less.
 _LEAST_MEMORY = 6 << 20
@@ -121,7 +121,7 @@ class _Model(BaseModel):
 
 @dataclass(frozen=True)
 class Condition:
-    """Marks a field that can change the outcome of a run: results are kept under it (see ``harness.conditions``).
+    """Marks a field that can change the outcome of a run: results are kept under it (see ``harness.tournament.conditions``).
 
     Attributes:
         limit: The field of ``sandbox.base.Limits`` that it sets.

@@ -80,7 +80,7 @@ TARGETED_ATTACK = Track(
 DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
     cell="% of adversarial images that the defense labelled correctly", output="result.csv",
-    reader="harness.predictions:read_labels", figures=(Figure(name="clean_accuracy", title="clean"),),
+    reader="harness.formats.result_csv:read_labels", figures=(Figure(name="clean_accuracy", title="clean"),),
     ranking=("defense_ranking.csv", "DefenseName"))
 
 _ROWS = {track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)}

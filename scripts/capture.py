@@ -21,8 +21,8 @@ from harness.config import load
 from harness.report.terminal.console import THEME
 from harness.report.terminal.leaderboard import print_leaderboard
 from harness.scoring import View
-from harness.summaries import load_leaderboards
-from harness.tournament import Tournament
+from harness.tournament.leaderboard_cache import load_leaderboards
+from harness.tournament.tournament import Tournament
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- capture -->\n", "<!-- /capture -->"

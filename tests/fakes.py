@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from harness.answers import Answers
-from harness.contestants import Contestant, Field
-from harness.dataset import Batch
+from harness.dataset.load import Batch
 from harness.engine.base import SlotView
-from harness.job import AdversarialBatch, Finished, Job, RunResult, Slot
-from harness.plan import Board, PlannedInput
+from harness.execution.job import AdversarialBatch, Finished, Job, RunResult, Slot
+from harness.formats.answers import Answers
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
+from harness.scheduling.board import Board, PlannedInput
+from harness.scheduling.entrants import Contestant, Field
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
 from harness.store.values import DONE, OPEN
 

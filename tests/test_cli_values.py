@@ -12,10 +12,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from harness import config, dataset_import, predictions
+from harness import config
 from harness.cli import values
 from harness.cli.main import cli
 from harness.cli.values import Place, Seconds, Whole
+from harness.dataset import importer as dataset_import
+from harness.formats import result_csv as predictions
 from tests.test_cli import commands
 
 NO_NUMBERS = ("", " ", "1_0", "1,5", "٣", "nan", "inf", "-inf", "1e3", "1e999", "0x10", "one", "9" * 31)

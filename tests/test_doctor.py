@@ -13,7 +13,7 @@ from harness import doctor
 from harness.config import SandboxConfig, TournamentConfig, Workers
 from harness.doctor import advisories, engine, gpu, host, limits
 from harness.doctor.check import Check, usable
-from harness.gpus import parse
+from harness.engine.gpu import parse
 
 INFO = {
     "ServerVersion": "27.3.1", "KernelVersion": "6.1", "OperatingSystem": "Debian", "Driver": "overlay2",

@@ -11,11 +11,11 @@ import pytest
 
 from harness import event_log
 from harness.config import load
-from harness.contest import Options, run_round
 from harness.ending import Ended
 from harness.errors import StoreError
 from harness.event_log import NAME, facts, kept, shown
-from harness.machine import Watcher
+from harness.tournament.machine import Watcher
+from harness.tournament.run_round import Options, run_round
 from tests.e2e import make
 from tests.test_untrusted_text import HOSTILE, fit
 

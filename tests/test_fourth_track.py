@@ -12,14 +12,14 @@ import numpy as np
 from sqlalchemy import select
 
 from harness import tracks
-from harness.answers import Answers, Reading
 from harness.config import load
-from harness.contest import Options, Watcher, run_round
-from harness.leaderboard import build_leaderboard
+from harness.formats.answers import Answers, Reading
+from harness.scoring.leaderboard import build_leaderboard
 from harness.scoring.tracks import FORMULAS
-from harness.standings import load_results
 from harness.store.models import RunRow
-from harness.tournament import Tournament
+from harness.tournament.results import load_results
+from harness.tournament.run_round import Options, Watcher, run_round
+from harness.tournament.tournament import Tournament
 from tests.e2e import make
 
 #: Says of each image what its name's first digit is.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.answers import reader_named
+from harness.formats.answers import reader_named
 from harness.tracks import ATTACK, DEFENSE, TARGETED_ATTACK, TRACKS, Side, consumes, produces
 
 PACKAGE = Path(__file__).resolve().parent.parent / "harness"

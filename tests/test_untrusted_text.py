@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from harness.cli.common import say, tell
 from harness.doctor import Check
-from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.files.export import export_2017, export_all
 from harness.report.files.sheets import FORMATS
 from harness.report.show import show_leaderboard, show_logs, show_matrix, show_status, show_submission, show_submissions
 from harness.report.terminal.console import make_console
 from harness.report.terminal.live import LiveProgress
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.untrusted_text import csv_cell, json_text, lines, markdown_cell, plain
 from harness.views.logs import LoggedRun
 from harness.views.progress import SlotView, Snapshot

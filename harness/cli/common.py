@@ -14,7 +14,7 @@ from harness.untrusted_text import lines
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
-    from harness.tournament import Tournament
+    from harness.tournament.tournament import Tournament
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,7 +65,7 @@ def open_tournament(path: Path, *, create: bool = False) -> Iterator[Tournament]
         HarnessError: The file or the state directory cannot be used.
     """
     from harness.store.database import explain  # noqa: PLC0415 - only verbs that need it pay for SQLAlchemy
-    from harness.tournament import Tournament  # noqa: PLC0415
+    from harness.tournament.tournament import Tournament  # noqa: PLC0415
 
     config = read_config(path)
     with explain(config.database), Tournament(config, create=create) as tournament:

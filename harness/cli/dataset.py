@@ -21,7 +21,7 @@ def command() -> None:
 @click.option("--into", type=Place(), default=None, help="Directory; dataset/NAME by default.")
 def build(name: str, into: Path | None) -> None:
     """Make the default data set, offline."""
-    from harness.dataset_build import build_digits  # noqa: PLC0415
+    from harness.dataset.digits import build_digits  # noqa: PLC0415
 
     root = into or Path("dataset") / name
     build_digits(root)
@@ -42,7 +42,7 @@ def build(name: str, into: Path | None) -> None:
 def import_(source: Path, csv_path: Path | None, into: Path, size: int, labels: tuple[int, int], label_offset: int,
             seed: int) -> None:
     """Make a data set from SOURCE: images with a 2017 CSV, or a folder with one directory per class."""
-    from harness import dataset_import  # noqa: PLC0415
+    from harness.dataset import importer as dataset_import  # noqa: PLC0415
 
     _refuse_unused(csv_path)
     if csv_path is not None:
@@ -68,7 +68,7 @@ def _refuse_unused(csv_path: Path | None) -> None:
 @click.argument("root", type=Place())
 def verify(root: Path) -> None:
     """Compare a data set with its digest and name what differs."""
-    from harness.dataset_import import verify as find_problems  # noqa: PLC0415
+    from harness.dataset.importer import verify as find_problems  # noqa: PLC0415
     from harness.errors import DatasetError  # noqa: PLC0415
     from harness.views.words import plural  # noqa: PLC0415
 

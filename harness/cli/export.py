@@ -18,7 +18,7 @@ def command(directory: Path, round_name: str | None, config_path: Path) -> None:
     """Write the 2017 CSV files to DIRECTORY/2017, and everything as CSV and Parquet to DIRECTORY."""
     from harness.files import probe  # noqa: PLC0415
     from harness.report.files.export import export_2017, export_all  # noqa: PLC0415
-    from harness.standings import load_results  # noqa: PLC0415
+    from harness.tournament.results import load_results  # noqa: PLC0415
 
     for place in (directory, directory / "2017"):
         probe(place / "entries.csv")

@@ -20,9 +20,9 @@ def command(track: str | None, scoring: str, round_name: str | None, format_: st
     """Print the three tables: scores with their uncertainty, worst opponents, coverage, times."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from harness.leaderboard import parse_track, parse_view  # noqa: PLC0415
     from harness.report.show import show_leaderboard  # noqa: PLC0415
-    from harness.summaries import kept_leaderboard, load_leaderboards  # noqa: PLC0415
+    from harness.scoring.leaderboard import parse_track, parse_view  # noqa: PLC0415
+    from harness.tournament.leaderboard_cache import kept_leaderboard, load_leaderboards  # noqa: PLC0415
 
     view, chosen = parse_view(scoring), None if track is None else parse_track(track)
     board = kept_leaderboard(read_config(config_path), view, round_name)

@@ -17,9 +17,9 @@ from harness.tracks import DEFENSE
 @config_option
 def command(track: str | None, round_name: str | None, format_: str, config_path: Path) -> None:
     """Print every attack against every defense, in images."""
-    from harness.leaderboard import build_matrix, parse_track  # noqa: PLC0415
     from harness.report.show import show_matrix  # noqa: PLC0415
-    from harness.standings import load_results  # noqa: PLC0415
+    from harness.scoring.leaderboard import build_matrix, parse_track  # noqa: PLC0415
+    from harness.tournament.results import load_results  # noqa: PLC0415
 
     wanted = None if track is None else parse_track(track)
     with open_tournament(config_path) as tournament:

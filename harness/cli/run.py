@@ -17,8 +17,8 @@ from harness.errors import EngineError
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
-    from harness.contest import Options
-    from harness.machine import Summary
+    from harness.tournament.machine import Summary
+    from harness.tournament.run_round import Options
 
 
 #: How many different failures of the host are told at the end; `harness show` has them all.
@@ -46,8 +46,8 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
             only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
             verbose: bool, trust_process_sandbox: bool, config_path: Path) -> int:
     """Run the tournament, or go on with it: only what has no result yet is run."""
-    from harness.contest import Options  # noqa: PLC0415
     from harness.event_log import shown  # noqa: PLC0415
+    from harness.tournament.run_round import Options  # noqa: PLC0415
 
     if not fresh and (batch is not None or against is not None):
         raise click.UsageError("--batch and --against say which results --fresh drops; name the submission with --fresh.")
@@ -60,8 +60,8 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
 
 
 def _run(config: TournamentConfig, options: Options) -> int:
-    from harness.contest import run_round  # noqa: PLC0415
     from harness.report.terminal.progress import ProgressWatcher  # noqa: PLC0415
+    from harness.tournament.run_round import run_round  # noqa: PLC0415
 
     watcher = ProgressWatcher(say, lambda summary: _tell(summary, options.only))
     return 130 if run_round(config, options, watcher, _Stop()).stopped else 0

@@ -14,8 +14,8 @@ from harness.ending import held
 from harness.untrusted_text import plain
 
 if TYPE_CHECKING:
-    from harness.selftest.contest import Findings
     from harness.selftest.row import Row
+    from harness.selftest.run import Findings
 
 
 @click.command(epilog="Example: harness selftest --sandbox docker --only fork-bomb")
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
             format_: str) -> int:
     """Run the hostile corpus on this host, in one tournament beside honest entries; exit code 1 on any difference."""
-    from harness.sandbox.choose import choose_sandbox  # noqa: PLC0415 - the Docker client, pydantic, SQLAlchemy
-    from harness.selftest.contest import TIME_LIMIT_S, examine  # noqa: PLC0415
+    from harness.selftest.run import TIME_LIMIT_S, examine  # noqa: PLC0415
+    from harness.tournament.choose_sandbox import choose_sandbox  # noqa: PLC0415 - the Docker client, pydantic, SQLAlchemy
 
     rows = _rows(sandbox, only)
     chosen, warning = choose_sandbox(cast("Literal['docker', 'process']", sandbox), runtime)

@@ -17,7 +17,7 @@ from harness.cli.common import config_option, format_option, open_tournament, ro
 def command(name: str, round_name: str | None, format_: str, config_path: Path) -> None:
     """Print everything about one submission: opponents, outcomes and their reasons, times, how to repeat a failed run."""
     from harness.report.show import show_submission  # noqa: PLC0415
-    from harness.standings import load_results  # noqa: PLC0415
+    from harness.tournament.results import load_results  # noqa: PLC0415
     from harness.views.submission_reader import SubmissionReader  # noqa: PLC0415
 
     with open_tournament(config_path) as tournament, tournament.read() as transaction:

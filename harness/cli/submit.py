@@ -24,7 +24,8 @@ from harness.tracks import TRACKS
 def command(source: str, name: str | None, type_: str | None, team: str | None, baseline: bool | None,
             replace: bool, trust_process_sandbox: bool, config_path: Path) -> None:
     """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
-    from harness.sandbox.choose import (  # noqa: PLC0415
+    from harness.submission.load import load  # noqa: PLC0415
+    from harness.tournament.choose_sandbox import (  # noqa: PLC0415
         DockerHost,
         image_lookup,
         image_problems,
@@ -32,7 +33,6 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
         refuse_untrusted,
         resolve_bases,
     )
-    from harness.submission import load  # noqa: PLC0415
 
     config = read_config(config_path)
     docker = DockerHost(config.sandbox.runtime)

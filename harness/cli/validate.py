@@ -17,11 +17,11 @@ from harness.tracks import TRACKS
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
-    from harness.dataset import Dataset
-    from harness.problems import Problem
-    from harness.sandbox.choose import DockerHost
-    from harness.submission import Submission
-    from harness.trial import Trial
+    from harness.dataset.load import Dataset
+    from harness.submission.load import Submission
+    from harness.submission.problems import Problem
+    from harness.tournament.choose_sandbox import DockerHost
+    from harness.tournament.dry_run import Trial
 
 
 @click.command(epilog="Example: harness validate submissions/templates/attack")
@@ -36,10 +36,10 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
             config_path: Path) -> int:
     """Check SOURCE (a directory, an archive or a Docker image), then run it on a real batch; name every problem at once."""
     from harness.errors import EngineError  # noqa: PLC0415
-    from harness.sandbox.choose import DockerHost, base_lookup, image_lookup, image_problems  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
-    from harness.submission import kind_of, load, unpack  # noqa: PLC0415
-    from harness.validation import check  # noqa: PLC0415
+    from harness.submission.load import kind_of, load, unpack  # noqa: PLC0415
+    from harness.submission.static_checks import check  # noqa: PLC0415
+    from harness.tournament.choose_sandbox import DockerHost, base_lookup, image_lookup, image_problems  # noqa: PLC0415
 
     config = _config(config_path)
     rules = ImageRules(config.sandbox.images, stand_ins=config.stand_ins)
@@ -72,11 +72,11 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
 
 
 def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *, trusted: bool) -> Trial:
-    from harness.conditions import limits_of  # noqa: PLC0415
-    from harness.gpus import first_gpu  # noqa: PLC0415
-    from harness.sandbox.choose import choose_sandbox, refuse_untrusted  # noqa: PLC0415
+    from harness.engine.gpu import first_gpu  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
-    from harness.trial import try_out  # noqa: PLC0415
+    from harness.tournament.choose_sandbox import choose_sandbox, refuse_untrusted  # noqa: PLC0415
+    from harness.tournament.conditions import limits_of  # noqa: PLC0415
+    from harness.tournament.dry_run import try_out  # noqa: PLC0415
 
     chosen, warning = choose_sandbox(config.sandbox.backend, database=config.database, docker=docker)
     refuse_untrusted([submission], isolated=chosen.isolates, trusted=trusted)
@@ -93,8 +93,8 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
 
 def _has_gpu(config: TournamentConfig) -> bool:
     """Whether a run would have a GPU; also where nobody can tell, which is said when it matters."""
+    from harness.engine.gpu import first_gpu  # noqa: PLC0415
     from harness.errors import HarnessError  # noqa: PLC0415
-    from harness.gpus import first_gpu  # noqa: PLC0415
 
     try:
         return first_gpu(config.workers.gpus) is not None
@@ -113,8 +113,8 @@ def _config(path: Path) -> TournamentConfig:
 
 def _dataset(config: TournamentConfig) -> Dataset:
     """The tournament's data set; the default one is made for the occasion where it is absent."""
-    from harness.dataset import load  # noqa: PLC0415
-    from harness.dataset_build import build_digits  # noqa: PLC0415
+    from harness.dataset.digits import build_digits  # noqa: PLC0415
+    from harness.dataset.load import load  # noqa: PLC0415
 
     if not config.dataset.exists() and config.dataset.name == "digits":
         place = Path(tempfile.mkdtemp(prefix="harness-digits-"))

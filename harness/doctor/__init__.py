@@ -16,11 +16,11 @@ from docker import APIClient
 from harness.config import TournamentConfig
 from harness.doctor import client, engine, gpu, host, leftovers, limits
 from harness.doctor.check import Check, State, usable
-from harness.engine import hostmemory
+from harness.engine import host_memory as hostmemory
 from harness.errors import EngineError
 from harness.sandbox.docker.client import ENGINE_FAILURES, connect, described, explain
 from harness.sandbox.docker.images import find
-from harness.tournament import label_of
+from harness.tournament.tournament import label_of
 
 __all__ = ["BASE_IMAGES", "Check", "State", "examine", "usable"]
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from harness.doctor import advisories
 from harness.doctor.check import Check
+from harness.engine.gpu import Gpu, ProbeError, ask, detect
 from harness.errors import EngineError
-from harness.gpus import Gpu, ProbeError, ask, detect
 
 
 def judge(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | tuple[str, ...]) -> Check:

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.doctor.check import Check
-from harness.outputs.confine import MEASURES
-from harness.outputs.process import ReaderError, measures
+from harness.execution.outputs.confine import MEASURES
+from harness.execution.outputs.decoder_process import ReaderError, measures
 
 #: A tournament's database, artifacts and one container's writable layer need about this much.
 SCARCE_BYTES = 10 << 30

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.job import Finished, Job, Slot
+from harness.execution.job import Finished, Job, Slot
 
 
 @dataclass(frozen=True, slots=True)

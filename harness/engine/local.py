@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from harness.engine.base import SlotView
-from harness.job import Finished, Job, Slot
-from harness.node import Node
+from harness.engine.node import Node
+from harness.execution.job import Finished, Job, Slot
 
 
 class _StoppedError(Exception):

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from harness.leaderboard import Leaderboard, Matrix
 from harness.report.files import sheets
 from harness.scoring import Track
+from harness.scoring.leaderboard import Leaderboard, Matrix
 
 if TYPE_CHECKING:
     from harness.views.logs import LoggedRun

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import Rules, SandboxConfig, TournamentConfig, Workers
-from harness.dataset_write import Plan, write_dataset
+from harness.dataset.write import Plan, write_dataset
 from harness.selftest.row import Track
 
 IMAGES = 12

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.job import Job, RunResult
+from harness.execution.job import Job, RunResult
 from harness.sandbox.base import LOG_TAIL_BYTES
 from harness.selftest.row import Count, Row
 

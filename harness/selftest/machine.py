@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Literal
 
-from harness.entry_file import host_architecture
+from harness.submission.entry_file import host_architecture
 
 Action = Literal["exit 7", "exit uid"]
 

@@ -11,11 +11,11 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from harness.errors import EngineError
-from harness.sandbox.choose import DockerHost, image_lookup
 from harness.selftest import archives, docker_images, leftovers
 from harness.selftest.build import BASE_IMAGE, Bench, Source, directory
 from harness.selftest.row import Row
-from harness.submission import ImageInfo
+from harness.submission.load import ImageInfo
+from harness.tournament.choose_sandbox import DockerHost, image_lookup
 
 MAKERS: dict[str, Callable[[Row, Bench], Source]] = {
     "directory": directory, "archive": archives.archive, "metadata": archives.metadata, "tree": archives.tree,

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import faults, images
+from harness import faults
 from harness.errors import StoreError
 from harness.event_log import facts
+from harness.formats import images
 
 _LOG = logging.getLogger(__name__)
 

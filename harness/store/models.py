@@ -132,7 +132,7 @@ class RunRow(Base):
 
 
 class ScoreRow(Base):
-    """What scoring reads of a run that has a result (see ``harness.score_records``); there exactly while it has one."""
+    """What scoring reads of a run that has a result (see ``harness.scoring.records``); there exactly while it has one."""
 
     __tablename__ = "score"
 

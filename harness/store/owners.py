@@ -17,10 +17,10 @@ from sqlalchemy import func, select
 from harness.errors import SubmissionError
 from harness.store.facade import Transaction
 from harness.store.models import CounterRow, SubmissionRow
-from harness.submission_metadata import fold
+from harness.submission.metadata import fold
 
 if TYPE_CHECKING:
-    from harness.submission import Submission
+    from harness.submission.load import Submission
 
 
 def spelling(transaction: Transaction, name: str) -> str:

@@ -27,7 +27,7 @@ from harness.store.models import (
 from harness.store.values import StoredBatch, StoredRound, StoredSubmission, value_of, values_of
 
 if TYPE_CHECKING:
-    from harness.dataset import Batch
+    from harness.dataset.load import Batch
 
 
 def pack_bits(produced: NDArray[np.bool_]) -> bytes:

@@ -1,4 +1,4 @@
-"""Score records (``harness.score_records``) as rows: which runs have none, and putting them there."""
+"""Score records (``harness.scoring.records``) as rows: which runs have none, and putting them there."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from harness.store.models import RoundRow, RoundSubmissionRow, SubmissionRow
 from harness.store.values import Registered, StoredSubmission, value_of, values_of
 
 if TYPE_CHECKING:
-    from harness.submission import Submission
+    from harness.submission.load import Submission
 
 
 def register(transaction: Transaction, submission: Submission, *, source: str, own: bool = False,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.leaderboard import Leaderboard, Row
 from harness.scoring import RESAMPLES, Track
+from harness.scoring.leaderboard import Leaderboard, Row
 from harness.tracks import TRACKS, Figure
 from harness.views.words import NOTHING, percent, plural, rank_span, seconds, share, span
 

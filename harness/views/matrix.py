@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.leaderboard import Matrix
 from harness.scoring import Entry, Track, mean_scores, pair_scores
+from harness.scoring.leaderboard import Matrix
 from harness.tracks import DEFENSE, TRACKS, consumes, produces
 
 CLEAN = "clean"

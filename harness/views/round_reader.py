@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from harness import mixing
+from harness.scheduling import mixing
 from harness.store import round_state, rounds, runs, submissions
 from harness.store.facade import Transaction
 from harness.store.runs import Scope, StoredRun
 from harness.store.values import DONE, StoredSubmission
-from harness.tournament import Tournament
+from harness.tournament.tournament import Tournament
 from harness.tracks import consumes, producers
 from harness.views.matrix import CLEAN
 

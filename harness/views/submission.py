@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.leaderboard import Matrix, Row, number
 from harness.scoring import Cells, Entry, Track, pair_scores, unlabelled_earned
+from harness.scoring.leaderboard import Matrix, Row, number
 from harness.tracks import consumes
 from harness.views.matrix import CLEAN
 from harness.views.status import sentence

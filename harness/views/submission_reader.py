@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from harness import audit
 from harness.config import Rules
-from harness.dataset_files import read_description
+from harness.dataset.files import read_description
 from harness.errors import DatasetError
-from harness.leaderboard import Row, build_leaderboard, build_matrix
-from harness.predictions import out_of_range
+from harness.formats.result_csv import out_of_range
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
+from harness.scoring.leaderboard import Row, build_leaderboard, build_matrix
 from harness.store import runs
 from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
-from harness.tournament import DEFAULT_ROUND, Tournament
+from harness.tournament import audit
+from harness.tournament.tournament import DEFAULT_ROUND, Tournament
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, SubmissionView, Timings, met

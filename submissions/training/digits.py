@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from field_kit.model import DEVICE, to_tensor
-from harness.dataset_build import TOURNAMENT_IMAGES, digits_split
+from harness.dataset.digits import TOURNAMENT_IMAGES, digits_split
 
 
 def training_set() -> tuple[torch.Tensor, torch.Tensor]:

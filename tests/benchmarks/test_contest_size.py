@@ -11,13 +11,13 @@ import pytest
 from benchmarks import contest_size
 from benchmarks.synthetic import NullExecutor, Size, made_by, make_tournament, read_tournament
 from harness.engine.local import LocalEngine
-from harness.job import Slot
-from harness.leaderboard import build_leaderboard, build_matrix
-from harness.node import Node
-from harness.scheduler import Scheduler
-from harness.standings import load_results
+from harness.engine.node import Node
+from harness.execution.job import Slot
+from harness.scheduling.scheduler import Scheduler
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.store.logs import LogStore
-from harness.tournament import Tournament
+from harness.tournament.results import load_results
+from harness.tournament.tournament import Tournament
 
 SIZE = Size(attacks=9, defenses=4, batches=3, images_per_batch=12)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.answer_csv import MAX_BYTES
-from harness.predictions import read_labels
+from harness.formats.answer_csv import MAX_BYTES
+from harness.formats.result_csv import read_labels
 
 GUIDE = Path(__file__).parents[2] / "docs" / "submissions.md"
 NAMES = ["a.png", "b.png"]

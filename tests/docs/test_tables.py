@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import sqlalchemy
 
-from harness.dataset_files import Description
-from harness.leaderboard import build_leaderboard, build_matrix
+from harness.dataset.files import Description
 from harness.scoring import Entry, Results, Track, Verdicts
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.store.models import Base
-from harness.submission_metadata import Metadata
+from harness.submission.metadata import Metadata
 from tests.docs.guide import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))

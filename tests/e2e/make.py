@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from harness.dataset_digest import Record, dataset_digest
-from harness.png import encode_png
+from harness.dataset.digest import Record, dataset_digest
+from harness.formats.png import encode_png
 
 ENTRIES = Path(__file__).parent / "entries"
 SIZE = (8, 8)

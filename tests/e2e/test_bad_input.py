@@ -16,9 +16,9 @@ from typing import NamedTuple
 import pytest
 
 from harness.cli.main import main
-from harness.png import encode_png
-from harness.sandbox.choose import WARNING
+from harness.formats.png import encode_png
 from harness.store.models import SCHEMA_VERSION
+from harness.tournament.choose_sandbox import WARNING
 from tests.e2e import make
 from tests.e2e.conftest import Place
 

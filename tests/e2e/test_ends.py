@@ -57,10 +57,10 @@ def test_a_signal_ends_it_and_nothing_is_left(make_place, name, number) -> None:
 
 #: Commands that are over in a moment: the function at which a test holds one, in the middle of what it writes.
 HELD = {
-    "submit": (("submit", "entries/attack-darken"), "harness.code_tree", "copy"),
+    "submit": (("submit", "entries/attack-darken"), "harness.submission.code_tree", "copy"),
     "export": (("export", "out"), "harness.report.files.atomic", "csv_cell"),
     "dataset import": (("dataset", "import", "classes", "--into", "made", "--size", "8"),
-                       "harness.dataset_write", "_write_metadata"),
+                       "harness.dataset.write", "_write_metadata"),
 }
 HOLD = """import importlib, pathlib, time
 module = importlib.import_module({module!r})

@@ -31,8 +31,8 @@ def failing(make_place, monkeypatch):
     monkeypatch.chdir(place.root)
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("harness.scheduler.FIRST_REST_S", 0.0)
-    monkeypatch.setattr("harness.scheduler.QUARANTINE_AFTER", 1000)
+    monkeypatch.setattr("harness.scheduling.scheduler.FIRST_REST_S", 0.0)
+    monkeypatch.setattr("harness.scheduling.scheduler.QUARANTINE_AFTER", 1000)
     broken = {"attack-noise"}
     run = ProcessSandbox.run
 

@@ -9,7 +9,7 @@ import time
 
 from tests.e2e import make
 from tests.e2e.conftest import Place, differences, eventually
-from tests.test_audit import BRIGHTER, COPY, HONEST, served_entry
+from tests.tournament.test_audit import BRIGHTER, COPY, HONEST, served_entry
 
 KILLS = 5
 

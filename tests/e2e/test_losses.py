@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.predictions import NO_LABEL
+from harness.formats.result_csv import NO_LABEL
 from tests.e2e import make
 from tests.e2e.conftest import Place
 

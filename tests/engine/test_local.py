@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from harness.engine.local import LocalEngine
-from harness.job import Job, Performed, Prepared, RunResult, Slot
-from harness.materials import Layout
-from harness.node import LATE_S, Node
+from harness.engine.node import LATE_S, Node
+from harness.execution.input_files import Layout
+from harness.execution.job import Job, Performed, Prepared, RunResult, Slot
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from tests.fakes import make_batches
@@ -216,7 +216,7 @@ def test_a_bug_of_ours_ends_the_command_instead_of_hanging_it(engines, stage) ->
 
 @pytest.mark.parametrize(("over", "overloaded"), [(LATE_S / 2, False), (LATE_S * 2, True)])
 def test_a_program_killed_long_after_its_limit_was_not_watched(engines, monkeypatch, over, overloaded) -> None:
-    monkeypatch.setattr("harness.engine.hostload.OVERLOADED", math.inf)
+    monkeypatch.setattr("harness.engine.host_load.OVERLOADED", math.inf)
     limit = Limits().time_limit_s
     engine = engines(FakeExecutor(report=RunReport(Ending.TIME_LIMIT, wall_s=limit + over)), 1)
     engine.submit(make_job(0))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from harness.dataset_build import digits_split
+from harness.dataset.digits import digits_split
 
 SUBMISSIONS = Path(__file__).resolve().parents[2] / "submissions"
 

@@ -11,7 +11,7 @@ import pytest
 from entry_loading import labels_of
 from PIL import Image
 
-from harness.dataset_build import TOURNAMENT_IMAGES, digits_split
+from harness.dataset.digits import TOURNAMENT_IMAGES, digits_split
 
 pytestmark = pytest.mark.field
 

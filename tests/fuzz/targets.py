@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from harness import images
-from harness.archive import unpack
 from harness.errors import SubmissionError
-from harness.outputs.array_file import read_array
-from harness.outputs.walk import RefusedFileError
-from harness.perturbation import CorruptArtifactError, decode_perturbation, encode_perturbation
-from harness.predictions import read_labels
+from harness.execution.outputs.npy import read_array
+from harness.execution.outputs.safe_open import RefusedFileError
+from harness.formats import images
+from harness.formats.perturbation import CorruptArtifactError, decode_perturbation, encode_perturbation
+from harness.formats.result_csv import read_labels
+from harness.formats.scores_csv import read_scores
 from harness.sandbox.protocol import LineReader, parse
-from harness.scores_csv import read_scores
-from harness.submission_metadata import read_metadata
+from harness.submission.archive import unpack
+from harness.submission.metadata import read_metadata
 
 SIZE = (8, 8)
 NAMES = [f"{index:016x}.png" for index in range(4)]

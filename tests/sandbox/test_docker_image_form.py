@@ -13,7 +13,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from harness.cli.main import cli
-from harness.dataset_build import build_digits
+from harness.dataset.digits import build_digits
 from harness.sandbox.base import Program
 from harness.sandbox.docker import image_form
 from harness.sandbox.docker.image_form import Form, problems_of_form

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.selftest.contest import Findings, examine
+from harness.selftest.run import Findings, examine
 from harness.selftest.table import ROWS
 from tests.conftest import built, docker_problem
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.selftest.contest import Findings
 from harness.selftest.judge import Verdict
+from harness.selftest.run import Findings
 from harness.selftest.table import ROWS
 
 from .conftest import QUICK

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness import materials
+from harness.execution import input_files as materials
 from harness.sandbox.docker import DockerSandbox, container, layer, page_cache
 from harness.sandbox.docker import options as docker_options
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.serving import ServedProgram
-from harness.selftest.contest import examine
+from harness.selftest.run import examine
 from harness.selftest.table import ROWS
 from tests.conftest import built
 from tests.sandbox.test_page_cache import put_out

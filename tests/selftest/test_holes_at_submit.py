@@ -7,10 +7,11 @@ import os
 
 import pytest
 
-from harness import code_tree, submission_metadata
 from harness.sandbox.process import ProcessSandbox
-from harness.selftest.contest import examine
+from harness.selftest.run import examine
 from harness.selftest.table import ROWS
+from harness.submission import code_tree
+from harness.submission import metadata as submission_metadata
 
 #: What is changed, and the rows that have to notice.
 HOLES = {

@@ -6,7 +6,7 @@ import pytest
 
 from harness.sandbox import protocol, tail
 from harness.sandbox.process import ProcessSandbox
-from harness.selftest.contest import examine
+from harness.selftest.run import examine
 from harness.selftest.table import ROWS
 
 pytestmark = pytest.mark.slow

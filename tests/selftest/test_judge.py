@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.dataset import UnlabelledBatch
-from harness.job import Job, RunResult
+from harness.dataset.load import UnlabelledBatch
+from harness.execution.job import Job, RunResult
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.selftest.judge import Seen, judge, judge_refusal

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.errors import StoreError
-from harness.images import encode_perturbation, pixel_digest
+from harness.formats.images import encode_perturbation, pixel_digest
 from harness.store import artifacts
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError, write_atomic
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from harness.config import load
-from harness.contest import Options, Watcher, play_round
 from harness.errors import ConfigError
-from harness.leaderboard import build_leaderboard
-from harness.plan import DONE, WAITING
 from harness.sandbox.image_rules import BaseImage
 from harness.sandbox.process import ProcessSandbox
-from harness.standings import load_results
+from harness.scheduling.board import DONE, WAITING
+from harness.scoring.leaderboard import build_leaderboard
 from harness.store.base_images import Moved
-from harness.tournament import Tournament
+from harness.tournament.results import load_results
+from harness.tournament.run_round import Options, Watcher, play_round
+from harness.tournament.tournament import Tournament
 from tests.e2e import make
 
 LIGHT, FULL = make.IMAGE, "localhost/harness-full:1"

@@ -17,16 +17,16 @@ from sqlalchemy import Engine, event
 
 from harness.config import load
 from harness.errors import StoreError
-from harness.leaderboard import build_leaderboard, build_matrix
-from harness.predictions import NO_LABEL, OUT_OF_RANGE
+from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE
 from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.scoring import View
-from harness.standings import load_results
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.store.database import open_database
 from harness.store.lock import writer_lock
 from harness.store.models import SCHEMA_VERSION
-from harness.summaries import load_leaderboards
-from harness.tournament import Tournament
+from harness.tournament.leaderboard_cache import load_leaderboards
+from harness.tournament.results import load_results
+from harness.tournament.tournament import Tournament
 
 ASSET = Path(__file__).parent / "assets" / "contest-0.1.0.tar.gz"
 ROUNDS = {"newest": None, "qualifying": "qualifying"}

@@ -10,7 +10,7 @@ from harness.errors import SubmissionError
 from harness.store import owners, submissions
 from harness.store.facade import Transaction
 from harness.store.values import Registered
-from harness.submission import Submission
+from harness.submission.load import Submission
 
 ARCHIVE = Submission(
     name="noise", type="attack", team=None, baseline=False, digest="1", kind="archive", container="image:1", container_gpu=None,

@@ -8,7 +8,7 @@ from harness.errors import SubmissionError
 from harness.store import rounds, submissions
 from harness.store.facade import Transaction
 from harness.store.values import Registered
-from harness.submission import Submission
+from harness.submission.load import Submission
 
 
 def hand_in(writing: Transaction, name: str, content: str) -> Registered:

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 
 from harness.config import load
-from harness.contest import Options, play_round
-from harness.leaderboard import build_leaderboard, build_matrix
-from harness.machine import Watcher
 from harness.report.files.export import export_2017, export_all
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import Results
-from harness.standings import load_results
-from harness.tournament import Fresh, Tournament
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
+from harness.tournament.machine import Watcher
+from harness.tournament.results import load_results
+from harness.tournament.run_round import Options, play_round
+from harness.tournament.tournament import Fresh, Tournament
 from harness.tracks import TRACKS, consumes
 from harness.views.matrix import matrix_view
 from harness.views.status_reader import StatusReader

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.audit import Finding
 from harness.config import TournamentConfig
 from harness.errors import UnknownNameError
 from harness.report.terminal.logs import print_logs
@@ -27,7 +26,8 @@ from harness.store.models import (
     SubmissionRow,
 )
 from harness.store.values import DONE, RUNNING
-from harness.tournament import Tournament
+from harness.tournament.audit import Finding
+from harness.tournament.tournament import Tournament
 from harness.views.status_reader import StatusReader
 from harness.views.submission_reader import SubmissionReader, audit_note
 from tests.report.conftest import screen

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.leaderboard import Leaderboard, Matrix, build_leaderboard, build_leaderboards, build_matrix
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
 from harness.report.files.sheets import leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, FIGURES, LABELLED, TARGET, Results, View
+from harness.scoring.leaderboard import Leaderboard, Matrix, build_leaderboard, build_leaderboards, build_matrix
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell
 from harness.views.words import counts

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from harness.leaderboard import Leaderboard, Matrix
 from harness.scoring import FIGURES
+from harness.scoring.leaderboard import Leaderboard, Matrix
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
 from harness.views.words import counts

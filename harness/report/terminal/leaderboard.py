@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.leaderboard import Leaderboard, Row
 from harness.report.terminal.columns import Column, draw
 from harness.report.terminal.console import table_box
 from harness.scoring import Track
+from harness.scoring.leaderboard import Leaderboard, Row
 from harness.tracks import TRACKS
 from harness.views.leaderboard import columns, footnotes
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from harness.leaderboard import Matrix
 from harness.scoring import Track
+from harness.scoring.leaderboard import Matrix
 from harness.tracks import DEFENSE
 from harness.views.matrix import MatrixView, matrix_view
 from harness.views.words import shorten

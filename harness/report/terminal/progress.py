@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Self
 
 from harness.engine.base import Engine
-from harness.job import Finished
-from harness.machine import Summary, Watcher
-from harness.plan import DONE
+from harness.execution.job import Finished
 from harness.report.terminal.live import LiveProgress
-from harness.round_loader import Round
-from harness.scheduler import Scheduler
+from harness.scheduling.board import DONE
+from harness.scheduling.scheduler import Scheduler
+from harness.tournament.machine import Summary, Watcher
+from harness.tournament.round_loader import Round
 from harness.views.progress import SlotView, Snapshot
 
 #: The picture need not be newer than this, and making it costs the scheduler's thread.

@@ -17,7 +17,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from harness.errors import EngineError, ImageUnavailableError
-from harness.problems import Problem
 from harness.sandbox import contract, owner
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Session
 from harness.sandbox.docker import cleanup, code_image, image_form, images, shared_paths
@@ -30,6 +29,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 from harness.sandbox.serving import Opened, open_session
 from harness.sandbox.watch import Watch
+from harness.submission.problems import Problem
 from harness.tracks import TRACKS
 
 __all__ = ["DockerSandbox", "engine_answers"]

@@ -20,9 +20,9 @@ from typing import Any
 from docker import APIClient
 from docker.errors import NotFound
 
-from harness.problems import Problem
 from harness.sandbox import owner
 from harness.sandbox.docker.client import ENGINE_FAILURES
+from harness.submission.problems import Problem
 from harness.untrusted_text import plain
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "busybox"})

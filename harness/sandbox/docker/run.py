@@ -12,7 +12,8 @@ from docker import APIClient
 
 from harness.sandbox import contract
 from harness.sandbox.base import RunReport
-from harness.sandbox.docker import blame, layer
+from harness.sandbox.docker import layer
+from harness.sandbox.docker import start_control as blame
 from harness.sandbox.docker.container import Container, removed
 from harness.sandbox.docker.options import Start
 from harness.sandbox.output_area import OutputArea

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from harness.errors import StoreError
-from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.files import export
 from harness.report.files.atomic import write_csv
 from harness.report.files.export import export_2017, export_all
 from harness.report.files.sheets import leaderboard_markdown, leaderboard_sheet, matrix_markdown, to_csv, to_json
 from harness.scoring import Entry, Results, Verdicts, complete
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from tests.verdicts import codes_from_labels, codes_of
 
 

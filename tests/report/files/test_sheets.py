@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.files.sheets import Sheet, leaderboard_markdown, leaderboard_sheet, to_csv, to_json, to_markdown
 from harness.report.show import show_leaderboard, show_matrix
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 
 
 def test_csv_reads_back_with_full_precision(results) -> None:

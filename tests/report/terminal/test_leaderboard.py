@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.leaderboard import build_leaderboard
 from harness.report.terminal.columns import GAP, Column, fit
 from harness.report.terminal.console import THEME, make_console
 from harness.report.terminal.leaderboard import print_leaderboard, track_columns
 from harness.scoring import RunCounts
+from harness.scoring.leaderboard import build_leaderboard
 from harness.views.leaderboard import footnotes
 
 

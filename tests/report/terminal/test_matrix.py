@@ -7,8 +7,8 @@ import re
 import pytest
 from rich.style import Style
 
-from harness.leaderboard import build_matrix
 from harness.report.terminal.matrix import _HEAT, print_matrix
+from harness.scoring.leaderboard import build_matrix
 
 
 @pytest.mark.parametrize(("defenses", "pages"), [(1, 1), (5, 1), (12, 1), (20, 1), (21, 2), (110, 8)])

@@ -8,10 +8,10 @@ import json
 import numpy as np
 import pytest
 
-from harness.leaderboard import build_leaderboard, build_matrix
 from harness.report.show import show_submission
 from harness.report.terminal.submission import SHOWN_FAILURES, print_submission
 from harness.scoring import Verdicts
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.views.submission import FailedRun, SubmissionView, Timings, met
 from tests.verdicts import codes_of
 

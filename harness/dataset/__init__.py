@@ -1,0 +1,1 @@
+"""A data set: loaded, built, imported, verified."""

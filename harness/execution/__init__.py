@@ -1,0 +1,1 @@
+"""One run: from a job to its result."""

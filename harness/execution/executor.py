@@ -1,0 +1,282 @@
+"""One run, start to end, in three steps that can overlap with other runs: prepare, perform, collect.
+
+``prepare`` lays out the input (before a slot is free), ``perform`` holds the slot while the program runs, ``collect`` reads
+back, enforces and stores what it left (after the slot was given on). Knows no database and no schedule; a host failure in
+any step is an outcome, not an exception, so that one bad disk sector does not end a tournament.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import faults
+from harness.dataset.load import Dataset
+from harness.errors import EngineError, HarnessError, ImageUnavailableError
+from harness.execution.input_files import FILE_TIME_S, Layout, Materials
+from harness.execution.job import AdversarialBatch, Job, Performed, Prepared, RunResult
+from harness.execution.outputs import OutputReader, ReaderError
+from harness.execution.session_pool import SessionPool
+from harness.formats.answers import reader_named
+from harness.formats.images import encode_perturbation, pixel_digest
+from harness.sandbox.base import RunReport, RunRequest, Sandbox
+from harness.sandbox.outcomes import Ending, Outcome, classify, leaves_output
+from harness.sandbox.output_area import OutputArea
+from harness.store.artifacts import ArtifactStore, CorruptArtifactError
+from harness.tracks import TRACKS, Track
+
+#: An input as one array, beside nothing else but target classes.
+_ARRAY = "images.npy"
+
+
+class Executor:
+    """Performs jobs on this machine; all methods may be called from several threads.
+
+    Args:
+        work: Where it may write; removed when it closes.
+        sessions: Programs that are kept open, for jobs that are served.
+        code: Where directories' frozen code lies, each under its digest; None where jobs say themselves.
+    """
+
+    def __init__(self, dataset: Dataset, sandbox: Sandbox, artifacts: ArtifactStore, work: Path,
+                 sessions: SessionPool | None = None, code: Path | None = None) -> None:
+        self._dataset = dataset
+        self._sandbox = sandbox
+        self._artifacts = artifacts
+        self._work = work
+        self._code = code
+        self._sessions = sessions
+        self._reader = OutputReader()
+        self._startable: set[str] = set()
+        self._materials = Materials(work / "cache")
+
+    def close(self) -> None:
+        """End worker processes and open programs, and remove the work files."""
+        if self._sessions is not None:
+            self._sessions.close()
+        self._reader.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def prepare(self, job: Job) -> Prepared | RunResult:
+        """Lay out a job's input under random names in random order."""
+        began = time.monotonic()
+        # Not the run's number: a program reads this path in its mounts, and the order of runs says who made its input.
+        directory = self._work / f"run-{secrets.token_hex(8)}"
+        layout = Layout.draw(job.produced)
+        stage: Prepared | RunResult
+        if self._code is not None and job.program.entry_point is not None:
+            job = replace(job, program=replace(job.program, code_dir=self._code / job.program.digest))
+        try:
+            self._sandbox.prepare(job.program)
+            self._startable.add(job.program.digest)
+            arrays = self._lay_out(job, layout, directory)
+            stage = Prepared(job=job, directory=directory, layout=layout, arrays=arrays, prepare_s=time.monotonic() - began)
+        except CorruptArtifactError as error:
+            stage = _failure(Outcome.HOST_ERROR, str(error), corrupt_input=error.digest)
+        except ImageUnavailableError as error:
+            stage = self._image_failure(job, str(error))
+        except (HarnessError, OSError) as error:
+            stage = _failure(Outcome.HOST_ERROR, f"preparing the input: {error}")
+        if isinstance(stage, RunResult):
+            shutil.rmtree(directory, ignore_errors=True)
+            stage = replace(stage, prepare_s=time.monotonic() - began)
+        faults.reach("prepared")
+        return stage
+
+    def _lay_out(self, job: Job, layout: Layout, directory: Path) -> bool:
+        """Whether it lies there as one array."""
+        source = directory / "in"
+        source.mkdir(parents=True)
+        # Anybody may read inside: the program's user is not ours. The work directory above is private.
+        source.chmod(0o755)
+        key, load = self._source(job)
+        arrays = job.served and self._sessions is not None and self._sessions.takes_arrays(job.program)
+        if arrays:
+            np.save(source / _ARRAY, self._materials.pixels(key, load)[layout.positions])
+            os.utime(source / _ARRAY, (FILE_TIME_S, FILE_TIME_S))
+        else:
+            self._materials.lay_out(key, load, layout, source)
+        if TRACKS[job.track].takes_targets:
+            _write_targets(source / "target_class.csv", layout, job.batch.targets)
+        return arrays
+
+    def _source(self, job: Job) -> tuple[str, Callable[[], NDArray[np.uint8]]]:
+        """Where the input's pixels come from."""
+        if TRACKS[job.track].reader is None or job.clean:
+            return job.batch.clean_digest, lambda: self._dataset.pixels(job.batch)
+        if job.parts:
+            return job.input_digest, lambda: self._mix(job)
+        return job.input_digest, lambda: self._load_adversarial(job, job.input_digest)
+
+    def _load_adversarial(self, job: Job, digest: str) -> NDArray[np.uint8]:
+        return self._artifacts.load(digest, self._dataset.pixels(job.batch))[0]
+
+    def _mix(self, job: Job) -> NDArray[np.uint8]:
+        """Put a mixed batch together from the adversarial batches that it takes images of."""
+        mixed = self._dataset.pixels(job.batch).copy()
+        for digest, clean, positions in job.parts:
+            if not clean:
+                source = self._materials.pixels(digest, lambda part=digest: self._load_adversarial(job, part))  # type: ignore[misc]
+                mixed[positions] = source[positions]
+        return mixed
+
+    def perform(self, stage: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> Performed | RunResult:
+        """Run the program; holds the slot. What an open program leaves is read at once: its place is the next batch's as well."""
+        if isinstance(stage, RunResult):
+            return stage
+        ended: Performed | RunResult
+        try:
+            if stage.job.served and self._sessions is not None:
+                ended = self._serve(self._sessions, stage, gpu, cancel)
+            else:
+                ended = self._run_fresh(stage, gpu, cancel)
+        except EngineError as error:
+            ended = _failure(Outcome.HOST_ERROR, str(error))
+        except OSError as error:
+            ended = _failure(Outcome.HOST_ERROR, f"the output area: {error}")
+        if ended.report.ending is Ending.IMAGE_MISSING:
+            if isinstance(ended, Performed):
+                _throw_away(ended.output)
+            ended = self._image_failure(stage.job, ended.report.detail)
+        if isinstance(ended, RunResult):
+            shutil.rmtree(stage.directory, ignore_errors=True)
+            ended = replace(ended, prepare_s=stage.prepare_s)
+        faults.reach("performed")
+        return ended
+
+    def _image_failure(self, job: Job, detail: str) -> RunResult:
+        """An image that never was here is the submission's fault; one that was removed meanwhile is the host's."""
+        if job.program.digest in self._startable:
+            return _failure(Outcome.HOST_ERROR, f"The image of {job.name} was here and was removed: {detail}")
+        return _failure(Outcome.IMAGE_MISSING, detail)
+
+    def _run_fresh(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Performed:
+        limits = prepared.job.limits
+        area = OutputArea(prepared.directory / "out", limits.output_bytes, limits.output_files)
+        area.__enter__()
+        try:
+            with nullcontext() if gpu is None or self._sessions is None else self._sessions.beside(gpu):
+                report = self._sandbox.run(_request(prepared.job, prepared.directory / "in", area, gpu), cancel)
+        except BaseException:
+            area.close()
+            raise
+        return Performed(prepared=prepared, report=report, output=area)
+
+    def _serve(self, sessions: SessionPool, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Performed | RunResult:
+        """Serve the batch from an open program, and read its output before anyone else uses that program."""
+        job = prepared.job
+        with sessions.lend(job.program, job.track, job.limits, gpu, job.labels, cancel) as loan:
+            if loan.session is None:
+                assert loan.report is not None  # noqa: S101 - a loan has one of the two
+                return Performed(prepared=prepared, report=loan.report, output=None)
+            input_dir = loan.workspace / "in" / prepared.directory.name
+            shutil.rmtree(input_dir, ignore_errors=True)
+            (prepared.directory / "in").rename(input_dir)
+            request = loan.complete(_request(job, input_dir, loan.session.output, gpu), prepared.directory.name,
+                                    input_dir / _ARRAY if prepared.arrays else None, prepared.layout.names)
+            try:
+                report = loan.session.serve(request, cancel)
+                report = replace(report, start_s=report.start_s + loan.start_s)
+                result = self._read_back(prepared, request.output_dir, report)
+                result = replace(result, report=loan.session.with_log(result.report))
+                loan.session.output.clear()
+            finally:
+                shutil.rmtree(input_dir, ignore_errors=True)
+        return result
+
+    def collect(self, stage: Performed | RunResult) -> RunResult:
+        """Read back, enforce and store what the program left, and clean up."""
+        if isinstance(stage, RunResult):
+            result = stage
+        else:
+            prepared = stage.prepared
+            try:
+                result = self._read_back(prepared, None if stage.output is None else stage.output.path, stage.report)
+                result = replace(result, prepare_s=prepared.prepare_s)
+            finally:
+                _throw_away(stage.output)
+                shutil.rmtree(prepared.directory, ignore_errors=True)
+        faults.reach("collected")
+        return result
+
+    def _read_back(self, prepared: Prepared, directory: Path | None, report: RunReport) -> RunResult:
+        began = time.monotonic()
+        track = TRACKS[prepared.job.track]
+        if directory is None or not leaves_output(report.ending):
+            result = RunResult(outcome=classify(report.ending, report.exit_code, usable=0, refused=0), report=report,
+                               expected=len(prepared.layout.names))
+        else:
+            try:
+                if track.reader is None:
+                    result = self._read_images(prepared, directory, report)
+                else:
+                    result = self._read_answers(track, prepared, directory, report)
+            except (OSError, HarnessError, ReaderError) as error:
+                result = _failure(Outcome.HOST_ERROR, f"reading the output: {error}", report)
+        return replace(result, collect_s=time.monotonic() - began)
+
+    def _read_images(self, prepared: Prepared, directory: Path, report: RunReport) -> RunResult:
+        job, layout = prepared.job, prepared.layout
+        clean = self._dataset.pixels(job.batch)
+        # A producer is given every image of a batch, so each has a name.
+        names = [name or "" for name in layout.by_position()]
+        output = self._reader.read_attack(directory, names, clean, job.batch.epsilon,
+                                          rows=layout.positions if prepared.arrays else None)
+        usable = int(output.produced.sum())
+        made = None
+        if usable:
+            digest = pixel_digest(output.adversarial, output.produced)
+            stored = self._artifacts.save(digest, encode_perturbation(clean, output.adversarial, output.produced))
+            made = AdversarialBatch(digest, output.produced, stored)
+        return RunResult(
+            outcome=classify(report.ending, report.exit_code, usable=usable, refused=len(output.refused)), report=report,
+            usable=usable, expected=len(clean), made=made, refused={job.batch.ids[i]: why for i, why in output.refused.items()},
+            notes=tuple(output.notes), linf=int(output.linf.max()) if usable else None)
+
+    def _read_answers(self, track: Track, prepared: Prepared, directory: Path, report: RunReport) -> RunResult:
+        assert track.output is not None  # noqa: S101 - a row with a reader has a file
+        assert track.reader is not None  # noqa: S101 - the caller has looked
+        ids = prepared.job.batch.ids
+        read = self._reader.read_answers(directory, track.output, reader_named(track.reader), prepared.layout.by_position())
+        usable = int(np.count_nonzero(read.answers.given))
+        return RunResult(
+            outcome=classify(report.ending, report.exit_code, usable=usable, refused=len(read.refused)), report=report,
+            usable=usable, expected=len(prepared.layout.names), answers=read.answers,
+            refused={ids[i]: why for i, why in read.refused.items()}, notes=tuple(read.notes))
+
+
+def _request(job: Job, input_dir: Path, area: OutputArea, gpu: str | None) -> RunRequest:
+    return RunRequest(
+        program=job.program, track=job.track, input_dir=input_dir, output=area,
+        epsilon=job.batch.epsilon if TRACKS[job.track].takes_bound else None, limits=job.limits, gpu=gpu,
+        labels={**job.labels, "run": str(job.run_id), "attempt": str(job.attempt)})
+
+
+def _write_targets(path: Path, layout: Layout, targets: NDArray[np.int32]) -> None:
+    with path.open("w", newline="", encoding="ascii") as file:
+        csv.writer(file, lineterminator="\n").writerows(zip(layout.names, targets[layout.positions].tolist(), strict=True))
+    path.chmod(0o444)
+    os.utime(path, (FILE_TIME_S, FILE_TIME_S))
+
+
+def _throw_away(area: OutputArea | None) -> None:
+    if area is not None:
+        area.close()
+
+
+def _failure(outcome: Outcome, detail: str, report: RunReport | None = None, *, corrupt_input: str | None = None) -> RunResult:
+    ending = Ending.IMAGE_MISSING if outcome is Outcome.IMAGE_MISSING else Ending.HOST_ERROR
+    if report is None:
+        report = RunReport(ending, detail=detail)
+    return RunResult(outcome=outcome, report=report, corrupt_input=corrupt_input, notes=(detail,))

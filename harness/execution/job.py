@@ -1,0 +1,165 @@
+"""One attempt of one run, from what it needs to what came of it: each stage is a value, and none can be half there.
+
+``Prepared`` has its input laid out, ``Performed`` has ended and its output lies unread, ``RunResult`` is all that is known of an
+ended attempt. A stage that cannot go on ends in a ``RunResult`` at once, which the later ones hand on.
+
+A job and what comes back of it travel between machines: they hold digests and numbers, no true labels and no path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.dataset.load import UnlabelledBatch
+from harness.execution.input_files import Layout
+from harness.formats.answers import Answers
+from harness.sandbox.base import Limits, Program, RunReport
+from harness.sandbox.outcomes import Outcome
+from harness.sandbox.output_area import OutputArea
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One attempt of one run, complete but for true labels: whoever performs it needs nothing else but the shared files.
+
+    Attributes:
+        run_id: The store's id of the run.
+        track: What the submission is.
+        program: Without the place of its code, which is where whoever performs the job keeps it.
+        batch: The batch with target classes and bound.
+        input_digest: For a consumer the pixel digest of what it answers about.
+        clean: Whether that is the clean batch itself.
+        produced: bool [n], which images of the input exist.
+        parts: For a mixed input, what it is made of: (pixel digest, whether that is the clean batch, positions of images).
+        alone: Whether nothing else may run on the host meanwhile.
+        served: Whether to use an open program.
+    """
+
+    run_id: int
+    attempt: int
+    name: str
+    track: str
+    program: Program
+    batch: UnlabelledBatch
+    input_digest: str
+    produced: NDArray[np.bool_]
+    limits: Limits
+    clean: bool = False
+    served: bool = False
+    alone: bool = False
+    parts: tuple[tuple[str, bool, NDArray[np.intp]], ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class AdversarialBatch:
+    """What a producer's run left, enforced and stored.
+
+    Attributes:
+        digest: Of its pixels.
+        produced: bool [n], which images it holds.
+    """
+
+    digest: str
+    produced: NDArray[np.bool_]
+    stored_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunResult:
+    """Everything that is known of an ended attempt.
+
+    Attributes:
+        usable: Images or answers accepted; ``expected`` how many were asked for.
+        made: Of a producer that left something.
+        answers: Of a consumer whose output was read.
+        refused: Image id to reason, for outputs that were there but not accepted.
+        linf: Largest raw L-infinity distance before enforcement, for a producer that left something.
+        corrupt_input: Pixel digest of a stored adversarial batch that does not match it: it has to be made again.
+        prepare_s: Seconds for laying out the input.
+        collect_s: Seconds for reading back, enforcing and storing.
+    """
+
+    outcome: Outcome
+    report: RunReport
+    usable: int = 0
+    expected: int = 0
+    made: AdversarialBatch | None = None
+    answers: Answers | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    linf: int | None = None
+    corrupt_input: str | None = None
+    prepare_s: float = 0.0
+    collect_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prepared:
+    """An input laid out in ``directory / "in"``.
+
+    Attributes:
+        arrays: Whether it lies there as one array, for an open program that takes those, and not as files.
+        prepare_s: Seconds that it took.
+    """
+
+    job: Job
+    directory: Path
+    layout: Layout
+    arrays: bool
+    prepare_s: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Performed:
+    """A program that ended, what it left not read yet.
+
+    Attributes:
+        output: Where that lies; None where no program came so far as to have a place.
+    """
+
+    prepared: Prepared
+    report: RunReport
+    output: OutputArea | None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place where a run can execute: a share of a machine's CPU, or a share of one of its GPUs.
+
+    Attributes:
+        name: Of its own on its node.
+        gpu: UUID.
+        node: Name of the machine; empty for the one that the harness runs on.
+    """
+
+    name: str
+    gpu: str | None = None
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job ended on a slot.
+
+    Attributes:
+        waited_s: From hand-over to the program's start, laying out the input included.
+        began_at: Wall clock at the program's start, seconds since the epoch; for people, never for measuring.
+        busy: Runs that executed on this node when this one started, itself included.
+        load_per_core: Mean runnable threads per core of the host during the run, None where that is not known.
+        overloaded: Whether the host was too busy, or stopped, for a time limit to be held against the program.
+    """
+
+    job: Job
+    slot: Slot
+    result: RunResult
+    waited_s: float = 0.0
+    began_at: float = 0.0
+    busy: int = 1
+    load_per_core: float | None = None
+    overloaded: bool = False

@@ -1,0 +1,57 @@
+"""An untrusted ``result.csv`` to labels; ``answer_csv`` says which rows count.
+
+A label is ASCII digits with an optional sign and surrounding white space, as 2017's ``int()`` of Python 2 took it. `` 123 ``,
+``+123`` and ``0123`` count; ``123.0``, ``[123]``, ``1_0``, ``1e2``, digits of other scripts and an empty field do not.
+
+An integer is kept as it was answered, whatever the data set's label range: an organiser may correct labels and range when all has
+run, and scoring judges by those of that day. One that does not fit is kept as the nearer of two numbers that no range reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.formats.answer_csv import WHITE_SPACE, Kind, read_rows
+from harness.formats.answers import Answers, Reading
+
+#: Stored for "no label". No answer is stored so: -1 is an answer.
+NO_LABEL = -32768
+#: Stored for an integer that does not fit 16 bits, with its sign; no label range reaches it.
+OUT_OF_RANGE = 32767
+
+_MOST_DIGITS = len(str(OUT_OF_RANGE))
+
+
+def read_labels(data: bytes, names: Sequence[str | None]) -> Reading:
+    """Labels of a batch from the bytes of ``result.csv``: int16, ``NO_LABEL`` where none counts, else as answered.
+
+    Args:
+        data: The whole file; of one that is too large none counts.
+        names: The images of the batch, with or without extension; None for one that was not shown.
+    """
+    rows = read_rows(data, names, _LABELS)
+    values = np.array([rows.answers.get(index, NO_LABEL) for index in range(len(names))], np.int16)
+    return Reading(Answers(values, values != NO_LABEL), rows.refused, rows.notes)
+
+
+def out_of_range(labels: NDArray[np.int16], label_range: tuple[int, int]) -> int:
+    """How many answers no label range of today holds; a matter of the day, so it is not kept with them."""
+    low, high = label_range
+    return int(np.count_nonzero((labels != NO_LABEL) & ((labels < low) | (labels > high))))
+
+
+def _label(text: str) -> int | None:
+    digits = text.strip(WHITE_SPACE)
+    negative = digits.startswith("-")
+    digits = digits[1:] if digits.startswith(("-", "+")) else digits
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    digits = digits.lstrip("0")
+    value = OUT_OF_RANGE if len(digits) > _MOST_DIGITS else min(int(digits or "0"), OUT_OF_RANGE)
+    return -value if negative else value
+
+
+_LABELS = Kind("result.csv", "label", "an integer", _label)

@@ -1,0 +1,1 @@
+"""Which run comes next, and what is known of all of them."""

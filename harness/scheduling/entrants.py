@@ -1,0 +1,81 @@
+"""Who takes part in a round and on what, and what the store already has of it: the values that a scheduler begins with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from harness.dataset.load import Batch
+from harness.sandbox.base import Limits, Program
+from harness.scheduling.board import Kind
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One submission as the scheduler needs it.
+
+    Attributes:
+        stored_id: The store's id.
+        conditions_id: The conditions its runs are recorded under.
+        expected_s: Expected wall clock of one run, NaN when unknown.
+    """
+
+    stored_id: int
+    name: str
+    track: str
+    program: Program
+    limits: Limits
+    conditions_id: int
+    served: bool = False
+    expected_s: float = math.nan
+
+
+@dataclass(frozen=True)
+class Field:
+    """Who takes part and on what.
+
+    Attributes:
+        task_input_ids: The store's id of each batch as an attack sees it.
+        mixed: Whether defenses are run on mixed batches.
+    """
+
+    attacks: tuple[Contestant, ...]
+    defenses: tuple[Contestant, ...]
+    batches: tuple[Batch, ...]
+    batch_ids: tuple[int, ...]
+    task_input_ids: tuple[int, ...]
+    mixed: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def contestant(self, kind: Kind, entry: int) -> Contestant:
+        """The attack or defense at a position."""
+        return (self.attacks if kind is Kind.ATTACK else self.defenses)[entry]
+
+
+@dataclass(frozen=True)
+class Shelved:
+    """An input that the store has and the board has not: its id, and the defenses (by position) with a result on it."""
+
+    stored_id: int
+    done: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the store already has, by (submission id, input id): (run id, last attempt).
+
+    Attributes:
+        unfinished: Runs that have begun but have no result.
+        attacks: Attack runs that have one (needed again where an artifact turns out to be damaged).
+        shelved: Inputs by (batch, digest) that no attack run of the board has made yet: one that is made again (after
+            ``--fresh``, say) finds its row and its predictions.
+        suspects: Submissions (by id) that have a run without a result, an attempt of which brought the host to fail.
+    """
+
+    next_run_id: int = 1
+    next_input_id: int = 1
+    unfinished: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    attacks: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    shelved: Mapping[tuple[int, str], Shelved] = field(default_factory=dict)
+    suspects: Collection[int] = ()

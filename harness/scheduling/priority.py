@@ -1,0 +1,170 @@
+"""Which run goes next: what an engine's free place should be used for.
+
+Attacks go before defenses, because each one makes a row of defense runs ready; among equals the longest expected goes first, so
+that the tournament does not end with one slot at work and the others idle. Programs that are open go before all others: starting
+one is the dear part of a short run.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+
+from harness.scheduling.board import DONE, Board, Kind, Task
+from harness.scheduling.entrants import Field
+
+#: Change of an expected time, as a share of it, from which the order of submissions is made anew (0.1 ms at contest size).
+REORDER_SHARE = 0.05
+#: Work that must be left before a second program of one submission is opened, seconds: about twice what starting a program
+#: with torch takes (1.4 to 2.5 s of processor time).
+WORTH_ANOTHER_S = 5.0
+#: Runs of a submission whose median is its expected time.
+_REMEMBERED = 9
+
+
+class Choice:
+    """Chooses runs from a board; knows what is under way and how long things take.
+
+    Args:
+        field: Who takes part.
+        board: The runs.
+    """
+
+    def __init__(self, field: Field, board: Board) -> None:
+        self._field = field
+        self._board = board
+        self._serving = [(kind, entry) for kind, contestants in ((Kind.ATTACK, field.attacks), (Kind.DEFENSE, field.defenses))
+                         for entry, contestant in enumerate(contestants) if contestant.served]
+        self._suspects: set[tuple[Kind, int]] = set()
+        self._left_out: set[tuple[Kind, int]] = set()
+        self._active: Counter[str] = Counter()
+        self._open: Mapping[str, int] = {}
+        self._order: dict[Kind, list[int]] = {}
+        self._seconds: defaultdict[tuple[Kind, int], list[float]] = defaultdict(list)
+        self._expected = {
+            Kind.ATTACK: np.array([c.expected_s for c in field.attacks], float),
+            Kind.DEFENSE: np.array([c.expected_s for c in field.defenses], float)}
+
+    @property
+    def serving(self) -> bool:
+        """Whether any submission is served by open programs."""
+        return bool(self._serving)
+
+    def opened(self, programs: Mapping[str, int]) -> None:
+        """How many programs each submission (by digest) has open now."""
+        self._open = programs
+
+    def started(self, task: Task) -> None:
+        """A run was handed to the engine."""
+        self._active[self._digest(task.kind, task.entry)] += 1
+
+    def ended(self, task: Task) -> None:
+        """A run came back."""
+        self._active[self._digest(task.kind, task.entry)] -= 1
+
+    def suspect(self, kind: Kind, entry: int) -> None:
+        """A submission's last run ended in a failure of the host: it waits for the others."""
+        self._suspects.add((kind, entry))
+
+    def leave_out(self, kind: Kind, entry: int) -> None:
+        """Start no further run of a submission."""
+        self._left_out.add((kind, entry))
+
+    def is_left_out(self, kind: Kind, entry: int) -> bool:
+        """Whether no further run of a submission is started."""
+        return (kind, entry) in self._left_out
+
+    def suspects_everybody(self) -> bool:
+        """Whether the last run of every submission ended in a failure of the host."""
+        return len(self._suspects) == len(self._field.attacks) + len(self._field.defenses)
+
+    def trusts_anybody(self) -> bool:
+        """Whether a submission that is not suspected has a run that could start."""
+        return any(self._board.ready(kind, entry) and (kind, entry) not in self._suspects
+                   for kind in (Kind.ATTACK, Kind.DEFENSE) for entry in range(len(self._expected[kind])))
+
+    def learn(self, task: Task, seconds: float) -> None:
+        """A run ended with a result, after so long."""
+        self._suspects.discard((task.kind, task.entry))
+        known = self._seconds[task.kind, task.entry]
+        known.append(seconds)
+        del known[:-_REMEMBERED]
+        before, now = self._expected[task.kind][task.entry], statistics.median(known)
+        if not abs(now - before) <= REORDER_SHARE * before:  # also where nothing was known (NaN)
+            self._expected[task.kind][task.entry] = now
+            self._order.pop(task.kind, None)
+
+    def remaining_s(self) -> float | None:
+        """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known."""
+        board = self._board
+        attacks = np.count_nonzero(board.attack_state < DONE, axis=1)
+        to_come = int(attacks.sum())
+        defenses = np.count_nonzero(board.defense_state[: len(board.inputs)] < DONE, axis=0) + to_come
+        expected = [self._expected[Kind.ATTACK], self._expected[Kind.DEFENSE]]
+        known = np.concatenate(expected)
+        known = known[~np.isnan(known)]
+        if not len(known):
+            return None
+        unknown = float(np.median(known))
+        return sum(float((left * np.nan_to_num(seconds, nan=unknown)).sum())
+                   for left, seconds in zip((attacks, defenses), expected, strict=True))
+
+    def next(self) -> Task | None:
+        """Take the next run from the board; None where nothing should start now."""
+        task = self._for_an_open_program()
+        for last_resort in (False, True) if task is None else ():
+            for kind in (Kind.ATTACK, Kind.DEFENSE):
+                for entry in self._by_expected_time(kind):
+                    if self._board.ready(kind, entry) and self._suits(kind, entry, last_resort=last_resort):
+                        task = self._board.take(kind, entry)
+                    if task is not None:
+                        return task
+        return task
+
+    def _suits(self, kind: Kind, entry: int, *, last_resort: bool) -> bool:
+        """Whether to take a run of this submission now; ``last_resort`` where no other submission has one.
+
+        A second program of a submission is opened only when nothing else is left to do. A submission whose last run ended in
+        a failure of the host waits for the others: if they fail too it is the host, and if they do not, one submission that
+        brings the host to fail cannot take the slots from everybody else.
+        """
+        if (kind, entry) in self._left_out or (not last_resort and (kind, entry) in self._suspects):
+            return False
+        return not self._is_open(kind, entry) or (last_resort and self._worth_another(kind, entry))
+
+    def _for_an_open_program(self) -> Task | None:
+        """The next batch for the open program that has the least waiting for it (one running, one laid out at most)."""
+        best: tuple[int, Kind, int] | None = None
+        for kind, entry in self._serving:
+            digest = self._digest(kind, entry)
+            waiting = self._active[digest]
+            room = 2 * self._open.get(digest, 0) - waiting
+            if (kind, entry) in self._suspects:
+                continue
+            if room > 0 and (best is None or waiting < best[0]) and self._board.ready(kind, entry):
+                best = waiting, kind, entry
+        return self._board.take(best[1], best[2]) if best is not None else None
+
+    def _is_open(self, kind: Kind, entry: int) -> bool:
+        contestant = self._field.contestant(kind, entry)
+        return contestant.served and self._active[contestant.program.digest] > 0
+
+    def _worth_another(self, kind: Kind, entry: int) -> bool:
+        """Whether what is left for a submission would keep a second program busy for longer than starting it takes."""
+        left_s = self._board.ready(kind, entry) * self._expected[kind][entry]
+        return bool(left_s > WORTH_ANOTHER_S)  # unknown (NaN) is not: the first program is still showing how long it takes
+
+    def _digest(self, kind: Kind, entry: int) -> str:
+        return self._field.contestant(kind, entry).program.digest
+
+    def _by_expected_time(self, kind: Kind) -> list[int]:
+        order = self._order.get(kind)
+        if order is None:
+            # Unknown counts as longest: better to learn it early.
+            expected = np.nan_to_num(self._expected[kind], nan=math.inf)
+            order = self._order[kind] = np.argsort(-expected, kind="stable").tolist()
+        return order

@@ -1,0 +1,423 @@
+"""Hands ready runs to free slots and records their results; the only writer of runs.
+
+It owns no truth: the board says what is ready, the rows say what is done, and both are brought to the same state by the same
+events. A result is accepted once, from the attempt that is on the books. Host errors are tried again elsewhere; everything else
+counts as it came.
+
+One submission cannot stop the others: a slot rests for host errors of several submissions in a row, and a submission that does
+nothing but bring the host to fail is given up until the next call, when it begins behind all others.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.engine.base import Engine
+from harness.errors import EngineError
+from harness.event_log import facts
+from harness.execution.job import Finished, Job, RunResult, Slot
+from harness.sandbox.outcomes import POLICY, Outcome
+from harness.scheduling.board import NO_INPUT, Board, Kind, PlannedInput, Task
+from harness.scheduling.entrants import Books, Contestant, Field, Shelved
+from harness.scheduling.mixing import mixed_inputs
+from harness.scheduling.priority import Choice
+from harness.scoring.records import make_record
+from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
+from harness.store.rounds import pack_bits
+from harness.store.values import DONE, OPEN
+
+#: Attempts of one run before the harness gives up on it until the next `harness run`.
+MAX_ATTEMPTS = 3
+#: Host errors in a row after which a slot gets no more work, and after which a submission gets no more slots.
+QUARANTINE_AFTER = 5
+#: First rest of a slot after host errors of two submissions in a row, seconds; doubled for each further one.
+FIRST_REST_S = 1.0
+#: Longest rest: where the host is at fault, every submission has to show it before a slot is put out of service.
+LONGEST_REST_S = 8.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class Sink(Protocol):
+    """Where records go (the store's recorder)."""
+
+    def put(self, *items: Item) -> None:
+        """Take items to be made durable in order."""
+
+
+@dataclass
+class Progress:
+    """What happened so far in this call of the scheduler.
+
+    Attributes:
+        left_out: Submissions that were given up for now, with the last failure of each.
+    """
+
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    given_up: Counter[str] = field(default_factory=Counter)
+    corrupt_inputs: int = 0
+    repeated_alone: int = 0
+    host_errors: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+class Scheduler:
+    """Runs a board to its end.
+
+    Args:
+        field_: Who takes part.
+        board: The runs, with the store's results already on it.
+        books: What the store has of runs without a result.
+        engine: Where jobs execute.
+        sink: Where records go.
+        clock: Wall clock, for records only.
+        on_finished: Called after each accepted result.
+        progress: Counted on, where several boards make one call of `harness run`.
+    """
+
+    def __init__(self, field_: Field, board: Board, books: Books, engine: Engine, sink: Sink,
+                 clock: Callable[[], float] = time.time,
+                 on_finished: Callable[[Finished], None] | None = None, progress: Progress | None = None) -> None:
+        self.field = field_
+        self.board = board
+        # Jobs travel; true labels stay here.
+        self._shown = [batch.unlabelled() for batch in field_.batches]
+        self.progress = progress or Progress()
+        self._engine = engine
+        self._sink = sink
+        self._clock = clock
+        self._on_finished = on_finished
+        self._next_run_id = books.next_run_id
+        self._next_input_id = books.next_input_id
+        self._unfinished = dict(books.unfinished)
+        self._attacks_done = dict(books.attacks)
+        self._shelved = dict(books.shelved)
+        self._alone: set[Task] = set()
+        self._slow: set[tuple[Kind, int]] = set()
+        self._choice = Choice(field_, board)
+        for key in self._everybody():
+            if field_.contestant(*key).stored_id in books.suspects:
+                self._choice.suspect(*key)
+        self._in_flight: dict[int, tuple[Task, Job]] = {}
+        self._tries: Counter[int] = Counter()
+        self._bad_in_a_row: dict[Slot, list[tuple[Kind, int]]] = {}
+        self._failures: Counter[tuple[Kind, int]] = Counter()
+        self._proven = {key for key in self._everybody() if not math.isnan(field_.contestant(*key).expected_s)}
+
+    def step(self, timeout_s: float = 0.25) -> bool:
+        """Fill free slots, then wait for results; False when nothing is left to do.
+
+        Raises:
+            EngineError: Every slot is out of service.
+            StoreError: Results can no longer be recorded.
+        """
+        if self._choice.serving:
+            self._choice.opened(self._engine.open_programs())
+        while self._engine.room() > 0:
+            task = self._choice.next()
+            if task is None:
+                break
+            self._start(task)
+        if not self._in_flight:
+            self._give_up()
+            return False
+        for finished in self._engine.wait(timeout_s):
+            self._accept(finished)
+        if self._engine.usable_slots() == 0:
+            reason = self.progress.host_errors.most_common(1)[0][0]
+            raise EngineError(f"Every slot has failed repeatedly on the host's side; the tournament stands still: {reason}",
+                              "Run `harness doctor`, then `harness run` again; nothing recorded is lost.")
+        return True
+
+    def run(self) -> Progress:
+        """Step until nothing is left."""
+        while self.step():
+            pass
+        return self.progress
+
+    def cancel(self) -> None:
+        """Stop what runs and put on record that it was stopped; ``harness run`` takes it up again."""
+        self._engine.stop()
+        for run_id, (_, job) in self._in_flight.items():
+            self._sink.put(RunFinish(run_id, job.attempt, OPEN, Outcome.CANCELLED.value, None, None, 0, 0.0, 0.0, None, None))
+        self._in_flight.clear()
+
+    def remaining_s(self) -> float | None:
+        """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known."""
+        return self._choice.remaining_s()
+
+    @property
+    def in_flight(self) -> int:
+        """Runs handed to the engine and not back yet."""
+        return len(self._in_flight)
+
+    def _start(self, task: Task) -> None:
+        contestant, input_id, digest, batch_position, produced = self._describe(task)
+        known = self._unfinished.pop((contestant.stored_id, input_id), None)
+        run_id, attempt = (known[0], known[1] + 1) if known else (self._next_run_id, 1)
+        if known is None:
+            self._next_run_id += 1
+        self._choice.started(task)
+        self._sink.put(RunStart(run_id, contestant.stored_id, input_id, contestant.conditions_id, attempt, self._clock(),
+                                new=known is None))
+        self.progress.started += 1
+        job = Job(
+            run_id=run_id, attempt=attempt, name=contestant.name, track=contestant.track, program=contestant.program,
+            batch=self._shown[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
+            clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=contestant.served,
+            alone=task in self._alone, parts=self._parts(task), labels=self.field.labels)
+        self._in_flight[run_id] = (task, job)
+        self._engine.submit(job)
+
+    def _parts(self, task: Task) -> tuple[tuple[str, bool, NDArray[np.intp]], ...]:
+        parts = self.board.inputs[task.item].parts if task.kind is Kind.DEFENSE else None
+        if parts is None:
+            return ()
+        return tuple((self.board.inputs[source].digest, source < self.board.batches, np.flatnonzero(parts == source))
+                     for source in np.unique(parts[parts >= 0]).tolist())
+
+    def _describe(self, task: Task) -> tuple[Contestant, int, str, int, NDArray[np.bool_]]:
+        if task.kind is Kind.ATTACK:
+            batch = self.field.batches[task.item]
+            contestant, task_input = self.field.attacks[task.entry], self.field.task_input_ids[task.item]
+            return contestant, task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
+        planned = self.board.inputs[task.item]
+        return self.field.defenses[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
+
+    def _accept(self, finished: Finished) -> None:
+        job, result = finished.job, finished.result
+        booked = self._in_flight.get(job.run_id)
+        if booked is None or not _same(booked[1], job):
+            _LOG.info("A late result of an attempt that was given up is dropped.", extra=_facts(finished))
+            return
+        task = self._in_flight.pop(job.run_id)[0]
+        self._choice.ended(task)
+        final = POLICY[result.outcome].final
+        if result.outcome is Outcome.TIME_LIMIT and task in self._alone:
+            # Slow on a quiet host too. It may be its own threads that overload the host: it gets the machine for itself no more.
+            self._slow.add((task.kind, task.entry))
+        elif result.outcome is Outcome.TIME_LIMIT and finished.overloaded and (task.kind, task.entry) not in self._slow:
+            # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.
+            final = False
+            self._alone.add(task)
+            self.progress.repeated_alone += 1
+            _LOG.info("A run hit its time limit on an overloaded host and is repeated alone.", extra=_facts(
+                finished, load_per_core=finished.load_per_core))
+        made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
+        self._record(task, finished, DONE if final else OPEN, made, new_input)
+        if final:
+            self._bad_in_a_row.pop(finished.slot, None)
+            self._failures.pop((task.kind, task.entry), None)
+            self._proven.add((task.kind, task.entry))
+            self.board.finish(task, made)
+            if task.kind is Kind.ATTACK:
+                self._attacks_done[self._key(task)] = (job.run_id, job.attempt)
+                self._mix(task.item)
+            self.progress.finished += 1
+            self._choice.learn(task, result.report.wall_s)
+        else:
+            self._retry(task, finished)
+        self.progress.outcomes[result.outcome.value] += 1
+        self.progress.failed += result.outcome is not Outcome.OK
+        if self._on_finished is not None:
+            self._on_finished(finished)
+
+    def _put_made(self, task: Task, result: RunResult) -> tuple[int, NewInput | None]:
+        """Put what an attack made on the board; the record for it where the store has not got it yet."""
+        if task.kind is Kind.DEFENSE or result.made is None:
+            return NO_INPUT, None
+        found = self.board.find_input(task.item, result.made.digest)
+        if found is not None:
+            if self.board.direct:
+                self.board.revive_input(found)
+            return found, None
+        shelved = self._shelved.pop((task.item, result.made.digest), None)
+        if shelved is not None:
+            return self._unshelve(PlannedInput(task.item, result.made.digest, shelved.stored_id, result.made.produced),
+                                  shelved), None
+        record = NewInput(self._next_input_id, self.field.batch_ids[task.item], "adversarial", result.made.digest,
+                          pack_bits(result.made.produced), result.made.stored_bytes)
+        self._next_input_id += 1
+        return self.board.add_input(PlannedInput(task.item, record.digest, record.id, result.made.produced)), record
+
+    def _unshelve(self, planned: PlannedInput, shelved: Shelved, *, direct: bool | None = None) -> int:
+        index = self.board.add_input(planned, direct=direct)
+        self.board.mark_done(index, shelved.done)
+        return index
+
+    def _mix(self, batch: int) -> None:
+        """With mixed batches: once every attack has made its part of a batch, deal it out to the defenses."""
+        sources = self.board.sources(batch) if self.field.mixed else None
+        if sources is None:
+            return
+        inputs = self.board.inputs
+        for planned, stored in mixed_inputs(inputs, sources, batch):
+            found = self.board.find_input(batch, planned.digest)
+            if found is not None:
+                self.board.revive_input(found)
+                continue
+            shelved = self._shelved.pop((batch, planned.digest), None)
+            if shelved is not None:
+                self._unshelve(replace(planned, stored_id=shelved.stored_id), shelved, direct=True)
+                continue
+            record = NewInput(self._next_input_id, self.field.batch_ids[batch], "mixed", planned.digest,
+                              pack_bits(planned.produced), 0, stored.tobytes())
+            self._next_input_id += 1
+            self._sink.put(record)
+            self.board.add_input(replace(planned, stored_id=record.id), direct=True)
+
+    def _record(self, task: Task, finished: Finished, state: int, made: int, new_input: NewInput | None) -> None:
+        job, result, report = finished.job, finished.result, finished.result.report
+        items: list[Item] = [new_input] if new_input is not None else []
+        output_id = self.board.inputs[made].stored_id if made != NO_INPUT else None
+        record = None
+        if state == DONE:
+            contestant, input_id, _, position, _ = self._describe(task)
+            batch = self.field.batches[position]
+            record = make_record(
+                run_id=job.run_id, submission_id=contestant.stored_id, conditions_id=contestant.conditions_id, input_id=input_id,
+                output_id=output_id, usable=result.usable, outcome=result.outcome, wall_s=report.wall_s,
+                labels=result.answers.values if result.answers is not None else None, truth=batch.labels, target=batch.targets)
+        items.append(RunFinish(
+            job.run_id, job.attempt, state, result.outcome.value, output_id,
+            result.answers.stored() if result.answers is not None else None, result.usable, report.wall_s, report.start_s,
+            report.cpu_s, report.peak_memory_bytes, finished.slot.name, round(1000 * result.prepare_s),
+            round(1000 * finished.waited_s), round(1000 * result.collect_s), finished.busy - 1,
+            None if finished.load_per_core is None else round(100 * finished.load_per_core), record))
+        evidence = _evidence(finished)
+        if evidence is not None:
+            items.append(Evidence(job.run_id, job.attempt, result.outcome.value, finished.began_at, finished.slot.name,
+                                  report.exit_code, report.wall_s, evidence))
+        if report.stdout or report.stderr:
+            items.append(Log(job.run_id, job.attempt, report.stdout, report.stderr))
+        self._sink.put(*items)
+
+    def _retry(self, task: Task, finished: Finished) -> None:
+        job = finished.job
+        self._unfinished[self._key(task)] = (job.run_id, job.attempt)
+        if finished.result.outcome is Outcome.HOST_ERROR:
+            self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
+            self._tries[job.run_id] += 1
+            _LOG.warning("A run failed on the host's side and is not scored.", extra=_facts(
+                finished, tries=self._tries[job.run_id], reason=finished.result.report.detail))
+            if finished.result.corrupt_input is not None and self._tries[job.run_id] < MAX_ATTEMPTS:
+                self._remake(task, finished.result.corrupt_input)
+                return
+            self._blame(task, finished)
+        if self._tries[job.run_id] >= MAX_ATTEMPTS:
+            self.progress.given_up[job.name] += 1
+            _LOG.warning("A run is given up until the next `harness run`.", extra=_facts(finished))
+            self.board.fail(task)
+        else:
+            self.board.release(task)
+
+    def _blame(self, task: Task, finished: Finished) -> None:
+        """A failure of the host: the slot's, the submission's that was on it, or (until more is known) anybody's."""
+        key = task.kind, task.entry
+        self._choice.suspect(*key)
+        self._failures[key] += 1
+        reason = finished.result.report.detail or "no reason is known."
+        if self._failures[key] >= QUARANTINE_AFTER:
+            self._leave_out([key], reason)
+        row = self._bad_in_a_row.setdefault(finished.slot, [])
+        row.append(key)
+        several = len(set(row))
+        if several == 1:
+            return
+        # Only a submission that has worked before can show that it is the slot. Where none ever has, all must have failed.
+        shown = [each for each in row if each in self._proven] if self._proven else row
+        out = len(shown) >= QUARANTINE_AFTER and len(set(shown)) > 1 and (bool(self._proven) or not self._choice.trusts_anybody())
+        if out and self._engine.usable_slots() == 1 and not self._choice.suspects_everybody():
+            # The last slot, and others have just worked: these few are given up, and the round comes to its end.
+            self._leave_out(set(row), reason)
+            self._bad_in_a_row.pop(finished.slot)
+            return
+        seconds = math.inf if out else min(FIRST_REST_S * 2 ** (several - 2), LONGEST_REST_S)
+        self._engine.rest(finished.slot, seconds)
+        if out:
+            _LOG.error("A slot is out of service.", extra=facts(slot=finished.slot.name, reason=reason))
+        else:
+            _LOG.warning("A slot rests.", extra=facts(slot=finished.slot.name, seconds=seconds, reason=reason))
+
+    def _leave_out(self, submissions: Iterable[tuple[Kind, int]], reason: str) -> None:
+        for key in submissions:
+            self._choice.leave_out(*key)
+            name = self.field.contestant(*key).name
+            self.progress.left_out[name] = reason
+            _LOG.warning("A submission is left out for now: nothing but failures on the host's side.", extra=facts(
+                submission=name, reason=reason))
+
+    def _give_up(self) -> None:
+        """At the end: what still waits of submissions that were left out."""
+        for task in [task for task in self.board.waiting() if self._choice.is_left_out(task.kind, task.entry)]:
+            self.board.fail(task)
+            self.progress.given_up[self.field.contestant(task.kind, task.entry).name] += 1
+
+    def _everybody(self) -> list[tuple[Kind, int]]:
+        return [(kind, entry) for kind, contestants in ((Kind.ATTACK, self.field.attacks), (Kind.DEFENSE, self.field.defenses))
+                for entry in range(len(contestants))]
+
+    def _remake(self, task: Task, digest: str) -> None:
+        """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""
+        self.progress.corrupt_inputs += 1
+        _LOG.warning("A stored adversarial batch is damaged and is made again.", extra=facts(digest=digest))
+        damaged = self.board.find_input(self.board.inputs[task.item].batch, digest)
+        self.board.release(task)
+        self.board.set_aside(task.item)
+        for again in self.board.lose_input(damaged) if damaged is not None else ():
+            self._unfinished[self._key(again)] = self._attacks_done.pop(self._key(again))
+
+    def _key(self, task: Task) -> tuple[int, int]:
+        contestant, input_id, *_ = self._describe(task)
+        return contestant.stored_id, input_id
+
+
+def _facts(finished: Finished, **more: object) -> dict[str, Mapping[str, object]]:
+    """Which run, for the log."""
+    job = finished.job
+    return facts(submission=job.name, batch=job.batch.index, attempt=job.attempt, slot=finished.slot.name, run=job.run_id, **more)
+
+
+def _same(booked: Job, job: Job) -> bool:
+    """Whether a result is of the attempt that was booked.
+
+    Its numbers alone do not say so: those that a harness gave before it was killed, and that never reached the disk, are given
+    again, perhaps to another run, and a machine may bring its result late.
+    """
+    return all(getattr(booked, what) == getattr(job, what) for what in ("attempt", "input_digest", "limits", "served")) and (
+        booked.program.digest == job.program.digest)
+
+
+def _evidence(finished: Finished) -> str | None:
+    """What is worth keeping of an attempt beside its row, as JSON; None for a plain good run."""
+    result, report = finished.result, finished.result.report
+    facts: dict[str, object] = {}
+    if report.detail:
+        facts["detail"] = report.detail
+    if result.refused:
+        facts["refused"] = result.refused
+    if result.notes:
+        facts["notes"] = list(result.notes)
+    if result.linf is not None and result.linf > finished.job.batch.epsilon:
+        facts["linf"] = result.linf
+    if not facts and result.outcome is Outcome.OK:
+        return None
+    facts["usable"], facts["expected"] = result.usable, result.expected
+    facts["waited_s"], facts["runs_beside"] = round(finished.waited_s, 3), finished.busy - 1
+    facts["load_per_core"] = finished.load_per_core
+    if finished.overloaded:
+        facts["host_overloaded"] = True
+    return json.dumps(facts)

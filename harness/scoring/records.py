@@ -1,0 +1,91 @@
+"""What a leaderboard reads of a run: one record of fixed size, made when the run ends.
+
+A 2017-size final has 904,600 runs of 300 bytes in fifteen columns; reading them as columns and comparing 89 million labels takes
+longer than all scoring. A record holds the few columns that scoring asks for and the verdicts as bits, and is read as it lies.
+
+Verdicts follow from the labels that were given and from true labels and target classes. An organiser may correct a true label
+when all has run: the record says what it was compared with, and one that was compared with something else is made anew from the
+labels, which are kept with the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.dataset.load import Batch
+from harness.formats.result_csv import NO_LABEL
+from harness.sandbox.outcomes import NUMBERS, Outcome
+from harness.store import scores
+from harness.store.facade import Transaction
+
+_HEAD = [("run_id", "<u4"), ("submission_id", "<u4"), ("conditions_id", "<u4"), ("input_id", "<u4"), ("output_id", "<u4"),
+         ("usable", "<u2"), ("outcome", "u1"), ("wall_s", "<f8"), ("compared_with", "<u8")]
+
+
+@lru_cache
+def record_type(size: int) -> np.dtype[np.void]:
+    """The record of a run on a batch of so many images; the same one for sizes of as many ``row_bytes``.
+
+    Its ``planes`` are as in ``verdict_planes``.
+    """
+    return np.dtype([*_HEAD, ("planes", "u1", (3, row_bytes(size)))])
+
+
+def row_bytes(size: int) -> int:
+    """Bytes of one bit for each image of a batch."""
+    return (size + 7) // 8
+
+
+def comparison(truth: NDArray[np.int32], target: NDArray[np.int32]) -> int:
+    """The number that stands for the true labels and target classes of a batch, each int32[n]."""
+    return int.from_bytes(hashlib.blake2b(truth.tobytes() + b"|" + target.tobytes(), digest_size=8).digest(), "little")
+
+
+def verdict_planes(labels: NDArray[np.int16], truth: NDArray[np.int32], target: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Whether each label was given, is the true one, is the target class: bits, lowest first.
+
+    Args:
+        labels: int16[..., n] as answered, ``NO_LABEL`` where none was given.
+        truth: int32[n].
+        target: int32[n].
+
+    Returns:
+        uint8[..., 3, n / 8 rounded up].
+    """
+    given = labels != NO_LABEL
+    bits = np.stack([given, given & (labels == truth), given & (labels == target)], axis=-2)
+    return np.packbits(bits, axis=-1, bitorder="little")
+
+
+def make_record(*, run_id: int, submission_id: int, conditions_id: int, input_id: int, output_id: int | None, usable: int,
+                outcome: Outcome, wall_s: float, labels: NDArray[np.int16] | None, truth: NDArray[np.int32],
+                target: NDArray[np.int32]) -> bytes:
+    """The record of a run that ended; ``labels`` as in ``verdict_planes``, None for an attack or where there are none."""
+    record = np.zeros((), record_type(len(truth)))
+    for name, value in (("run_id", run_id), ("submission_id", submission_id), ("conditions_id", conditions_id),
+                        ("input_id", input_id), ("output_id", output_id or 0), ("usable", usable),
+                        ("outcome", NUMBERS[outcome]), ("wall_s", wall_s), ("compared_with", comparison(truth, target))):
+        record[name] = value
+    if labels is not None:
+        record["planes"] = verdict_planes(labels, truth, target)
+    return record.tobytes()
+
+
+def repair(transaction: Transaction, batches: Mapping[int, Batch]) -> int:
+    """Make the records of runs on these batches (by stored id) that are absent or of no record's size; how many there were."""
+    made = []
+    for run in scores.without_record(transaction, {record_type(size).itemsize for size in scores.batch_sizes(transaction)}):
+        batch = batches.get(run.batch_id)
+        if batch is not None:
+            labels = None if run.labels is None else np.frombuffer(run.labels, np.int16)
+            made.append((run.id, make_record(
+                run_id=run.id, submission_id=run.submission_id, conditions_id=run.conditions_id, input_id=run.input_id,
+                output_id=run.output_id, usable=run.usable, outcome=Outcome(run.outcome), wall_s=run.wall_s or 0.0, labels=labels,
+                truth=batch.labels, target=batch.targets)))
+    scores.keep_records(transaction, made)
+    return len(made)

@@ -1,0 +1,1 @@
+"""A submission: what was handed in, read and checked."""

@@ -1,0 +1,1 @@
+"""One round, from the tournament file to its end."""

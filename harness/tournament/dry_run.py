@@ -1,0 +1,252 @@
+"""A submission tried on one real batch, and everything that its author should know of the run.
+
+The dynamic half of `harness validate`: the same executor and the same sandbox as the tournament, so that what passes here
+passes there. It names every finding; a finding that costs points is a problem, one that does not is a remark.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.dataset.load import Batch, Dataset
+from harness.errors import EngineError
+from harness.execution.executor import Executor
+from harness.execution.job import Job, RunResult
+from harness.execution.outputs.reader import resized_note
+from harness.execution.session_pool import SessionPool
+from harness.formats.result_csv import out_of_range
+from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
+from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.outcomes import POLICY, Outcome
+from harness.store.artifacts import ArtifactStore
+from harness.submission import code_tree
+from harness.submission.load import Submission, freeze
+from harness.submission.problems import Problem
+from harness.tracks import produces
+
+#: Share of a limit above which an author is told, and above which it is a problem: 2017's best used up to 0.99 of their time on
+#: purpose, and what is within the limits costs no points until a slightly slower host passes them.
+_CLOSE, _TOO_CLOSE = 0.7, 0.95
+#: A defense's labels are called guesses where guessing does as well with this probability or more ...
+_LIKELY_CHANCE = 0.05
+#: ... and the batch is large enough for a perfect answer to be no guess.
+_NO_CHANCE = 0.001
+#: Labels moved by one must be this much better before we call them off by one.
+_OFF_BY_ONE_MARGIN = 0.3
+#: Enough for the end of a traceback, whose last line says what is wrong.
+_LAST_LINES = 6
+
+
+@dataclass
+class Trial:
+    """What a run on one batch showed.
+
+    Attributes:
+        result: The one-shot run.
+        problems: What costs points; empty for a valid submission.
+        remarks: What is good to know.
+    """
+
+    result: RunResult
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def program_of(submission: Submission, rules: ImageRules | None = None, *, gpu: bool = False) -> Program:
+    """What the sandbox starts for a submission that is not registered."""
+    container = (submission.container_gpu if gpu else None) or submission.container
+    return Program(digest=submission.digest, image=container or None, code_dir=submission.code_dir,
+                   entry_point=submission.entry_point, profile=submission.profile, serves=submission.serves,
+                   rules=rules or ImageRules())
+
+
+def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
+            gpu: str | None = None, cancel: threading.Event | None = None, rules: ImageRules | None = None) -> Trial:
+    """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named."""
+    cancel = cancel or threading.Event()
+    with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
+        work = Path(directory)
+        work.chmod(0o711)
+        left_out = code_tree.survey(submission.code_dir).left_out if submission.code_dir is not None else {}
+        bare = _lacks_exec_bit(submission)
+        # The very files that the contest would run.
+        submission = freeze(submission, work / "submissions")
+        sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
+        executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
+        try:
+            trial = Trial(_run(executor, submission, rules, batch, limits, gpu, cancel, served=False))
+            _judge(trial, submission, batch, limits)
+            _judge_range(trial, dataset.label_range)
+            _judge_guesses(trial, batch, dataset.label_range)
+            if submission.serves:
+                _judge_served(trial, _run(executor, submission, rules, batch, limits, gpu, cancel, served=True))
+        finally:
+            executor.close()
+            if isinstance(sandbox, CodeImages):
+                sandbox.remove_code_images([submission.digest], "validate")
+    trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
+    if bare:
+        trial.remarks.append(f"{submission.entry_point} is not executable; the copy that runs is (profile legacy).")
+    return trial
+
+
+def _lacks_exec_bit(submission: Submission) -> bool:
+    if submission.code_dir is None or submission.entry_point is None:
+        return False
+    path = submission.code_dir / submission.entry_point
+    return path.is_file() and not path.stat().st_mode & 0o111
+
+
+def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, limits: Limits, gpu: str | None,
+         cancel: threading.Event, *, served: bool) -> RunResult:
+    job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
+              program=program_of(submission, rules, gpu=gpu is not None), batch=batch.unlabelled(), input_digest=batch.clean_digest,
+              produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
+              labels={"tournament": "validate"})
+    result = executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
+    if result.outcome is Outcome.HOST_ERROR:
+        raise EngineError(f"{submission.name} could not be tried, which is not its fault: {result.report.detail}",
+                          "Run `harness doctor`, then validate it again.")
+    return result
+
+
+def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -> None:
+    result, report = trial.result, trial.result.report
+    policy = POLICY[result.outcome]
+    if result.outcome is not Outcome.OK:
+        detail = f" ({report.detail})" if report.detail else f" (exit code {report.exit_code})"
+        trial.problems.append(Problem(f"run: {result.outcome.value}", policy.sentence + detail,
+                                      _last_words(report.stderr) or policy.next_step))
+    what = "images" if produces(submission.type) else "labels"
+    absent = result.expected - result.usable - len(result.refused)
+    if absent > 0:
+        trial.problems.append(Problem("output", f"{absent} of {result.expected} {what} are missing.",
+                                      "Write one for every input file, under the same name."))
+    reasons: dict[str, list[str]] = {}
+    for image, reason in result.refused.items():
+        reasons.setdefault(reason, []).append(image)
+    for reason, images in reasons.items():
+        trial.problems.append(Problem("output", f"{len(images)} refused, {images[0]} for one: {reason}."))
+    trial.remarks += result.notes
+    _judge_resources(trial, limits)
+    if produces(submission.type):
+        _judge_pixels(trial, batch, baseline=submission.baseline)
+    else:
+        _judge_labels(trial, batch)
+
+
+def _last_words(stderr: str) -> str:
+    """The end of what a program wrote: `harness logs` has nothing of a trial."""
+    lines = stderr.strip().splitlines()[-_LAST_LINES:]
+    return "\n    ".join(["The end of its stderr:", *lines]) if lines else ""
+
+
+def _judge_resources(trial: Trial, limits: Limits) -> None:
+    report = trial.result.report
+    trial.remarks.append(f"It took {report.wall_s:.1f} s of {limits.time_limit_s:.0f} s.")
+    _judge_share(trial, "time", report.wall_s / limits.time_limit_s, "Do less work per image: the contest's host may be slower.")
+    if report.peak_memory_bytes:
+        trial.remarks.append(f"It held up to {report.peak_memory_bytes >> 20} MiB of {limits.memory_bytes >> 20} MiB.")
+        _judge_share(trial, "memory", report.peak_memory_bytes / limits.memory_bytes, "Process fewer images at once.")
+
+
+def _judge_share(trial: Trial, what: str, share: float, step: str) -> None:
+    if share > _TOO_CLOSE:
+        trial.problems.append(Problem(what, f"{share:.0%} of the limit: a slightly slower host passes it.", step))
+    elif share > _CLOSE:
+        trial.remarks.append(f"That is {share:.0%} of the {what} limit: mind that the contest's host may be slower.")
+
+
+def _judge_pixels(trial: Trial, batch: Batch, *, baseline: bool) -> None:
+    result = trial.result
+    if result.linf is None:
+        return
+    trial.remarks.append(f"Largest change of a pixel: {result.linf} of {batch.epsilon} allowed.")
+    if result.linf > batch.epsilon:
+        trial.remarks.append("The harness clips what is beyond, without a penalty: the images that count are not quite its own.")
+    elif result.linf == 0 and batch.epsilon:
+        unchanged = "No pixel of any image was changed."
+        if baseline:
+            trial.remarks.append(unchanged)
+        else:
+            trial.problems.append(Problem("output", unchanged, "Check that what is computed is saved, rounded, as 8-bit images."))
+    if resized_note(result.usable) in result.notes:
+        trial.problems.append(Problem("output", "every image has another size than its clean one and was resized.",
+                                      "Save images of the size that they were read in: resizing undoes part of a perturbation."))
+
+
+def _judge_labels(trial: Trial, batch: Batch) -> None:
+    answers = trial.result.answers
+    if answers is None or not trial.result.usable:
+        return
+    labels = answers.values
+    accuracy = _accuracy(labels, batch.labels)
+    trial.remarks.append(f"Clean accuracy on this batch: {accuracy:.2f}.")
+    for offset, words in ((1, "one too low"), (-1, "one too high")):
+        if _accuracy(labels + offset, batch.labels) > accuracy + _OFF_BY_ONE_MARGIN:
+            trial.problems.append(Problem(
+                "labels", f"they look {words}: moved by one they are right {_accuracy(labels + offset, batch.labels):.0%} of "
+                f"the time instead of {accuracy:.0%}.", "Check the label offset (2017's labels start at 1, torch's at 0)."))
+
+
+def _judge_range(trial: Trial, label_range: tuple[int, int]) -> None:
+    answers = trial.result.answers
+    if any(problem.field_or_file == "labels" for problem in trial.problems):
+        return  # off by one: the reason is told already
+    if answers is not None and (beyond := out_of_range(answers.values, label_range)):
+        low, high = label_range
+        trial.problems.append(Problem(
+            "labels", f"{beyond} of {trial.result.expected} lie outside of {low}..{high} and count as wrong.",
+            "Answer with the data set's own labels (2017's start at 1, torch's at 0)."))
+
+
+def _judge_guesses(trial: Trial, batch: Batch, label_range: tuple[int, int]) -> None:
+    """Labels that cost points all the same: one answer for all images, or no more right ones than guessing gives."""
+    answers = trial.result.answers
+    if answers is None or not trial.result.usable or any(problem.field_or_file == "labels" for problem in trial.problems):
+        return
+    labels = answers.values
+    images, share = len(batch.labels), 1 / (label_range[1] - label_range[0] + 1)
+    if share**images > _NO_CHANCE:
+        return  # too few to tell
+    right = int(np.count_nonzero(labels == batch.labels))
+    given = np.unique(labels[answers.given])
+    if len(given) == 1 and len(np.unique(batch.labels)) > 1:
+        trial.problems.append(Problem("labels", f"every answer is {given[0]}, whatever the image.",
+                                      "Check how images are read and scaled before they reach the model."))
+    elif _at_least(right, images, share) > _LIKELY_CHANCE:
+        trial.problems.append(Problem("labels", f"{right} of {images} are right on clean images, which guessing does as well.",
+                                      "Check the weights, the order of the classes, and how images are scaled."))
+
+
+def _at_least(successes: int, trials: int, share: float) -> float:
+    """The probability of that many successes or more (binomial)."""
+    return sum(math.comb(trials, k) * share**k * (1 - share)**(trials - k) for k in range(successes, trials + 1))
+
+
+def _accuracy(labels: NDArray[np.int16], truth: NDArray[np.int32]) -> float:
+    return float(np.mean(labels == truth))
+
+
+def _judge_served(trial: Trial, served: RunResult) -> None:
+    if served.outcome is not Outcome.OK:
+        policy = POLICY[served.outcome]
+        detail = served.report.detail or served.report.stderr[-300:]
+        trial.problems.append(Problem(f"serving: {served.outcome.value}", f"{policy.sentence} ({detail})",
+                                      'Remove "protocol": "serve", or answer every batch as docs/submissions.md says.'))
+        return
+    trial.remarks.append(f"It serves: a batch took {served.report.wall_s:.1f} s once it was open.")
+    once = trial.result
+    # Pixels by their digest: comparing what was made would compare arrays.
+    same = (served.made and served.made.digest) == (once.made and once.made.digest)
+    if served.answers is not None and once.answers is not None:
+        same = bool(np.array_equal(served.answers.values, once.answers.values))
+    if not same:
+        trial.remarks.append("Served and one-shot outputs differ: it is randomised, or carries state between batches.")

@@ -1,0 +1,134 @@
+"""The machine that a round is played on: node, engine, recorder and scheduler together, made when the first run needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from harness.dataset.load import Dataset
+from harness.engine.base import Engine
+from harness.engine.local import LocalEngine
+from harness.engine.node import Node
+from harness.engine.trace import Tracer
+from harness.execution.job import Finished, Slot
+from harness.sandbox.base import Sandbox
+from harness.scheduling.scheduler import Progress, Scheduler
+from harness.store.recorder import Recorder
+from harness.tournament.audit import plan_audit
+from harness.tournament.round_loader import Round
+from harness.tournament.tournament import Tournament
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a call of ``run_round`` ended."""
+
+    round_name: str
+    progress: Progress
+    stopped: bool
+    waiting: int
+    removed: tuple[str, ...]
+
+
+class Watcher:
+    """What the caller is told while a round runs; the default says nothing. A context manager: open while programs may run."""
+
+    def __enter__(self) -> Self:
+        """The watcher."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """Nothing runs any more."""
+
+    def say(self, text: str) -> None:
+        """Something that the person should know."""
+
+    def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
+        """The round is about to start."""
+
+    def finished(self, finished: Finished) -> None:
+        """A run ended."""
+
+    def tick(self) -> None:
+        """Called several times a second."""
+
+    def ended(self, summary: Summary) -> None:
+        """All is recorded, and a signal that came meanwhile has not ended the command yet."""
+
+
+class Machine:
+    """Created lazily, so a tournament with nothing new starts nothing.
+
+    Args:
+        tournament: Open; the caller holds its lock.
+        dataset: Its data set.
+        sandbox: Where programs run.
+        slots: At the same time.
+        tracing: Whether to note what every slot does.
+    """
+
+    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: tuple[Slot, ...], *,
+                 tracing: bool) -> None:
+        self.tracer = Tracer()
+        self._tournament = tournament
+        self._dataset = dataset
+        self._sandbox = sandbox
+        self._slots = slots
+        self._tracing = tracing
+        self._stack = ExitStack()
+        self._parts: tuple[Node, LocalEngine, Recorder] | None = None
+
+    def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
+        """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
+        if round_.board.complete:
+            return False
+        _, engine, recorder = self._start()
+        scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder, on_finished=watcher.finished,
+                              progress=progress)
+        watcher.prepared(scheduler, engine, round_, removed)
+        try:
+            while not stop():
+                if not scheduler.step():
+                    return False
+                watcher.tick()
+        except BaseException:  # Ctrl-C too: what runs is ended before anybody hears of it
+            scheduler.cancel()
+            raise
+        scheduler.cancel()
+        return True
+
+    def audit(self, round_: Round, asked: set[tuple[int, int, int]]) -> Round | None:
+        """The runs that an audit of served runs needs next, of those that were not asked for yet."""
+        if self._tournament.config.sandbox.isolation != "submission":
+            return None
+        if self._parts is not None:
+            self._parts[2].flush()
+        planned = plan_audit(self._tournament, self._dataset, round_, asked)
+        if planned is not None and self._parts is not None:
+            # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
+            self._parts[0].close_programs()
+        return planned
+
+    def _start(self) -> tuple[Node, LocalEngine, Recorder]:
+        if self._parts is None:
+            config = self._tournament.config
+            node = Node.here(config, self._dataset, self._sandbox, self._tournament.artifacts, self._slots,
+                             self.tracer if self._tracing else None)
+            self._stack.callback(node.close)
+            logs = self._tournament.store.logs()
+            self._stack.callback(logs.close)
+            recorder = self._tournament.store.recorder(logs)
+            self._stack.callback(recorder.close)
+            recorder.put(*node.facts)
+            engine = LocalEngine(node, self._slots)
+            self._stack.callback(engine.stop)
+            self._parts = node, engine, recorder
+        return self._parts
+
+    def close(self) -> None:
+        """Stop the engine, record what is left, remove the work files."""
+        self._stack.close()

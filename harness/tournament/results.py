@@ -1,0 +1,301 @@
+"""From score records to ``Results``: what scoring is given, read from the store in one pass, verdicts packed from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.config import Rules
+from harness.dataset.load import Batch, Dataset
+from harness.errors import DatasetError
+from harness.sandbox.outcomes import NUMBERS
+from harness.scheduling.mixing import mix
+from harness.scoring import Entry, Layout, Results, RunCounts, Verdicts
+from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes
+from harness.store import round_state, rounds
+from harness.store.facade import Transaction
+from harness.store.rounds import unpack_bits
+from harness.store.values import StoredRound, StoredSubmission
+from harness.tournament import audit
+from harness.tournament.tournament import Tournament
+from harness.tracks import consumers, producers
+
+S = TypeVar("S", bound=np.generic)
+
+_NONE = -1
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What the ended runs of one submission have in common."""
+
+    runs: int
+    failed: int
+    median_s: float | None
+    outcomes: dict[str, int]
+
+    @classmethod
+    def of(cls, records: NDArray[Any]) -> _Ended:
+        counts = np.bincount(records["outcome"], minlength=max(NUMBERS.values()) + 1)
+        return cls(len(records), int(np.count_nonzero(records["usable"] == 0)),
+                   float(np.median(records["wall_s"])) if len(records) else None,
+                   {name.value: int(counts[number]) for name, number in NUMBERS.items() if counts[number]})
+
+
+class _Records:
+    """The score records of all members on this round's inputs."""
+
+    def __init__(self, records: NDArray[Any]) -> None:
+        self._records = records
+        # Of two bytes where they fit, which are sorted several times as quickly.
+        ids = records["submission_id"]
+        ids = ids.astype(np.uint16) if len(ids) and ids.max() <= np.iinfo(np.uint16).max else ids
+        self._order = np.argsort(ids, kind="stable")
+        self._ends = np.append(0, np.cumsum(np.bincount(ids)))
+
+    def of(self, submission_id: int) -> NDArray[Any]:
+        """One submission's, a copy."""
+        first, last = self._ends[np.minimum([submission_id, submission_id + 1], len(self._ends) - 1)]
+        mine: NDArray[Any] = self._records[self._order[first:last]]
+        return mine
+
+
+def load_results(tournament: Tournament, dataset: Dataset, round_name: str | None = None) -> Results:
+    """The verdicts of a round.
+
+    Args:
+        tournament: An open tournament.
+        dataset: The data set of the round, for true labels and target classes.
+        round_name: Which round; the newest by default.
+
+    Raises:
+        UnknownNameError: There is no such round.
+        DatasetError: The round was made with another data set.
+    """
+    with tournament.store.read() as transaction:
+        row = rounds.find(transaction, round_name)
+        if row.dataset_digest != dataset.digest:
+            raise DatasetError(f"The round {row.name} was made with another data set than {dataset.root}.",
+                               "Name the round's data set in the tournament file.")
+        return _Reader(transaction, row, dataset, tournament.config.sandbox.isolation).read()
+
+
+class _Reader:
+    def __init__(self, transaction: Transaction, row: StoredRound, dataset: Dataset, isolation: str) -> None:
+        rules = Rules.stored(row.rules)
+        self._mixed = rules.mixed_batches
+        self._transaction = transaction
+        self._row = row
+        self._isolation = isolation
+        self._dataset = dataset
+        self._batches = dataset.batches(rules.batch_size, rules.max_epsilon)
+        self._width = max(len(batch.ids) for batch in self._batches)
+        self._layout = Layout.of_batches([len(batch.ids) for batch in self._batches], row_bytes(self._width))
+        rows = rounds.batches(transaction, row.id)
+        self._position = {stored.id: position for position, stored in enumerate(rows)}
+        self._inputs = round_state.inputs_of(transaction, rows)
+        self._ids = np.array(sorted(self._inputs), np.int64)
+        self._place = np.zeros(int(self._ids[-1]) + 2, np.int64)
+        self._place[self._ids] = np.arange(len(self._ids))
+        self._batch_of = np.array([self._position[self._inputs[int(i)].batch_id] for i in self._ids], np.int64)
+        self._compared_with = np.array([comparison(batch.labels, batch.targets) for batch in self._batches], np.uint64)
+
+    def read(self) -> Results:
+        members = rounds.members(self._transaction, self._row.id)
+        attacks, defenses = producers(members), consumers(members)
+        records = self._records(members)
+        batches, images = len(self._batches), len(self._dataset.ids)
+        made = np.full((len(attacks), batches), _NONE, np.int64)
+        attack_done = np.zeros((len(attacks), batches), bool)
+        ended = {}
+        for entry, member in enumerate(attacks):
+            runs = records.of(member.id)
+            ended[member.id] = _Ended.of(runs)
+            where = self._batch_of[self._index(runs["input_id"])]
+            attack_done[entry, where] = True
+            made[entry, where] = np.where(runs["output_id"] > 0, self._index(runs["output_id"]), _NONE)
+        produced = self._images(np.where((made >= 0)[..., None], self._produced()[made], False))  # noqa: FBT003
+        planes = np.zeros((3, len(attacks), len(defenses), self._layout.width), np.uint8)
+        run_done = np.zeros((len(attacks), len(defenses), batches), bool)
+        clean = self._clean_inputs()
+        in_play = self._in_play(made, attack_done)
+        wanted = np.zeros(len(self._ids), bool)
+        wanted[in_play] = True
+        clean_codes = np.zeros((len(defenses), images), np.uint8)
+        clean_done = np.zeros((len(defenses), batches), bool)
+        for entry, member in enumerate(defenses):
+            runs = records.of(member.id)
+            asked = wanted[self._index(runs["input_id"])]
+            runs = runs if asked.all() else runs[asked]
+            ended[member.id] = _Ended.of(runs)
+            verdicts, done = self._verdicts(runs)
+            if self._mixed:
+                verdicts, done = self._dealt_back(verdicts, done, in_play)
+            # A row more than there are inputs: what was not made has no verdicts.
+            planes[:, :, entry] = self._in_rows(verdicts[made])
+            run_done[:, entry] = attack_done & ((made < 0) | done[made])
+            clean_codes[entry] = Verdicts(self._layout, self._in_rows(verdicts[clean][None])[:, :, None]).codes(0)
+            clean_done[entry] = done[clean]
+        audited = audit.findings(self._transaction, self._row)
+        marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
+        entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in members}
+        return Results(
+            attacks=tuple(entries[m.id] for m in attacks), defenses=tuple(entries[m.id] for m in defenses),
+            truth=self._dataset.labels, target=self._dataset.targets,
+            batch=np.repeat(np.arange(batches), [len(b.ids) for b in self._batches]).astype(np.int32), produced=produced,
+            verdicts=Verdicts(self._layout, planes), attack_done=attack_done, run_done=run_done, clean_codes=clean_codes,
+            clean_done=clean_done, tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
+            runs=self._counts(ended, attack_done, len(in_play), [m.id for m in defenses]))
+
+    def _in_play(self, made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Indices of the inputs that this round's defenses are run on; results on others belong to earlier versions."""
+        clean = self._clean_inputs()
+        if not self._mixed:
+            return np.unique(np.append(made[made >= 0], clean))
+        in_order = [self._inputs[int(i)] for i in self._ids]
+        index_of = {(self._position[i.batch_id], i.digest): n for n, i in enumerate(in_order) if i.kind == "mixed"}
+        found = []
+        for batch in np.flatnonzero(attack_done.all(axis=0)).tolist():
+            made_here = made[made[:, batch] >= 0, batch]
+            sources = [self._inputs[int(self._ids[i])] for i in np.unique(np.append(made_here, clean[batch]))]
+            masks = [unpack_bits(s.produced, len(self._batches[batch].ids)) for s in sources]
+            digests = [(batch, dealt.digest) for dealt in mix([s.digest for s in sources], masks)]
+            found += [index_of[digest] for digest in digests if digest in index_of]
+        return np.array(sorted(found), np.int64)
+
+    def _dealt_back(self, verdicts: NDArray[np.uint8], done: NDArray[np.bool_],
+                    in_play: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Verdicts on mixed inputs, given back to the inputs that the images came from."""
+        bits = np.unpackbits(verdicts, axis=-1, bitorder="little")
+        by_source, source_done = np.zeros_like(bits), np.zeros_like(done)
+        missing = np.zeros_like(done)
+        for index in in_play.tolist():
+            parts = np.frombuffer(self._inputs[int(self._ids[index])].parts or b"", np.int32)
+            at = np.flatnonzero(parts)
+            sources = self._index(parts[at].astype(np.int64))
+            by_source[sources, :, at] = bits[index][:, at].T
+            source_done[sources] = True
+            if not done[index]:
+                missing[sources] = True
+        return np.packbits(by_source, axis=-1, bitorder="little"), source_done & ~missing
+
+    def _counts(self, ended: dict[int, _Ended], attack_done: NDArray[np.bool_], in_play: int,
+                defenses: Sequence[int]) -> RunCounts:
+        attacks, batches = attack_done.shape
+        unknown = int(np.count_nonzero(~attack_done))
+        if self._mixed:
+            unknown = int((~attack_done).any(axis=0).sum()) * (attacks + 1)
+        total = attacks * batches + len(defenses) * (in_play + unknown)
+        done = int(attack_done.sum()) + sum(ended[defense].runs for defense in defenses)
+        return RunCounts(done=done, total=total, failed=sum(e.failed for e in ended.values()))
+
+    def _records(self, members: Sequence[StoredSubmission]) -> _Records:
+        conditions = {m.id: self._row.conditions_of(m, isolation=self._isolation) for m in members}
+        counts_for = np.full(max(conditions, default=0) + 2, _NONE, np.int64)
+        counts_for[list(conditions)] = list(conditions.values())
+        widest = record_type(self._width)
+        # Room for every run there is; what is not filled never becomes memory.
+        records, filled = np.empty(round_state.next_ids(self._transaction)[0], widest), 0
+        for kind in {record_type(len(batch.ids)) for batch in self._batches}:
+            for data in round_state.score_records(self._transaction, kind.itemsize):
+                found = np.frombuffer(data, kind)
+                # Only records that belong to the round.
+                known = counts_for[np.minimum(found["submission_id"], len(counts_for) - 1)]
+                keep = (known == found["conditions_id"]) & self._known(found["input_id"])
+                found = found if keep.all() else found[keep]
+                records[filled: filled + len(found)] = found if kind == widest else _widened(found, widest)
+                filled += len(found)
+        return _Records(records[:filled])
+
+    def _index(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Positions of input ids among all inputs of the round (0 for an id of 0 and of another round, which callers mask)."""
+        place: NDArray[np.int64] = self._place[np.minimum(ids, len(self._place) - 1)]
+        return place
+
+    def _known(self, ids: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which input ids are of this round."""
+        known: NDArray[np.bool_] = self._ids[self._index(ids)] == ids
+        return known
+
+    def _produced(self) -> NDArray[np.bool_]:
+        """bool [inputs, widest batch]."""  # noqa: D403 - a dtype
+        masks = [unpack_bits(self._inputs[int(i)].produced, len(self._batches[b].ids))
+                 for i, b in zip(self._ids, self._batch_of, strict=True)]
+        return self._padded(masks)
+
+    def _clean_inputs(self) -> NDArray[np.int64]:
+        by_batch = {self._position[i.batch_id]: i.id for i in self._inputs.values() if i.kind == "clean"}
+        return self._index(np.array([by_batch[b] for b in range(len(self._batches))], np.int64))
+
+    def _verdicts(self, runs: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Of one defense: uint8 [inputs + 1, 3, row bytes] verdicts, the last of nothing, and which inputs it has a result for."""
+        verdicts = np.zeros((len(self._ids) + 1, 3, row_bytes(self._width)), np.uint8)
+        done = np.zeros(len(self._ids) + 1, bool)
+        where = self._index(runs["input_id"])
+        self._compare_again(runs, self._batch_of[where])
+        done[where] = True
+        verdicts[where] = runs["planes"]
+        return verdicts, done
+
+    def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
+        """Make the verdicts of labels that were compared with other true labels or target classes anew."""
+        stale = np.flatnonzero(runs["compared_with"] != self._compared_with[batches])
+        labels = round_state.labels_of(self._transaction, runs["run_id"][stale].tolist())
+        answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)
+        for number in np.unique(batches[answered]).tolist():
+            at = answered[batches[answered] == number]
+            batch = self._batches[number]
+            given = np.stack([labels[run] for run in runs["run_id"][at].tolist()])
+            planes = verdict_planes(given, batch.labels, batch.targets)
+            runs["planes"][at, :, :planes.shape[-1]] = planes
+
+    def _in_rows(self, verdicts: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 [entries, batches, 3, row bytes] as rows of the layout, uint8 [3, entries, width]."""
+        rows = np.zeros((3, len(verdicts), self._layout.width), np.uint8)
+        used = verdicts.shape[1] * verdicts.shape[-1]
+        rows[..., :used] = np.moveaxis(verdicts, 2, 0).reshape(3, len(verdicts), used)
+        return rows
+
+    def _padded(self, rows: Sequence[NDArray[S]]) -> NDArray[S]:
+        """Rows of up to the widest batch as one array."""
+        if all(len(r) == self._width for r in rows):
+            return np.stack(rows)
+        padded = np.zeros((len(rows), self._width), rows[0].dtype)
+        for target, source in zip(padded, rows, strict=True):
+            target[: len(source)] = source
+        return padded
+
+    def _images(self, by_batch: NDArray[S]) -> NDArray[S]:
+        """[entries, batches, widest batch] as [entries, images]: the padding of a short batch is cut out."""
+        keep = np.concatenate([np.arange(self._width) < len(b.ids) for b in self._batches])
+        return by_batch.reshape(len(by_batch), len(keep))[:, keep]
+
+
+def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
+    """Records of a smaller batch as those of a larger one."""
+    wide = np.zeros(len(records), into)
+    for name in into.names or ():
+        if name != "planes":
+            wide[name] = records[name]
+    wide["planes"][..., :records["planes"].shape[-1]] = records["planes"]
+    return wide
+
+
+def _entry(member: StoredSubmission, runs: _Ended, mark: str) -> Entry:
+    return Entry(name=member.name, team=member.team, type=member.type, baseline=member.baseline, order=member.id,
+                 digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark)
+
+
+def rules_of(row: StoredRound) -> Rules:
+    """The rules a round was made with."""
+    return Rules.stored(row.rules)
+
+
+def batches_of(row: StoredRound, dataset: Dataset) -> tuple[Batch, ...]:
+    """The batches of a round."""
+    rules = rules_of(row)
+    return dataset.batches(rules.batch_size, rules.max_epsilon)

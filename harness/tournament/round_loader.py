@@ -1,0 +1,187 @@
+"""A round as the scheduler begins it: the store's rows become a field, a board with what is done, and the books of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from harness.config import Rules, TournamentConfig
+from harness.dataset.load import Batch
+from harness.sandbox.base import Profile, Program
+from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.outcomes import Outcome
+from harness.scheduling.board import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
+from harness.scheduling.entrants import Books, Contestant, Field, Shelved
+from harness.scheduling.mixing import mixed_inputs
+from harness.store import round_state, rounds
+from harness.store.base_images import Moved
+from harness.store.facade import Transaction
+from harness.store.recorder import NewInput
+from harness.store.values import StoredBatch, StoredRound, StoredSubmission
+from harness.tournament.conditions import limits_of
+from harness.tracks import consumers, producers
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round ready to be scheduled.
+
+    Attributes:
+        moved: Names of base images that stand for others than when the last results were obtained.
+    """
+
+    name: str
+    field: Field
+    board: Board
+    books: Books
+    moved: tuple[Moved, ...] = ()
+
+
+@dataclass
+class RoundLoader:
+    """Puts the store's results on a new board.
+
+    Attributes:
+        transaction: To write in: mixed inputs that a killed harness did not make are made.
+        config: The tournament file.
+        row: The round.
+        rules: The rules that it was made with.
+        images: What holds for images here.
+        gpu: Whether runs will have a GPU.
+    """
+
+    transaction: Transaction
+    config: TournamentConfig
+    row: StoredRound
+    rules: Rules
+    images: ImageRules
+    gpu: bool
+
+    def load(self, members: Sequence[StoredSubmission], batches: tuple[Batch, ...], rows: Sequence[StoredBatch],
+             only: frozenset[str]) -> Round:
+        """The round of these members, on these batches with their rows; only runs that concern ``only``, where any are named."""
+        inputs = round_state.inputs_of(self.transaction, rows)
+        positions = {row.id: position for position, row in enumerate(rows)}
+        task_ids = {stored.batch_id: stored.id for stored in inputs.values() if stored.kind == "task"}
+        clean = sorted((i for i in inputs.values() if i.kind == "clean"), key=lambda i: positions[i.batch_id])
+        medians = round_state.median_times(self.transaction, [m.id for m in members])
+        attacks, defenses = producers(members), consumers(members)
+        planned = {i.id: PlannedInput(positions[i.batch_id], i.digest, i.id, rounds.unpack_bits(
+            i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if i.kind != "task"}
+        field = Field(
+            tuple(self._contestant(m, medians) for m in attacks), tuple(self._contestant(m, medians) for m in defenses),
+            batches, tuple(row.id for row in rows), tuple(task_ids[row.id] for row in rows), self.rules.mixed_batches,
+            {"tournament": self.images.tournament})
+        board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
+                      labelled="mixed" if self.rules.mixed_batches else "direct")
+        books = self._fill(board, field, planned)
+        board.prune()
+        if only:
+            _restrict(board, field, only)
+        return Round(self.row.name, field, board, books)
+
+    def _contestant(self, member: StoredSubmission, medians: dict[int, float]) -> Contestant:
+        isolation = self.config.sandbox.isolation
+        return Contestant(
+            stored_id=member.id, name=member.name, track=member.type,
+            program=self._program(member), limits=limits_of(self.rules, self.config.sandbox),
+            conditions_id=self.row.conditions_of(member, isolation=isolation),
+            served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))
+
+    def _program(self, member: StoredSubmission) -> Program:
+        """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""
+        image = member.image(gpu=self.gpu)
+        return Program(digest=member.digest, image=image or None, code_dir=None, entry_point=member.entry_point or None,
+                       profile=cast("Profile", member.profile), serves=member.serves, rules=self.images)
+
+    def _fill(self, board: Board, field: Field, planned: dict[int, PlannedInput]) -> Books:
+        attacks_done = self._fill_attacks(board, field, planned)
+        if field.mixed:
+            self._fill_mixed(board, {(p.batch, p.digest): p.stored_id for p in planned.values()}, field.batch_ids)
+        shelved = self._fill_defenses(board, field, planned)
+        next_run, next_input = round_state.next_ids(self.transaction)
+        conditions = {c.stored_id: c.conditions_id for c in (*field.attacks, *field.defenses)}
+        unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(self.transaction).items()
+                      if conditions.get(s) == c}
+        suspects = round_state.suspects(self.transaction, Outcome.HOST_ERROR)
+        return Books(next_run, next_input, unfinished, attacks_done, shelved, suspects)
+
+    def _fill_attacks(self, board: Board, field: Field,
+                      planned: dict[int, PlannedInput]) -> dict[tuple[int, int], tuple[int, int]]:
+        entry_of = {c.stored_id: entry for entry, c in enumerate(field.attacks)}
+        item_of = {task: item for item, task in enumerate(field.task_input_ids)}
+        pairs = [(c.stored_id, c.conditions_id) for c in field.attacks]
+        done = {}
+        for submission, task_input, output, run, attempt in round_state.done_runs(self.transaction, pairs).tolist():
+            item = item_of.get(task_input)
+            if item is None:
+                continue
+            made = NO_INPUT
+            if output:
+                made = board.add_input(planned[output])
+            entry = entry_of[submission]
+            board.attack_state[entry, item], board.attack_input[entry, item] = DONE, made
+            done[submission, task_input] = (run, attempt)
+        return done
+
+    def _fill_mixed(self, board: Board, known: dict[tuple[int, str], int], batch_ids: Sequence[int]) -> None:
+        """Put the mixed inputs of finished batches on the board, with rows for those that a killed harness did not make."""
+        _, next_input = round_state.next_ids(self.transaction)
+        made = []
+        for batch in range(board.batches):
+            sources = board.sources(batch)
+            for planned, parts in mixed_inputs(board.inputs, sources, batch) if sources else ():
+                stored = known.get((batch, planned.digest))
+                if stored is None:
+                    stored, next_input = next_input, next_input + 1
+                    made.append(NewInput(
+                        stored, batch_ids[batch], "mixed", planned.digest, rounds.pack_bits(planned.produced), 0,
+                        parts.tobytes()))
+                board.add_input(replace(planned, stored_id=stored), direct=True)
+        round_state.add_inputs(self.transaction, made)
+
+    def _fill_defenses(self, board: Board, field: Field,
+                       planned: dict[int, PlannedInput]) -> dict[tuple[int, str], Shelved]:
+        """Put the defenses' results on the board; returns the inputs that are not on it, with theirs."""
+        on_board = {p.stored_id for p in board.inputs}
+        shelved = {p.stored_id: Shelved(p.stored_id) for p in planned.values() if p.stored_id not in on_board}
+        pairs = [(c.stored_id, c.conditions_id) for c in field.defenses]
+        rows = round_state.done_pairs(self.transaction, pairs)
+        if len(rows):
+            self._mark_defenses(board, field, rows)
+            position = {c.stored_id: entry for entry, c in enumerate(field.defenses)}
+            for submission, input_id in rows[np.isin(rows[:, 1], list(shelved))].tolist():
+                found = shelved[input_id]
+                shelved[input_id] = replace(found, done=(*found.done, position[submission]))
+        return {(planned[stored].batch, planned[stored].digest): found for stored, found in shelved.items()}
+
+    @staticmethod
+    def _mark_defenses(board: Board, field: Field, rows: round_state.Rows) -> None:
+        stored_ids = [planned.stored_id for planned in board.inputs]
+        index_of = np.full(max(int(rows[:, 1].max()), *stored_ids) + 1, -1, np.int64)
+        index_of[stored_ids] = np.arange(len(board.inputs))
+        entry_of = np.zeros(int(rows[:, 0].max()) + 1, np.int64)
+        for entry, contestant in enumerate(field.defenses):
+            if contestant.stored_id < len(entry_of):
+                entry_of[contestant.stored_id] = entry
+        items = index_of[rows[:, 1]]
+        known = items >= 0
+        board.defense_state[items[known], entry_of[rows[known, 0]]] = DONE
+
+
+def _restrict(board: Board, field: Field, only: frozenset[str]) -> None:
+    """Set aside every waiting run that concerns none of the wanted submissions."""
+    wanted_attacks = np.array([c.name in only for c in field.attacks], bool)
+    wanted_defenses = np.array([c.name in only for c in field.defenses], bool)
+    for entry in np.flatnonzero(~wanted_attacks):
+        waiting = board.attack_state[entry] == WAITING
+        board.attack_state[entry, waiting] = DROPPED
+    made_by_wanted = set(board.attack_input[wanted_attacks].ravel().tolist()) - {NO_INPUT} if len(wanted_attacks) else set()
+    for item in range(len(board.inputs)):
+        if item not in made_by_wanted:
+            waiting = (board.defense_state[item] == WAITING) & ~wanted_defenses
+            board.defense_state[item, waiting] = DROPPED
+    board.prune()

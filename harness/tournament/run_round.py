@@ -1,0 +1,214 @@
+"""The one road of `harness run`: from the tournament file to the cached leaderboard, under one lock, and cleaned up after."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from harness import __version__, event_log, faults
+from harness.config import TournamentConfig
+from harness.dataset.load import Dataset
+from harness.dataset.load import load as load_dataset
+from harness.ending import held
+from harness.engine.node import check_memory, choose_slots, sweep
+from harness.errors import SubmissionError
+from harness.event_log import facts
+from harness.files import probe
+from harness.sandbox.base import BaseImages, Sandbox
+from harness.sandbox.image_rules import BaseImage
+from harness.scheduling.board import DONE
+from harness.scheduling.scheduler import Progress
+from harness.scoring import View
+from harness.store.base_images import Moved
+from harness.store.lock import writer_lock
+from harness.store.values import Registered
+from harness.submission.discover import load_configured
+from harness.tournament.choose_sandbox import DockerHost, choose_sandbox, refuse_untrusted
+from harness.tournament.leaderboard_cache import load_leaderboards
+from harness.tournament.machine import Machine, Summary, Watcher
+from harness.tournament.tournament import Fresh, Tournament
+
+#: Nobody copies a submission's code for longer than this, seconds.
+_SUBMIT_S = 600.0
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line adds to the tournament file."""
+
+    round_name: str | None = None
+    only: Collection[str] = ()
+    fresh: Collection[str] = ()
+    slots: int | None = None
+    gpus: Literal["auto", "none"] | tuple[str, ...] | None = None
+    trace: Path | None = None
+    fresh_batch: int | None = None
+    fresh_against: str | None = None
+    trust_process_sandbox: bool = False
+
+
+def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop: Callable[[], bool]) -> Summary:
+    """Register what the tournament file names, run what the round still needs, cache its leaderboard.
+
+    Args:
+        config: The tournament file.
+        options: What the command line adds.
+        watcher: Is told what happens.
+        stop: Whether to stop now (asked several times a second).
+
+    Raises:
+        HarnessError: Something that a person gave cannot be used; where that can be seen before, the state directory is untouched.
+    """
+    if options.trace is not None:
+        probe(options.trace)
+    dataset = load_dataset(config.dataset)
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        watcher.say(text)
+        said.append(text)
+
+    left_out = partial(_left_out, say)
+    loaded = load_configured(config, left_out)
+    docker = DockerHost(config.sandbox.runtime)
+    sandbox, warning = choose_sandbox(
+        config.sandbox.backend, scratch=config.state / "work", database=config.database, docker=docker)
+    # `play_round` asks again, of everybody that takes part; what the file names must not even be registered.
+    refuse_untrusted(loaded.values(), isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
+    if warning:
+        say(f"harness: {warning}")
+    # One lock from the first entry that is registered to the last table: two commands never mix their submissions.
+    with held(), Tournament(config) as tournament, writer_lock(config.state), event_log.kept(config.state):
+        for registered in tournament.submit_configured(loaded, left_out):
+            _tell_change(say, registered)
+        for text in said:
+            _LOG.info("What is said before the round.", extra=facts(said=text))
+        with watcher:
+            summary = play_round(tournament, dataset, sandbox, options, watcher, stop)
+        if not summary.stopped:
+            # Now, while nobody waits for it; kept tables are taken as they are.
+            load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
+        watcher.ended(summary)
+        return summary
+
+
+def _left_out(say: Callable[[str], None], source: str, error: SubmissionError) -> None:
+    say(f"{source} is left out, the contest goes on without it: {error}")
+
+
+def _tell_change(say: Callable[[str], None], registered: Registered) -> None:
+    name, version = registered.submission.name, registered.submission.version
+    if registered.change == "version":
+        say(f"{name} changed: this is version {version}.")
+    if registered.change == "back":
+        say(f"{name} takes part again as version {version}, with the results that it has.")
+
+
+def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options,
+               watcher: Watcher, stop: Callable[[], bool]) -> Summary:
+    """Run what a round still needs.
+
+    Args:
+        tournament: Open, with its submissions registered; the caller holds its lock.
+        dataset: Its data set.
+        sandbox: Where programs run.
+        options: What the command line adds.
+        watcher: Is told what happens.
+        stop: Whether to stop now (asked several times a second).
+
+    Raises:
+        StoreError: Results cannot be recorded.
+        EngineError: Every slot is out of service.
+        SubmissionError: Somebody else's archive or image would run without isolation.
+    """
+    config = tournament.config
+    with ExitStack() as stack:
+        refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
+                         trusted=options.trust_process_sandbox)
+        # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
+        slots = choose_slots(config, options.slots, options.gpus)
+        if scarce := check_memory(slots, config):
+            watcher.say(f"harness: {scarce}")
+            _LOG.warning("Memory is scarce.", extra=facts(said=scarce))
+        gpu = any(slot.gpu for slot in slots)
+        images = _base_images(tournament, sandbox, options.round_name, watcher, gpu=gpu)
+        removed = sweep(sandbox, config.state / "work", tournament.label) + _half_written(config.state)
+        faults.reach("swept")
+        round_ = tournament.open_round(
+            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=gpu,
+            fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images)
+        counts = round_.board.counts()
+        _LOG.info("A round begins.", extra=facts(
+            version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
+            slots=[slot.name for slot in slots], isolation=config.sandbox.isolation, only=list(options.only),
+            fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
+        for moved in round_.moved:
+            watcher.say(_moved(moved))
+        for what in removed:
+            _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
+        machine = Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
+        stack.callback(machine.close)
+        progress = Progress()
+        stopped = machine.run(round_, watcher, stop, progress, removed)
+        asked: set[tuple[int, int, int]] = set()
+        while not stopped and not options.only and (audit := machine.audit(round_, asked)) is not None:
+            _LOG.info("Served runs are audited.", extra=facts(round=round_.name))
+            stopped = machine.run(audit, watcher, stop, progress, [])
+        faults.reach("ending")
+        if options.trace is not None:
+            machine.tracer.write(options.trace)
+        _LOG.info("The round is stopped." if stopped else "The round ends.", extra=facts(
+            round=round_.name, finished=progress.finished, outcomes=progress.outcomes, given_up=progress.given_up))
+        return Summary(round_.name, progress, stopped=stopped, waiting=round_.board.total - round_.board.counts()[DONE],
+                       removed=tuple(removed))
+
+
+def _base_images(tournament: Tournament, sandbox: Sandbox, round_name: str | None, watcher: Watcher, *,
+                 gpu: bool) -> dict[str, BaseImage]:
+    """What the names that directories give stand for, looked up once: one that is moved from now on changes nothing of this call.
+
+    Runs of a submission whose image cannot be had end as image_missing; nobody else waits for it.
+    """
+    found: dict[str, BaseImage] = {}
+    if not isinstance(sandbox, BaseImages):
+        return found
+    rules = tournament.image_rules()
+    for member in tournament.members(round_name):
+        reference = member.image(gpu=gpu)
+        if member.kind == "image" or not reference:
+            continue
+        if reference not in found:
+            found[reference] = sandbox.pin_base(reference, rules)
+        if found[reference].ident is None:
+            watcher.say(f"{member.name}: {found[reference].refusal}")
+            _LOG.warning("A base image cannot be had.", extra=facts(submission=member.name, said=found[reference].refusal))
+    return found
+
+
+def _moved(moved: Moved) -> str:
+    submissions = "a submission" if moved.submissions == 1 else f"{moved.submissions} submissions"
+    runs = "a run" if moved.results == 1 else f"{moved.results} runs"
+    return (f"{moved.reference} is another image than before: {runs} of {submissions} on it "
+            f"{'is' if moved.results == 1 else 'are'} made again, and results on the image before are kept.")
+
+
+def _half_written(state: Path) -> list[str]:
+    """Remove files and directories that a killed harness was writing and had not named yet."""
+    # Only we write artifacts, and we hold the lock; a `harness submit` may be copying code beside us right now.
+    old = time.time() - _SUBMIT_S
+    workshops = [path for path in (state / "submissions").glob(".*-*") if path.stat().st_mtime < old]
+    files = list((state / "artifacts").glob("*/.*.tmp"))
+    for path in files:
+        path.unlink(missing_ok=True)
+    for path in workshops:
+        shutil.rmtree(path, ignore_errors=True)
+    return [f"half-written {path}" for path in (*files, *workshops)]

@@ -1,0 +1,291 @@
+"""A tournament put together: configuration, data set, submissions and store become a field, a board and a scheduler.
+
+This is what `harness run`, `validate` and `selftest` share. It makes no choices of its own: it turns rows into the values that
+the pure rooms work on, and gives what they say back to the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from harness.config import Rules, TournamentConfig
+from harness.dataset.load import Batch, Dataset
+from harness.dataset.load import load as load_dataset
+from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
+from harness.formats.images import pixel_digest
+from harness.sandbox.image_rules import BaseImage, ImageRules
+from harness.scoring.records import repair
+from harness.store import base_images, counters, owners, rounds, submissions
+from harness.store.base_images import Based, Moved
+from harness.store.facade import Store, Transaction
+from harness.store.forget import forget
+from harness.store.values import Registered, StoredBatch, StoredRound, StoredSubmission
+from harness.submission.discover import LeftOut, configured_names, leaving_out, load_configured
+from harness.submission.load import Submission, freeze
+from harness.submission.metadata import fold
+from harness.tournament.conditions import conditions_of, differences
+from harness.tournament.round_loader import Round, RoundLoader
+from harness.tracks import consumes, produces
+
+DEFAULT_ROUND = "default"
+#: The built-in opponent of every defense: the unchanged images.
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Results to forget on purpose, so that their runs are run again (`harness run --fresh`).
+
+    Attributes:
+        names: Whose results: the round's own versions.
+        batch: Only those on the batch of this number in the round.
+        against: Only those of defenses on what this attack made, or on the ``clean`` images.
+    """
+
+    names: Collection[str]
+    batch: int | None = None
+    against: str | None = None
+
+
+class Tournament:
+    """An open tournament. A context manager: leaving it closes the database.
+
+    Args:
+        config: The tournament file.
+        create: Whether to make the state directory where it is absent.
+    """
+
+    def __init__(self, config: TournamentConfig, *, create: bool = True) -> None:
+        self.config = config
+        self.store = Store(config.state, create=create)
+        self.artifacts = self.store.artifacts
+
+    def __enter__(self) -> Self:
+        """The tournament itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        """Close the database."""
+        self.store.close()
+
+    def dataset(self) -> Dataset:
+        """The data set, checked against its digest.
+
+        Raises:
+            DatasetError: It is missing or does not match.
+        """
+        return load_dataset(self.config.dataset)
+
+    def submit(self, submission: Submission, *, source: str, replace: bool = False) -> Registered:
+        """Freeze a submission's code and register it.
+
+        Args:
+            submission: As loaded.
+            source: Where it was read from: an absolute path, or an image's reference.
+            replace: Whether it may take a name that is another's.
+
+        Raises:
+            SubmissionError: It cannot be copied, or its name is not its own.
+        """
+        configured = configured_names(self.config)
+        own = source in configured.values()
+        if not own and (other := configured.get(fold(submission.name))):
+            raise SubmissionError(f"{source} has the name of {other}, which the tournament file names.",
+                                  "Give it another name with --name, or take that one out of the file.")
+        with self.store.read() as transaction:
+            if not replace:
+                owners.check(transaction, submission, source=source, own=own)
+        frozen = freeze(submission, self.config.state / "submissions")
+        with self.store.write() as transaction:
+            return submissions.register(transaction, frozen, source=source, own=own, replace=replace)
+
+    def submit_configured(self, loaded: Mapping[str, Submission] | None = None,
+                          left_out: LeftOut | None = None) -> list[Registered]:
+        """Register what the tournament file names: all of it or, where one is refused, nothing.
+
+        Args:
+            loaded: What ``load_configured`` found; it is called where None.
+            left_out: Is told of each that only a glob names and whose name is another's; where None, it is an error.
+
+        Raises:
+            SubmissionError: One cannot be used.
+        """
+        loaded = load_configured(self.config) if loaded is None else loaded
+        frozen = {source: freeze(submission, self.config.state / "submissions") for source, submission in loaded.items()}
+        registered = []
+        with self.store.write() as transaction:
+            for source, submission in frozen.items():
+                with leaving_out(self.config, source, left_out):
+                    owners.check(transaction, submission, source=source, own=True)
+                    registered.append(submissions.register(transaction, submission, source=source, own=True))
+        return registered
+
+    def members(self, round_name: str | None = None, only: Collection[str] = ()) -> list[StoredSubmission]:
+        """The submissions whose programs a round may start, before anything is written for it.
+
+        Args:
+            round_name: As for ``open_round``.
+            only: As for ``open_round``; every defense is run on what a wanted attack makes.
+        """
+        with self.store.read() as transaction:
+            known = rounds.named(transaction, round_name) if round_name is not None else None
+            members = submissions.active(transaction) if known is None else rounds.members(transaction, known.id)
+        wanted = _spelt(only, members)
+        attacks = any(produces(member.type) for member in members if member.name in wanted)
+        return [member for member in members
+                if not only or member.name in wanted or (attacks and consumes(member.type))]
+
+    def withdraw(self, name: str) -> str:
+        """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
+
+        Returns:
+            Its name as it was registered.
+
+        Raises:
+            UnknownNameError: No submission of that name takes part.
+        """
+        with self.store.write() as transaction:
+            return submissions.withdraw(transaction, name, DEFAULT_ROUND).name
+
+    def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
+                   gpu: bool = False, fresh: Fresh | None = None, images: Mapping[str, BaseImage] | None = None) -> Round:
+        """Bring a round to the state that the store knows: all of it or, where something is refused, nothing.
+
+        Args:
+            dataset: The loaded data set.
+            sandbox: Name of the sandbox that runs will use; results of another one do not count.
+            name: A named round keeps the members and rules it was made with; None is the default one, which follows the file.
+            only: Submissions whose runs are wanted; empty for all.
+            gpu: Whether runs will have a GPU (then ``container_gpu`` is used).
+            fresh: Results to forget first.
+            images: What the names of base images stand for until the round has ended; others are looked up when they are met.
+
+        Raises:
+            ConfigError: The named round was made under other conditions than the file's, or on other images, whose results would go
+                under its own.
+            DatasetError: The round was made with another data set.
+            UnknownNameError: A name in ``only`` takes no part, or ``fresh`` names what is not there.
+        """
+        with self.store.write() as transaction:
+            known = name is not None and rounds.named(transaction, name) is not None
+            row, rules, batches, stored = self._round(transaction, dataset, sandbox, name, gpu=gpu)
+            members = rounds.members(transaction, row.id)
+            row, moved = self._on_images(transaction, row, _based(members, images or {}, gpu=gpu), known=known)
+            # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
+            repair(transaction, {held.id: batch for held, batch in zip(stored, batches, strict=True)})
+            wanted = _spelt(only, members)
+            unknown = wanted - {member.name for member in members}
+            if unknown:
+                raise UnknownNameError(f"There is no submission {min(unknown)!r} in this round.",
+                                       "`harness submissions` lists them.")
+            if fresh is not None:
+                _forget(transaction, row, members, stored, fresh)
+            image_rules = replace(_image_rules(transaction, self.config), pinned=images or {})
+            loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu)
+            return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved))
+
+    def _round(self, transaction: Transaction, dataset: Dataset, sandbox: str, name: str | None, *,
+               gpu: bool) -> tuple[StoredRound, Rules, tuple[Batch, ...], list[StoredBatch]]:
+        """The round's row, made or brought up to the file, with its rules and batches."""
+        known = rounds.named(transaction, name) if name is not None else None
+        if known is not None and known.dataset_digest != dataset.digest:
+            raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
+                               "Name that data set in the tournament file, or start another round.")
+        # A round that a person named keeps the rules and members that it was made with.
+        rules = self.config.rules if known is None else Rules.stored(known.rules)
+        conditions = [conditions_of(rules, self.config.sandbox, backend=sandbox, isolation=isolation, gpu=gpu)
+                      for isolation in ("run", "submission")]
+        if known is not None:
+            _check_conditions(transaction, known, conditions[0])
+        batches = dataset.batches(rules.batch_size, rules.max_epsilon)
+        stored = rounds.ensure_batches(transaction, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
+        if known is None:
+            once, served = (rounds.ensure_conditions(transaction, these) for these in conditions)
+            known = rounds.ensure(transaction, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
+                                  (once, served), stored, submissions.active(transaction))
+        return known, rules, batches, stored
+
+    def _on_images(self, transaction: Transaction, row: StoredRound, based: Sequence[Based], *,
+                   known: bool) -> tuple[StoredRound, list[Moved]]:
+        """Let the default round follow what names of base images stand for now; a named one keeps what it was made on."""
+        if not known:
+            return base_images.follow(transaction, row, based, self.config.sandbox.isolation)
+        if changed := base_images.changed(transaction, row, based):
+            raise ConfigError(f"The round {row.name} was made on another image than {' and '.join(changed)} is now.",
+                              "Put that image back, or start another round: it takes over all results on images that are the same.")
+        return row, []
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """One snapshot of the store, to ask it for plain values (``harness.store.rounds``, ``submissions``, ...)."""
+        return self.store.read()
+
+    @property
+    def label(self) -> str:
+        """Of this tournament's containers and images."""
+        return label_of(self.config)
+
+    def image_rules(self) -> ImageRules:
+        """What holds for images here: the organiser's patterns, images that are submissions, the secret of code images."""
+        with self.store.write() as transaction:
+            return _image_rules(transaction, self.config)
+
+
+def label_of(config: TournamentConfig) -> str:
+    """The label of a tournament's containers and images: its name and the directory of its state."""
+    return f"{config.name}@{config.state}"
+
+
+def _image_rules(transaction: Transaction, config: TournamentConfig) -> ImageRules:
+    # The key of code images' tags is a secret of this database.
+    return ImageRules(config.sandbox.images, submissions.images(transaction), label_of(config),
+                      counters.secret(transaction, "images"), stand_ins=config.stand_ins)
+
+
+def _check_conditions(transaction: Transaction, row: StoredRound, now: Mapping[str, object]) -> None:
+    """Refuse to record runs of today's sandbox under conditions that say another."""
+    differ = differences(rounds.conditions(transaction, row.conditions_id), now)
+    if differ:
+        raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
+                          "Put that back, or start another round.")
+
+
+def _based(members: Sequence[StoredSubmission], images: Mapping[str, BaseImage], *, gpu: bool) -> list[Based]:
+    return [Based(member, reference, images[reference].identity) for member in members
+            if member.kind != "image" and (reference := member.image(gpu=gpu)) in images]
+
+
+def _spelt(names: Collection[str], members: Sequence[StoredSubmission]) -> frozenset[str]:
+    """Names that a person typed in any case, as the members have them."""
+    exact = {member.name for member in members}
+    folded = {fold(member.name): member.name for member in members}
+    return frozenset(name if name in exact else folded.get(fold(name), name) for name in names)
+
+
+def _forget(transaction: Transaction, row: StoredRound, members: Sequence[StoredSubmission], batches: Sequence[StoredBatch],
+            fresh: Fresh) -> None:
+    # A named round may hold an older version than the one that takes part now.
+    own = {member.name: member.id for member in members}
+
+    def known(name: str) -> int:
+        (spelt,) = _spelt([name], members)
+        return own[spelt] if spelt in own else submissions.find(transaction, name).id
+
+    if fresh.batch is not None and fresh.batch >= len(batches):
+        raise UnknownNameError(f"There is no batch {fresh.batch} in the round {row.name}.",
+                               f"Its batches are 0 to {len(batches) - 1}.")
+    clean = fresh.against == CLEAN
+    forget(transaction, [known(name) for name in fresh.names], batch=None if fresh.batch is None else batches[fresh.batch].id,
+           clean=clean, made_by=None if clean or fresh.against is None else known(fresh.against))
+
+
+def _clean_digest(dataset: Dataset, batch: Batch) -> str:
+    pixels = dataset.pixels(batch)
+    return pixel_digest(pixels, np.ones(len(pixels), bool))
+

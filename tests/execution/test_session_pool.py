@@ -1,0 +1,236 @@
+"""The pool of open programs with a sandbox that opens nothing: who is lent, kept, closed, and in which order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.execution.session_pool import Loan, SessionPool
+from harness.sandbox.base import Limits, Program, RunReport
+from harness.sandbox.outcomes import Ending
+
+MIB = 1 << 20
+LIMITS = Limits(memory_bytes=100 * MIB)
+
+
+@dataclass
+class FakeSession:
+    name: str
+    memory_bytes: int
+    accepts_arrays: bool = False
+    alive: bool = True
+    closed: bool = False
+    gpu: str | None = None
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
+
+@dataclass
+class FakeSandbox:
+    size: int = 10 * MIB
+    arrays: bool = False
+    refuses: bool = False
+    opened: list[FakeSession] = field(default_factory=list)
+    crowd: int = 0
+
+    def open(self, program: Program, track: str, workspace: Path, limits: Limits, gpu: str | None, labels: dict,
+             cancel: threading.Event | None = None) -> FakeSession | RunReport:
+        workspace.mkdir()
+        if self.refuses:
+            return RunReport(Ending.START_FAILED, detail="refused")
+        session = FakeSession(program.digest, self.size, self.arrays, gpu=gpu)
+        self.opened.append(session)
+        self.crowd = max(self.crowd, sum(not session.closed and session.gpu == gpu for session in list(self.opened)))
+        time.sleep(0.0005)
+        return session
+
+    def living(self) -> list[str]:
+        return [session.name for session in self.opened if not session.closed]
+
+
+def program(name: str) -> Program:
+    return Program(name, None, None, None, serves=True)
+
+
+@pytest.fixture
+def sandbox() -> FakeSandbox:
+    return FakeSandbox()
+
+
+@pytest.fixture
+def pool(sandbox, tmp_path) -> SessionPool:
+    return SessionPool(sandbox, tmp_path, 100 * MIB)
+
+
+@contextmanager
+def lent(pool: SessionPool, name: str, gpu: str | None = None) -> Iterator[Loan]:
+    with pool.lend(program(name), "attack", LIMITS, gpu, {}, threading.Event()) as loan:
+        yield loan
+
+
+def use(pool: SessionPool, *names: str, gpu: str | None = None) -> None:
+    for name in names:
+        with lent(pool, name, gpu):
+            pass
+
+
+def test_a_program_stays_open_for_the_next_batch(pool, sandbox) -> None:
+    use(pool, "a", "a", "a")
+    assert pool.opened == 1
+    assert sandbox.living() == ["a"]
+
+
+def test_a_program_is_lent_to_one_at_a_time(pool) -> None:
+    with lent(pool, "a") as first, lent(pool, "a") as second:
+        assert first.session is not second.session
+        assert first.workspace != second.workspace
+    assert pool.opened == 2
+
+
+def test_another_gpu_is_another_program(pool) -> None:
+    use(pool, "a", gpu="0")
+    use(pool, "a", gpu="1")
+    assert pool.opened == 2
+
+
+def test_a_gpu_holds_one_program_for_each_slot(pool, sandbox) -> None:
+    use(pool, "a", gpu="0")
+    use(pool, "b", gpu="1")
+    use(pool, "c")
+    use(pool, "d", gpu="0")  # host memory is free for all of them; the memory of GPU 0 is a's until it is closed
+    assert sandbox.living() == ["b", "c", "d"]
+    assert pool.evicted == 1
+    use(pool, "d", gpu="0")
+    assert pool.opened == 4
+
+
+def test_a_fresh_program_finds_its_gpu_free_of_idle_ones(pool, sandbox) -> None:
+    use(pool, "a", gpu="0")
+    use(pool, "b", gpu="1")
+    with pool.beside("0"):
+        assert [session.closed for session in sandbox.opened] == [True, False]
+        assert pool.open_on("0") == 1
+    assert pool.open_on("0") == 0
+    with lent(pool, "b", "1"), pool.beside("1"):
+        assert not sandbox.opened[1].closed  # at work: it cannot be closed
+
+
+def test_a_gpu_that_two_slots_share_holds_two(sandbox, tmp_path) -> None:
+    pool = SessionPool(sandbox, tmp_path, 1000 * MIB, per_gpu=2)
+    use(pool, "a", "b", gpu="0")
+    assert sandbox.living() == ["a", "b"]
+    with lent(pool, "a", "0"):
+        use(pool, "c", gpu="0")
+        assert sandbox.living() == ["a", "c"]
+
+
+def test_slots_that_open_at_the_same_time_do_not_crowd_a_gpu(sandbox, tmp_path) -> None:
+    pool = SessionPool(sandbox, tmp_path, 1000 * MIB, per_gpu=3)
+
+    def work(names: str) -> None:
+        for name in names:
+            with lent(pool, name, "0") as loan:
+                loan.session.alive = name != "d"
+
+    threads = [threading.Thread(target=work, args=[order * 10]) for order in ("abcde", "edcba", "cadbe")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sandbox.crowd == 3
+    assert pool.open_on("0") == len(sandbox.living()) <= 3
+
+
+def test_how_many_are_open_on_a_gpu(pool, sandbox) -> None:
+    assert pool.open_on("0") == 0
+    with lent(pool, "a", "0") as loan:
+        assert (pool.open_on("0"), pool.open_on("1")) == (1, 0)
+    assert pool.open_on("0") == 1
+    with lent(pool, "a", "0") as loan:
+        loan.session.alive = False
+    assert pool.open_on("0") == 0
+    sandbox.refuses = True
+    with lent(pool, "a", "0"):
+        assert pool.open_on("0") == 0
+
+
+def test_a_dead_program_is_not_lent_again_and_its_files_go(pool, sandbox) -> None:
+    with lent(pool, "a") as loan:
+        loan.session.alive = False
+    assert sandbox.living() == []
+    assert not loan.workspace.exists()
+    use(pool, "a")
+    assert pool.opened == 2
+
+
+def test_a_fault_in_the_middle_gives_the_program_back(pool, sandbox) -> None:
+    with pytest.raises(KeyError), lent(pool, "a"):
+        raise KeyError
+    use(pool, "a")
+    assert pool.opened == 1
+
+
+def test_one_that_does_not_come_up_leaves_nothing(pool, sandbox, tmp_path) -> None:
+    sandbox.refuses = True
+    with lent(pool, "a") as loan:
+        assert loan.session is None
+        assert loan.report.ending is Ending.START_FAILED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_least_recently_used_goes_first(pool, sandbox) -> None:
+    sandbox.size = 40 * MIB
+    use(pool, "a", "b")
+    use(pool, "a")
+    use(pool, "c")  # 25 MiB are reckoned with, until it has been seen
+    assert sandbox.living() == ["a", "c"]
+    assert pool.evicted == 1
+
+
+def test_how_many_fit_is_measured(pool, sandbox) -> None:
+    sandbox.size = 30 * MIB
+    use(pool, "a", "b", "c")
+    assert sorted(sandbox.living()) == ["a", "b", "c"]  # 90 of 100
+    use(pool, "d")
+    assert len(sandbox.living()) == 3
+
+
+def test_what_is_lent_is_never_closed(pool, sandbox) -> None:
+    sandbox.size = 90 * MIB
+    with lent(pool, "a"), lent(pool, "b"):
+        assert sandbox.living() == ["a", "b"]
+    use(pool, "c")
+    assert sandbox.living() == ["c"]
+
+
+def test_whether_it_takes_arrays_is_remembered(pool, sandbox) -> None:
+    sandbox.arrays = True
+    assert not pool.takes_arrays(program("a"))
+    use(pool, "a")
+    assert pool.takes_arrays(program("a"))
+
+
+def test_closing_closes_all(pool, sandbox, tmp_path) -> None:
+    use(pool, "a", "b", "c")
+    pool.close()
+    assert sandbox.living() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_threads(pool, sandbox) -> None:
+    sandbox.size = 40 * MIB
+    threads = [threading.Thread(target=use, args=(pool, *"abcde" * 10)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pool.close()
+    assert sandbox.living() == []

@@ -1,0 +1,232 @@
+"""The audit of served runs and mixed batches, end to end with small served programs in the process sandbox."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from harness.config import load
+from harness.sandbox.image_rules import BaseImage
+from harness.sandbox.process import ProcessSandbox
+from harness.scheduling.board import WAITING
+from harness.scoring.leaderboard import build_leaderboard, build_matrix
+from harness.store import counters, round_state, rounds
+from harness.store.round_state import Answer
+from harness.tournament import audit
+from harness.tournament.machine import Summary, Watcher
+from harness.tournament.results import load_results
+from harness.tournament.run_round import Options, play_round
+from harness.tournament.tournament import Tournament
+from tests.e2e import make
+from tests.verdicts import codes_of
+
+SERVED = """#!/usr/bin/env python3
+import os
+import sys
+import numpy as np
+from harness.sdk import run_{kind}
+seen = 0
+def mean_label(image):
+    return int(np.clip(round((float(image.mean()) - 12) / 25), 0, 9))
+{body}
+if __name__ == "__main__":
+    run_{kind}(answer)
+"""
+HONEST = "def answer(images):\n    return np.array([mean_label(i) for i in images])\n"
+#: Answers the first batch it sees well and every later one badly: served it fails, fresh it does not.
+REMEMBERS = ("def answer(images):\n    global seen\n    seen += 1\n"
+             "    return np.array([mean_label(i) if seen == 1 else 0 for i in images])\n")
+RANDOM = ("def answer(images):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
+          "    return rng.integers(0, 10, len(images))\n")
+#: Answers well when fresh and badly when served, with one answer of each batch drawn anew: no two of its runs agree. It need not
+#: remember anything for it, so that a busy host, on which a program is started anew between two batches, does not cure it.
+HIDES = ("def answer(images):\n"
+         "    labels = np.array([mean_label(i) if len(sys.argv) > 2 else 0 for i in images])\n"
+         "    labels[0] = int.from_bytes(os.urandom(8), 'big') % 10\n    return labels\n")
+#: Attacks that do so: one brightens when served, both change one pixel of every image at random.
+NOISY = ("def answer(images, epsilon):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
+         "    made = images.copy()\n"
+         "    spot = made[:, 0, 0].astype(int)\n"
+         "    made[:, 0, 0] = np.clip(spot + rng.integers(-epsilon, epsilon + 1, spot.shape), 0, 255)\n"
+         "    return made\n")
+HIDES_IN_PIXELS = ("def answer(images, epsilon):\n    made = noisy(images, epsilon)\n    if len(sys.argv) < 3:\n"
+                   "        made[:, 1:] = np.clip(images[:, 1:].astype(int) + epsilon, 0, 255)\n    return made\n")
+COPY = "def answer(images, epsilon):\n    return images\n"
+BRIGHTER = "def answer(images, epsilon):\n    return np.clip(images.astype(int) + epsilon, 0, 255).astype(np.uint8)\n"
+
+
+def served_entry(root: Path, name: str, kind: str, body: str) -> None:
+    folder = root / "entries" / name
+    folder.mkdir(parents=True)
+    (folder / "metadata.json").write_text(json.dumps(
+        {"type": kind, "container": make.IMAGE, "entry_point": "run.py", "protocol": "serve"}))
+    (folder / "run.py").write_text(SERVED.format(kind=kind, body=body))
+    os.chmod(folder / "run.py", 0o755)
+
+
+def run(path: Path, options: Options | None = None) -> Summary:
+    config = load(path)
+    with Tournament(config) as tournament:
+        tournament.submit_configured()
+        return play_round(tournament, tournament.dataset(), ProcessSandbox(), options or Options(), Watcher(), lambda: False)
+
+
+def tables(path: Path) -> tuple[dict, dict]:
+    with Tournament(load(path)) as tournament:
+        results = load_results(tournament, tournament.dataset())
+        return build_leaderboard(results).to_json(), build_matrix(results).to_json()
+
+
+def findings(path: Path) -> dict[str, audit.Finding]:
+    with Tournament(load(path)) as tournament, tournament.read() as transaction:
+        return audit.findings(transaction, rounds.find(transaction))
+
+
+@pytest.fixture
+def contest(tmp_path: Path) -> Path:
+    for name, kind, body in (("honest", "defense", HONEST), ("remembers", "defense", REMEMBERS), ("random", "defense", RANDOM),
+                             ("copy", "attack", COPY), ("brighter", "attack", BRIGHTER)):
+        served_entry(tmp_path, name, kind, body)
+    return make.tournament(tmp_path, [], rules={"audit": 1.0}, sandbox={"isolation": "submission", "memory": "1g"},
+                           workers={"slots": 1})
+
+
+def test_an_audit_tells_state_from_chance(contest: Path) -> None:
+    assert run(contest).progress.outcomes.keys() == {"ok"}
+    found = findings(contest)
+    assert found["honest"].same == found["honest"].audited == 3 * 2
+    assert found["remembers"].differs == 5
+    assert found["remembers"].randomised == 0
+    assert found["random"].randomised + found["random"].differs == found["random"].audited
+    assert found["brighter"] == audit.Finding(audited=3, same=3)
+    rows = {row["name"]: row for row in tables(contest)[0]["tracks"]["defense"]}
+    assert rows["remembers"]["mark"] == audit.MARK
+    assert "mark" not in rows["honest"]
+    assert "mark" not in rows["random"]
+    assert not run(contest).progress.started
+    what_the_host_cannot_run_is_asked_for_once(contest)
+
+
+def what_the_host_cannot_run_is_asked_for_once(contest: Path) -> None:
+    with Tournament(load(contest)) as tournament:
+        round_ = tournament.open_round(tournament.dataset(), sandbox="process")
+        with tournament.store.write() as transaction:
+            served = rounds.find(transaction).served_conditions_id
+            transaction.connection.exec_driver_sql("DELETE FROM run WHERE conditions_id <> ?", (served,))
+        asked: set[tuple[int, int, int]] = set()
+        first = audit.plan_audit(tournament, tournament.dataset(), round_, asked)
+        assert first is not None
+        assert first.board.counts()[WAITING] == len(asked) == 3 * 6 + 2 * 3
+        assert audit.plan_audit(tournament, tournament.dataset(), round_, asked) is None
+
+
+def test_fresh_runs_are_compared_with_served_ones_on_the_same_image(tmp_path: Path) -> None:
+    served_entry(tmp_path, "honest", "defense", HONEST)
+    path = make.tournament(tmp_path, [], rules={"audit": 1.0}, sandbox={"isolation": "submission", "memory": "1g"},
+                           workers={"slots": 1})
+    for identity in ("first", "second"):
+        with Tournament(load(path)) as tournament:
+            tournament.submit_configured()
+            sandbox = ProcessSandbox()
+            sandbox.pin_base = lambda *_, identity=identity: BaseImage("sha256:1", identity)  # type: ignore[attr-defined]
+            done = play_round(tournament, tournament.dataset(), sandbox, Options(), Watcher(), lambda: False).progress
+            assert done.finished == 2 * 3
+            with tournament.read() as transaction:
+                images = [made.get("image") for made in rounds.used_conditions(transaction)]
+        assert findings(path) == {"honest": audit.Finding(audited=3, same=3)}
+    assert sorted(map(str, images)) == ["None", "None", "second", "second"]
+
+
+@pytest.fixture
+def hiders(tmp_path: Path) -> Path:
+    for name, kind, body in (("honest", "defense", HONEST), ("hides", "defense", HIDES), ("noisy", "attack", NOISY),
+                             ("hides-in-pixels", "attack", NOISY.replace("answer", "noisy") + HIDES_IN_PIXELS)):
+        served_entry(tmp_path, name, kind, body)
+    return make.tournament(tmp_path, [], rules={"audit": 0.1, "batch_size": 5}, images=40,
+                           workers={"slots": 1, "session_memory": "8g"}, sandbox={"isolation": "submission", "memory": "1g"})
+
+
+def test_one_random_answer_a_batch_hides_no_state(hiders: Path) -> None:
+    """Every program begins with a few runs; suspects get more until it is clear."""
+    assert run(hiders).progress.outcomes.keys() == {"ok"}
+    found = findings(hiders)
+    board = tables(hiders)[0]["tracks"]
+    marks = {row["name"]: row.get("mark") for rows in board.values() for row in rows}
+    assert marks == {"honest": None, "hides": audit.MARK, "noisy": None, "hides-in-pixels": audit.MARK}, found
+    assert found["honest"].audited < 8 * 3
+    assert not run(hiders).progress.started
+
+
+def test_a_run_that_a_limit_cut_off_is_held_against_nobody() -> None:
+    """A fresh run loads its model within its time; a served one did so before."""
+    served, fresh = Answer("ok", 0, b"\1\0"), Answer("time_limit", 0, b"")
+    case = audit._case(served, [fresh] * 9, lambda answers: True)
+    assert case.verdict is audit._Verdict.UNCOMPARED
+
+
+def test_what_an_older_version_did_does_not_mark_its_successor(contest: Path) -> None:
+    run(contest)
+    program = contest.parent / "entries" / "remembers" / "run.py"
+    program.write_text(SERVED.format(kind="defense", body=HONEST + "# mended\n"))
+    run(contest)
+    assert findings(contest)["remembers"].differs == 0
+    assert findings(contest)["remembers"].audited == 6
+
+
+def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_path: Path) -> None:
+    """All that is hashed beside it is known to a program: its own code and the pixels that it sees."""
+    config = load(contest)
+    config = config.model_copy(update={"rules": config.rules.model_copy(update={"audit": 0.5})})
+    drawn = []
+    for state in ("a", "b"):
+        with Tournament(config.model_copy(update={"state": tmp_path / state})) as tournament:
+            tournament.submit_configured()
+            play_round(tournament, tournament.dataset(), ProcessSandbox(), Options(), Watcher(), lambda: False)
+            round_ = tournament.open_round(tournament.dataset(), sandbox="process")
+            with tournament.store.write() as transaction:
+                secret = counters.secret(transaction, "audit")
+                assert counters.secret(transaction, "audit") == secret
+            drawn.append([audit._draw(round_, task, secret) for task in audit._served(round_)])
+    assert len(drawn[0]) == len(drawn[1]) > 10
+    assert not set(drawn[0]) & set(drawn[1])
+
+
+def test_a_leaderboard_read_beside_a_running_harness_is_of_one_moment(contest: Path, monkeypatch) -> None:
+    run(contest)
+    with Tournament(load(contest)) as tournament:
+        before = load_results(tournament, tournament.dataset())
+        inputs_of = round_state.inputs_of
+
+        def then_something_ends(*args):
+            found = inputs_of(*args)
+            connection = sqlite3.connect(tournament.config.database)
+            with connection:
+                connection.execute("INSERT INTO input (id, batch_id, kind, digest, produced, stored_bytes) "
+                                   "SELECT 999, batch_id, kind, 'new', produced, 0 FROM input WHERE kind = 'adversarial' LIMIT 1")
+                connection.execute("UPDATE run SET output_id = 999 WHERE output_id IN "
+                                   "(SELECT id FROM input WHERE kind = 'adversarial' AND id < 999)")
+            connection.close()
+            return found
+
+        monkeypatch.setattr(round_state, "inputs_of", then_something_ends)
+        beside = load_results(tournament, tournament.dataset())
+    assert (beside.produced == before.produced).all()
+    assert (codes_of(beside) == codes_of(before)).all()
+
+
+def test_mixed_batches_give_the_scores_of_plain_ones(tmp_path: Path) -> None:
+    both = []
+    for mixed in (False, True):
+        root = tmp_path / str(mixed)
+        path = make.tournament(root, make.HONEST, rules={"mixed_batches": mixed})
+        summary = run(path)
+        board, matrix = tables(path)
+        assert board["runs"]["done"] == board["runs"]["total"]
+        both.append((matrix, sorted((r["name"], r["score"], r["worst"]) for t in board["tracks"].values() for r in t)))
+        assert not summary.waiting
+        assert not run(path).progress.started
+    assert both[0] == both[1]

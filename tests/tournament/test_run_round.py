@@ -1,0 +1,149 @@
+"""A round run to its end in this process: the lock, the slots, what an earlier harness left, the trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.config import load
+from harness.engine.node import choose_slots
+from harness.errors import EngineError, StoreError
+from harness.execution.job import Finished, Job
+from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.process import ProcessSandbox
+from harness.scoring import View
+from harness.store import submissions
+from harness.store.lock import writer_lock
+from harness.tournament.leaderboard_cache import kept_leaderboard
+from harness.tournament.machine import Summary, Watcher
+from harness.tournament.run_round import Options, play_round, run_round
+from harness.tournament.tournament import Tournament
+from tests.e2e import make
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    make.tournament(tmp_path, ("attack-darken", "defense-mean"))
+    return tmp_path
+
+
+@pytest.fixture
+def tournament(root):
+    with Tournament(load(root / "tournament.yaml")) as opened:
+        yield opened
+
+
+def finish(tournament: Tournament, root: Path, **options) -> Summary:
+    return play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(**options), Watcher(),
+                     lambda: False)
+
+
+def test_stopping_before_the_first_step(root, tournament) -> None:
+    tournament.submit_configured()
+    summary = play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(), Watcher(), lambda: True)
+    assert summary.stopped
+    assert summary.progress.finished == 0
+
+
+class LockWitness(Watcher):
+    """Tries the lock at everything that it is told."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self.locked: dict[str, bool] = {}
+
+    def _look(self, what: str) -> None:
+        try:
+            with writer_lock(self._state):
+                self.locked[what] = False
+        except StoreError:
+            self.locked[what] = True
+
+    def say(self, text: str) -> None:
+        self._look(text)
+
+    def prepared(self, *_: object) -> None:
+        self._look("prepared")
+
+    def ended(self, summary: Summary) -> None:
+        self._look("ended")
+
+
+def test_one_lock_holds_from_the_first_registration_to_the_last_table(root) -> None:
+    config = load(root / "tournament.yaml")
+    config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": "process"})})
+    with writer_lock(config.state), pytest.raises(StoreError, match="Another `harness run`"):
+        run_round(config, Options(), Watcher(), lambda: False)
+    with Tournament(config) as opened, opened.read() as transaction:
+        assert not submissions.every(transaction), "who finds it locked registers nothing"
+    assert run_round(config, Options(), Watcher(), lambda: False).waiting == 0
+    assert {view: kept_leaderboard(config, view) is not None for view in View} == dict.fromkeys(View, True)
+    (root / "entries" / "attack-darken" / "note").write_text("another version")
+    witness = LockWitness(config.state)
+    run_round(config, Options(), witness, lambda: False)
+    (warning,) = (text for text in witness.locked if text.startswith("harness: "))
+    assert witness.locked == {warning: False, "attack-darken changed: this is version 2.": True, "prepared": True, "ended": True}
+
+
+class _Collector(Watcher):
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+
+    def finished(self, finished: Finished) -> None:
+        self.jobs.append(finished.job)
+
+
+def test_a_job_could_be_done_elsewhere(root, tournament) -> None:
+    """It travels; nothing in it is of this host, but for the label that names the tournament, and nothing says what is true."""
+    tournament.submit_configured()
+    dataset, collector = tournament.dataset(), _Collector()
+    play_round(tournament, dataset, ProcessSandbox(root / "scratch"), Options(), collector, lambda: False)
+    assert {job.track for job in collector.jobs} == {"attack", "defense"}
+    labels = [batch.labels.tobytes() for batch in dataset.batches(10, [8, 16, 32])]
+    for job in collector.jobs:
+        assert job.program.entry_point
+        sent = pickle.dumps(replace(job, labels={}, program=replace(job.program, rules=ImageRules())))
+        assert str(root).encode() not in sent
+        assert labels[job.batch.index] not in sent
+        assert pickle.loads(sent).batch.ids == job.batch.ids
+
+
+def test_a_gpu_that_is_not_there_costs_nothing(root, tournament) -> None:
+    tournament.submit_configured()
+    finish(tournament, root)
+    with pytest.raises(EngineError, match="no GPU 9"):
+        finish(tournament, root, gpus=("9",), fresh=["attack-darken"])
+    assert tournament.open_round(tournament.dataset(), sandbox="process").board.complete
+
+
+def test_slots_are_what_the_command_line_says_else_the_file(tournament) -> None:
+    assert [slot.name for slot in choose_slots(tournament.config)] == ["cpu0", "cpu1"]
+    assert len(choose_slots(tournament.config, 5)) == 5
+
+
+def test_half_written_files_of_a_killed_harness_are_removed(root, tournament) -> None:
+    tournament.submit_configured()
+    state = tournament.config.state
+    (state / "artifacts" / "ab").mkdir(parents=True)
+    (state / "artifacts" / "ab" / ".x.tmp").write_bytes(b"half")
+    old, new = state / "submissions" / ".abc-old", state / "submissions" / ".abc-new"
+    for path in (old, new):
+        path.mkdir()
+    os.utime(old, (1, 1))
+    summary = finish(tournament, root)
+    assert len([what for what in summary.removed if "half-written" in what]) == 2
+    assert not (state / "artifacts" / "ab" / ".x.tmp").exists()
+    assert not old.exists()
+    assert new.exists()  # somebody may be writing it right now
+
+
+def test_the_trace_is_written(root, tournament) -> None:
+    tournament.submit_configured()
+    finish(tournament, root, trace=root / "trace.json")
+    events = json.loads((root / "trace.json").read_text())["traceEvents"]
+    assert {event.get("cat") for event in events} >= {"run", "prepare", "collect"}
