@@ -149,9 +149,9 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         logs = LogStore(tournament.config.state / "logs")
         recorder = tournament.store.recorder(logs)
-        node = Node(NullExecutor(round_.field.batches))  # type: ignore[arg-type]
+        node = Node(NullExecutor(round_.lineup.batches))  # type: ignore[arg-type]
         engine = LocalEngine(node, [Slot(f"cpu{i}") for i in range(options.slots)])
-        scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
+        scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder)
         progress = scheduler.run()
         recorder.close()
         work_s = time.perf_counter() - began

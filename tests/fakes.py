@@ -1,4 +1,4 @@
-"""A field, an engine and a sink that do nothing but what the test says, on a virtual clock."""
+"""A lineup, an engine and a sink that do nothing but what the test says, on a virtual clock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.formats.answers import Answers
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.scheduling.board import Board, PlannedInput
-from harness.scheduling.entrants import Contestant, Field
+from harness.scheduling.entrants import Entrant, Lineup
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
 from harness.store.values import DONE, OPEN
 
@@ -32,13 +32,13 @@ def make_batches(count: int, images: int = IMAGES) -> tuple[Batch, ...]:
     return tuple(batch(index) for index in range(count))
 
 
-def make_field(attacks: int, defenses: int, batches: int, images: int = IMAGES) -> Field:
-    def contestant(number: int, name: str, role: str) -> Contestant:
-        return Contestant(number, name, role, Program(name, None, None, None), Limits(), 1)
+def make_field(attacks: int, defenses: int, batches: int, images: int = IMAGES) -> Lineup:
+    def entrant(number: int, name: str, role: str) -> Entrant:
+        return Entrant(number, name, role, Program(name, None, None, None), Limits(), 1)
 
-    return Field(
-        tuple(contestant(1 + a, f"attack{a}", "attack") for a in range(attacks)),
-        tuple(contestant(1 + attacks + d, f"defense{d}", "defense") for d in range(defenses)),
+    return Lineup(
+        tuple(entrant(1 + a, f"attack{a}", "attack") for a in range(attacks)),
+        tuple(entrant(1 + attacks + d, f"defense{d}", "defense") for d in range(defenses)),
         make_batches(batches, images), tuple(range(1, batches + 1)), tuple(range(1, batches + 1)))
 
 
@@ -46,8 +46,8 @@ def clean_inputs(batches: int, images: int = IMAGES) -> list[PlannedInput]:
     return [PlannedInput(b, f"clean{b}", batches + 1 + b, np.ones(images, bool)) for b in range(batches)]
 
 
-def make_board(field_: Field) -> Board:
-    return Board(len(field_.attacks), len(field_.defenses), clean_inputs(len(field_.batches), len(field_.batches[0].ids)))
+def make_board(lineup: Lineup) -> Board:
+    return Board(len(lineup.attacks), len(lineup.defenses), clean_inputs(len(lineup.batches), len(lineup.batches[0].ids)))
 
 
 def good_result(job: Job, digest: str | None = None, outcome: Outcome = Outcome.OK) -> RunResult:

@@ -1,6 +1,6 @@
 """Known ways out of a container, by the version that closed them.
 
-Only advisories that a contestant's program could use are listed; newer ones are the organiser's to follow. A distribution may
+Only advisories that a submission's program could use are listed; newer ones are the organiser's to follow. A distribution may
 have repaired an older version number, so a version with a distribution's suffix is a warning to look, never a verdict.
 """
 
@@ -21,7 +21,7 @@ class Advisory:
     Attributes:
         ident: Its CVE number.
         fixed: First repaired version of each maintained branch, oldest first.
-        effect: What a contestant's program or image gains.
+        effect: What a submission's program or image gains.
     """
 
     ident: str

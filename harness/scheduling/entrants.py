@@ -12,7 +12,7 @@ from harness.scheduling.board import Kind
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Entrant:
     """One submission as the scheduler needs it.
 
     Attributes:
@@ -32,7 +32,7 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Field:
+class Lineup:
     """Who takes part and on what.
 
     Attributes:
@@ -40,21 +40,21 @@ class Field:
         mixed: Whether defenses are run on mixed batches.
     """
 
-    attacks: tuple[Contestant, ...]
-    defenses: tuple[Contestant, ...]
+    attacks: tuple[Entrant, ...]
+    defenses: tuple[Entrant, ...]
     batches: tuple[Batch, ...]
     batch_ids: tuple[int, ...]
     task_input_ids: tuple[int, ...]
     mixed: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def contestant(self, kind: Kind, entry: int) -> Contestant:
+    def entrant(self, kind: Kind, entry: int) -> Entrant:
         """The attack or defense at a position."""
         return (self.attacks if kind is Kind.ATTACK else self.defenses)[entry]
 
 
 @dataclass(frozen=True)
-class Shelved:
+class KnownInput:
     """An input that the store has and the board has not: its id, and the defenses (by position) with a result on it."""
 
     stored_id: int
@@ -62,13 +62,13 @@ class Shelved:
 
 
 @dataclass(frozen=True)
-class Books:
+class StoreState:
     """What the store already has, by (submission id, input id): (run id, last attempt).
 
     Attributes:
         unfinished: Runs that have begun but have no result.
         attacks: Attack runs that have one (needed again where an artifact turns out to be damaged).
-        shelved: Inputs by (batch, digest) that no attack run of the board has made yet: one that is made again (after
+        known_inputs: Inputs by (batch, digest) that no attack run of the board has made yet: one that is made again (after
             ``--fresh``, say) finds its row and its predictions.
         suspects: Submissions (by id) that have a run without a result, an attempt of which brought the host to fail.
     """
@@ -77,5 +77,5 @@ class Books:
     next_input_id: int = 1
     unfinished: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     attacks: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
-    shelved: Mapping[tuple[int, str], Shelved] = field(default_factory=dict)
+    known_inputs: Mapping[tuple[int, str], KnownInput] = field(default_factory=dict)
     suspects: Collection[int] = ()

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from harness.scheduling.board import DONE, Board, Kind, Task
-from harness.scheduling.entrants import Field
+from harness.scheduling.entrants import Lineup
 
 #: Change of an expected time, as a share of it, from which the order of submissions is made anew (0.1 ms at contest size).
 REORDER_SHARE = 0.05
@@ -30,15 +30,15 @@ class Choice:
     """Chooses runs from a board; knows what is under way and how long things take.
 
     Args:
-        field: Who takes part.
+        lineup: Who takes part.
         board: The runs.
     """
 
-    def __init__(self, field: Field, board: Board) -> None:
-        self._field = field
+    def __init__(self, lineup: Lineup, board: Board) -> None:
+        self._lineup = lineup
         self._board = board
-        self._serving = [(kind, entry) for kind, contestants in ((Kind.ATTACK, field.attacks), (Kind.DEFENSE, field.defenses))
-                         for entry, contestant in enumerate(contestants) if contestant.served]
+        self._serving = [(kind, entry) for kind, entrants in ((Kind.ATTACK, lineup.attacks), (Kind.DEFENSE, lineup.defenses))
+                         for entry, entrant in enumerate(entrants) if entrant.served]
         self._suspects: set[tuple[Kind, int]] = set()
         self._left_out: set[tuple[Kind, int]] = set()
         self._active: Counter[str] = Counter()
@@ -46,8 +46,8 @@ class Choice:
         self._order: dict[Kind, list[int]] = {}
         self._seconds: defaultdict[tuple[Kind, int], list[float]] = defaultdict(list)
         self._expected = {
-            Kind.ATTACK: np.array([c.expected_s for c in field.attacks], float),
-            Kind.DEFENSE: np.array([c.expected_s for c in field.defenses], float)}
+            Kind.ATTACK: np.array([c.expected_s for c in lineup.attacks], float),
+            Kind.DEFENSE: np.array([c.expected_s for c in lineup.defenses], float)}
 
     @property
     def serving(self) -> bool:
@@ -80,7 +80,7 @@ class Choice:
 
     def suspects_everybody(self) -> bool:
         """Whether the last run of every submission ended in a failure of the host."""
-        return len(self._suspects) == len(self._field.attacks) + len(self._field.defenses)
+        return len(self._suspects) == len(self._lineup.attacks) + len(self._lineup.defenses)
 
     def trusts_anybody(self) -> bool:
         """Whether a submission that is not suspected has a run that could start."""
@@ -150,8 +150,8 @@ class Choice:
         return self._board.take(best[1], best[2]) if best is not None else None
 
     def _is_open(self, kind: Kind, entry: int) -> bool:
-        contestant = self._field.contestant(kind, entry)
-        return contestant.served and self._active[contestant.program.digest] > 0
+        entrant = self._lineup.entrant(kind, entry)
+        return entrant.served and self._active[entrant.program.digest] > 0
 
     def _worth_another(self, kind: Kind, entry: int) -> bool:
         """Whether what is left for a submission would keep a second program busy for longer than starting it takes."""
@@ -159,7 +159,7 @@ class Choice:
         return bool(left_s > WORTH_ANOTHER_S)  # unknown (NaN) is not: the first program is still showing how long it takes
 
     def _digest(self, kind: Kind, entry: int) -> str:
-        return self._field.contestant(kind, entry).program.digest
+        return self._lineup.entrant(kind, entry).program.digest
 
     def _by_expected_time(self, kind: Kind) -> list[int]:
         order = self._order.get(kind)

@@ -1,8 +1,8 @@
 """Hands ready runs to free slots and records their results; the only writer of runs.
 
 It owns no truth: the board says what is ready, the rows say what is done, and both are brought to the same state by the same
-events. A result is accepted once, from the attempt that is on the books. Host errors are tried again elsewhere; everything else
-counts as it came.
+events. A result is accepted once, from the attempt that is recorded as current. Host errors are tried again elsewhere;
+everything else counts as it came.
 
 One submission cannot stop the others: a slot rests for host errors of several submissions in a row, and a submission that does
 nothing but bring the host to fail is given up until the next call, when it begins behind all others.
@@ -28,7 +28,7 @@ from harness.event_log import facts
 from harness.execution.job import Finished, Job, RunResult, Slot
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.scheduling.board import NO_INPUT, Board, Kind, PlannedInput, Task
-from harness.scheduling.entrants import Books, Contestant, Field, Shelved
+from harness.scheduling.entrants import Entrant, KnownInput, Lineup, StoreState
 from harness.scheduling.mixing import mixed_inputs
 from harness.scheduling.priority import Choice
 from harness.scoring.records import make_record
@@ -78,9 +78,9 @@ class Scheduler:
     """Runs a board to its end.
 
     Args:
-        field_: Who takes part.
+        lineup: Who takes part.
         board: The runs, with the store's results already on it.
-        books: What the store has of runs without a result.
+        store_state: What the store has of runs without a result.
         engine: Where jobs execute.
         sink: Where records go.
         clock: Wall clock, for records only.
@@ -88,34 +88,34 @@ class Scheduler:
         progress: Counted on, where several boards make one call of `harness run`.
     """
 
-    def __init__(self, field_: Field, board: Board, books: Books, engine: Engine, sink: Sink,
+    def __init__(self, lineup: Lineup, board: Board, store_state: StoreState, engine: Engine, sink: Sink,
                  clock: Callable[[], float] = time.time,
                  on_finished: Callable[[Finished], None] | None = None, progress: Progress | None = None) -> None:
-        self.field = field_
+        self.lineup = lineup
         self.board = board
         # Jobs travel; true labels stay here.
-        self._shown = [batch.unlabelled() for batch in field_.batches]
+        self._shown = [batch.unlabelled() for batch in lineup.batches]
         self.progress = progress or Progress()
         self._engine = engine
         self._sink = sink
         self._clock = clock
         self._on_finished = on_finished
-        self._next_run_id = books.next_run_id
-        self._next_input_id = books.next_input_id
-        self._unfinished = dict(books.unfinished)
-        self._attacks_done = dict(books.attacks)
-        self._shelved = dict(books.shelved)
+        self._next_run_id = store_state.next_run_id
+        self._next_input_id = store_state.next_input_id
+        self._unfinished = dict(store_state.unfinished)
+        self._attacks_done = dict(store_state.attacks)
+        self._known_inputs = dict(store_state.known_inputs)
         self._alone: set[Task] = set()
         self._slow: set[tuple[Kind, int]] = set()
-        self._choice = Choice(field_, board)
+        self._choice = Choice(lineup, board)
         for key in self._everybody():
-            if field_.contestant(*key).stored_id in books.suspects:
+            if lineup.entrant(*key).stored_id in store_state.suspects:
                 self._choice.suspect(*key)
         self._in_flight: dict[int, tuple[Task, Job]] = {}
         self._tries: Counter[int] = Counter()
         self._bad_in_a_row: dict[Slot, list[tuple[Kind, int]]] = {}
         self._failures: Counter[tuple[Kind, int]] = Counter()
-        self._proven = {key for key in self._everybody() if not math.isnan(field_.contestant(*key).expected_s)}
+        self._proven = {key for key in self._everybody() if not math.isnan(lineup.entrant(*key).expected_s)}
 
     def step(self, timeout_s: float = 0.25) -> bool:
         """Fill free slots, then wait for results; False when nothing is left to do.
@@ -165,20 +165,20 @@ class Scheduler:
         return len(self._in_flight)
 
     def _start(self, task: Task) -> None:
-        contestant, input_id, digest, batch_position, produced = self._describe(task)
-        known = self._unfinished.pop((contestant.stored_id, input_id), None)
+        entrant, input_id, digest, batch_position, produced = self._describe(task)
+        known = self._unfinished.pop((entrant.stored_id, input_id), None)
         run_id, attempt = (known[0], known[1] + 1) if known else (self._next_run_id, 1)
         if known is None:
             self._next_run_id += 1
         self._choice.started(task)
-        self._sink.put(RunStart(run_id, contestant.stored_id, input_id, contestant.conditions_id, attempt, self._clock(),
+        self._sink.put(RunStart(run_id, entrant.stored_id, input_id, entrant.conditions_id, attempt, self._clock(),
                                 new=known is None))
         self.progress.started += 1
         job = Job(
-            run_id=run_id, attempt=attempt, name=contestant.name, track=contestant.track, program=contestant.program,
-            batch=self._shown[batch_position], input_digest=digest, produced=produced, limits=contestant.limits,
-            clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=contestant.served,
-            alone=task in self._alone, parts=self._parts(task), labels=self.field.labels)
+            run_id=run_id, attempt=attempt, name=entrant.name, track=entrant.track, program=entrant.program,
+            batch=self._shown[batch_position], input_digest=digest, produced=produced, limits=entrant.limits,
+            clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=entrant.served,
+            alone=task in self._alone, parts=self._parts(task), labels=self.lineup.labels)
         self._in_flight[run_id] = (task, job)
         self._engine.submit(job)
 
@@ -189,13 +189,13 @@ class Scheduler:
         return tuple((self.board.inputs[source].digest, source < self.board.batches, np.flatnonzero(parts == source))
                      for source in np.unique(parts[parts >= 0]).tolist())
 
-    def _describe(self, task: Task) -> tuple[Contestant, int, str, int, NDArray[np.bool_]]:
+    def _describe(self, task: Task) -> tuple[Entrant, int, str, int, NDArray[np.bool_]]:
         if task.kind is Kind.ATTACK:
-            batch = self.field.batches[task.item]
-            contestant, task_input = self.field.attacks[task.entry], self.field.task_input_ids[task.item]
-            return contestant, task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
+            batch = self.lineup.batches[task.item]
+            entrant, task_input = self.lineup.attacks[task.entry], self.lineup.task_input_ids[task.item]
+            return entrant, task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
         planned = self.board.inputs[task.item]
-        return self.field.defenses[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
+        return self.lineup.defenses[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
 
     def _accept(self, finished: Finished) -> None:
         job, result = finished.job, finished.result
@@ -244,23 +244,23 @@ class Scheduler:
             if self.board.direct:
                 self.board.revive_input(found)
             return found, None
-        shelved = self._shelved.pop((task.item, result.made.digest), None)
-        if shelved is not None:
-            return self._unshelve(PlannedInput(task.item, result.made.digest, shelved.stored_id, result.made.produced),
-                                  shelved), None
-        record = NewInput(self._next_input_id, self.field.batch_ids[task.item], "adversarial", result.made.digest,
+        known_inputs = self._known_inputs.pop((task.item, result.made.digest), None)
+        if known_inputs is not None:
+            return self._unshelve(PlannedInput(task.item, result.made.digest, known_inputs.stored_id, result.made.produced),
+                                  known_inputs), None
+        record = NewInput(self._next_input_id, self.lineup.batch_ids[task.item], "adversarial", result.made.digest,
                           pack_bits(result.made.produced), result.made.stored_bytes)
         self._next_input_id += 1
         return self.board.add_input(PlannedInput(task.item, record.digest, record.id, result.made.produced)), record
 
-    def _unshelve(self, planned: PlannedInput, shelved: Shelved, *, direct: bool | None = None) -> int:
+    def _unshelve(self, planned: PlannedInput, known_inputs: KnownInput, *, direct: bool | None = None) -> int:
         index = self.board.add_input(planned, direct=direct)
-        self.board.mark_done(index, shelved.done)
+        self.board.mark_done(index, known_inputs.done)
         return index
 
     def _mix(self, batch: int) -> None:
         """With mixed batches: once every attack has made its part of a batch, deal it out to the defenses."""
-        sources = self.board.sources(batch) if self.field.mixed else None
+        sources = self.board.sources(batch) if self.lineup.mixed else None
         if sources is None:
             return
         inputs = self.board.inputs
@@ -269,11 +269,11 @@ class Scheduler:
             if found is not None:
                 self.board.revive_input(found)
                 continue
-            shelved = self._shelved.pop((batch, planned.digest), None)
-            if shelved is not None:
-                self._unshelve(replace(planned, stored_id=shelved.stored_id), shelved, direct=True)
+            known_inputs = self._known_inputs.pop((batch, planned.digest), None)
+            if known_inputs is not None:
+                self._unshelve(replace(planned, stored_id=known_inputs.stored_id), known_inputs, direct=True)
                 continue
-            record = NewInput(self._next_input_id, self.field.batch_ids[batch], "mixed", planned.digest,
+            record = NewInput(self._next_input_id, self.lineup.batch_ids[batch], "mixed", planned.digest,
                               pack_bits(planned.produced), 0, stored.tobytes())
             self._next_input_id += 1
             self._sink.put(record)
@@ -285,10 +285,10 @@ class Scheduler:
         output_id = self.board.inputs[made].stored_id if made != NO_INPUT else None
         record = None
         if state == DONE:
-            contestant, input_id, _, position, _ = self._describe(task)
-            batch = self.field.batches[position]
+            entrant, input_id, _, position, _ = self._describe(task)
+            batch = self.lineup.batches[position]
             record = make_record(
-                run_id=job.run_id, submission_id=contestant.stored_id, conditions_id=contestant.conditions_id, input_id=input_id,
+                run_id=job.run_id, submission_id=entrant.stored_id, conditions_id=entrant.conditions_id, input_id=input_id,
                 output_id=output_id, usable=result.usable, outcome=result.outcome, wall_s=report.wall_s,
                 labels=result.answers.values if result.answers is not None else None, truth=batch.labels, target=batch.targets)
         items.append(RunFinish(
@@ -355,7 +355,7 @@ class Scheduler:
     def _leave_out(self, submissions: Iterable[tuple[Kind, int]], reason: str) -> None:
         for key in submissions:
             self._choice.leave_out(*key)
-            name = self.field.contestant(*key).name
+            name = self.lineup.entrant(*key).name
             self.progress.left_out[name] = reason
             _LOG.warning("A submission is left out for now: nothing but failures on the host's side.", extra=facts(
                 submission=name, reason=reason))
@@ -364,11 +364,11 @@ class Scheduler:
         """At the end: what still waits of submissions that were left out."""
         for task in [task for task in self.board.waiting() if self._choice.is_left_out(task.kind, task.entry)]:
             self.board.fail(task)
-            self.progress.given_up[self.field.contestant(task.kind, task.entry).name] += 1
+            self.progress.given_up[self.lineup.entrant(task.kind, task.entry).name] += 1
 
     def _everybody(self) -> list[tuple[Kind, int]]:
-        return [(kind, entry) for kind, contestants in ((Kind.ATTACK, self.field.attacks), (Kind.DEFENSE, self.field.defenses))
-                for entry in range(len(contestants))]
+        return [(kind, entry) for kind, entrants in ((Kind.ATTACK, self.lineup.attacks), (Kind.DEFENSE, self.lineup.defenses))
+                for entry in range(len(entrants))]
 
     def _remake(self, task: Task, digest: str) -> None:
         """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""
@@ -381,8 +381,8 @@ class Scheduler:
             self._unfinished[self._key(again)] = self._attacks_done.pop(self._key(again))
 
     def _key(self, task: Task) -> tuple[int, int]:
-        contestant, input_id, *_ = self._describe(task)
-        return contestant.stored_id, input_id
+        entrant, input_id, *_ = self._describe(task)
+        return entrant.stored_id, input_id
 
 
 def _facts(finished: Finished, **more: object) -> dict[str, Mapping[str, object]]:

@@ -75,7 +75,7 @@ class _Witness(Watcher):
     def prepared(self, scheduler: Scheduler, engine: Engine, round_: Round, removed: list[str]) -> None:
         """Jobs come back without true labels: keep them."""
         del scheduler, engine, removed
-        self.true_labels = [batch.labels for batch in round_.field.batches]
+        self.true_labels = [batch.labels for batch in round_.lineup.batches]
 
     def finished(self, finished: Finished) -> None:
         """Keep it; a later attempt replaces an earlier one."""

@@ -1,4 +1,4 @@
-"""What the store knows of a round, as arrays: results to put on a board, and the books of what has none yet.
+"""What the store knows of a round, as arrays: results to put on a board, and the state of what has none yet.
 
 Reads the 891,000 defense runs of a 2017-size final as one integer array each, never as objects.
 """

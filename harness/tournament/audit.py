@@ -27,7 +27,7 @@ from harness.formats.images import sums_of_differences
 from harness.formats.result_csv import NO_LABEL
 from harness.sandbox.outcomes import Outcome
 from harness.scheduling.board import DONE, DROPPED, WAITING, Board, Kind, Task
-from harness.scheduling.entrants import Books, Contestant
+from harness.scheduling.entrants import Entrant, StoreState
 from harness.scoring import odd_one_out
 from harness.store import counters, round_state, rounds, summaries
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
@@ -217,15 +217,15 @@ def plan_audit(tournament: Tournament, dataset: Dataset, round_: Round, asked: s
         if not wanted:
             return None
         conditions = _fresh_conditions(transaction, row, repeat)
-        field = replace(round_.field, attacks=_fresh(round_.field.attacks, conditions),
-                        defenses=_fresh(round_.field.defenses, conditions))
+        lineup = replace(round_.lineup, attacks=_fresh(round_.lineup.attacks, conditions),
+                        defenses=_fresh(round_.lineup.defenses, conditions))
         board = _listed_board(round_.board, wanted)
         next_run, next_input = round_state.next_ids(transaction)
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(transaction).items()
                       if c == conditions.get(s)}
         known = {(p.batch, p.digest) for p in board.inputs}
-        shelved = {key: held for key, held in round_.books.shelved.items() if key not in known}
-        return Round(round_.name, field, board, Books(next_run, next_input, unfinished, {}, shelved))
+        known_inputs = {key: held for key, held in round_.store_state.known_inputs.items() if key not in known}
+        return Round(round_.name, lineup, board, StoreState(next_run, next_input, unfinished, {}, known_inputs))
 
 
 def _fresh_conditions(transaction: Transaction, row: StoredRound, repeat: int) -> dict[int, int]:
@@ -237,8 +237,8 @@ def _fresh_conditions(transaction: Transaction, row: StoredRound, repeat: int) -
     return {member: again[these] for member, these in once.items()}
 
 
-def _fresh(contestants: Iterable[Contestant], conditions: Mapping[int, int]) -> tuple[Contestant, ...]:
-    return tuple(replace(c, served=False, conditions_id=conditions[c.stored_id]) for c in contestants)
+def _fresh(entrants: Iterable[Entrant], conditions: Mapping[int, int]) -> tuple[Entrant, ...]:
+    return tuple(replace(c, served=False, conditions_id=conditions[c.stored_id]) for c in entrants)
 
 
 def _wanted(transaction: Transaction, row: StoredRound, answers: _Answers, round_: Round,
@@ -260,31 +260,31 @@ def _sample(transaction: Transaction, row: StoredRound, answers: _Answers, round
     draws = {key: _draw(round_, task, secret) for key, task in served.items()}
     sample = {key for key, draw in draws.items() if draw < share}
     found = _findings(transaction, row, answers)
-    for contestant in (*round_.field.attacks, *round_.field.defenses):
-        finding = found.get(contestant.name, Finding())
-        own = sorted((key for key in served if key[0] == contestant.stored_id), key=draws.__getitem__)
+    for entrant in (*round_.lineup.attacks, *round_.lineup.defenses):
+        finding = found.get(entrant.name, Finding())
+        own = sorted((key for key in served if key[0] == entrant.stored_id), key=draws.__getitem__)
         sample.update(own[: 2 * finding.audited if finding.suspect else odd_one_out.FEWEST])
     return sample
 
 
 def _served(round_: Round) -> list[Task]:
     """The served runs of a round."""
-    board, field = round_.board, round_.field
-    tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE) if field.attacks[a].served]
+    board, lineup = round_.board, round_.lineup
+    tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE) if lineup.attacks[a].served]
     known = board.defense_state[: len(board.inputs)]
-    return tasks + [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if field.defenses[d].served]
+    return tasks + [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if lineup.defenses[d].served]
 
 
 def _key(round_: Round, task: Task) -> _Key:
     attack = task.kind is Kind.ATTACK
-    source = round_.field.task_input_ids[task.item] if attack else round_.board.inputs[task.item].stored_id
-    return round_.field.contestant(task.kind, task.entry).stored_id, source
+    source = round_.lineup.task_input_ids[task.item] if attack else round_.board.inputs[task.item].stored_id
+    return round_.lineup.entrant(task.kind, task.entry).stored_id, source
 
 
 def _draw(round_: Round, task: Task, secret: int) -> float:
-    source = (round_.field.batches[task.item].task_digest if task.kind is Kind.ATTACK
+    source = (round_.lineup.batches[task.item].task_digest if task.kind is Kind.ATTACK
               else round_.board.inputs[task.item].digest)
-    text = f"audit {secret} {round_.field.contestant(task.kind, task.entry).program.digest} {source}"
+    text = f"audit {secret} {round_.lineup.entrant(task.kind, task.entry).program.digest} {source}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
@@ -305,7 +305,7 @@ def _listed_board(main: Board, wanted: list[Task]) -> Board:
 
 def _compare_images(transaction: Transaction, answers: _Answers, round_: Round, dataset: Dataset, artifacts: ArtifactStore) -> None:
     """Compute of what attacks made whether the served one is the odd one, and keep it: a leaderboard has no time to read images."""
-    batch_of = dict(zip(round_.field.task_input_ids, round_.field.batches, strict=True))
+    batch_of = dict(zip(round_.lineup.task_input_ids, round_.lineup.batches, strict=True))
     kept = 0
     for (_, source), case in answers.cases(transaction):
         if case.asked and source in batch_of:

@@ -87,7 +87,7 @@ class Machine:
         if round_.board.complete:
             return False
         _, engine, recorder = self._start()
-        scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder, on_finished=watcher.finished,
+        scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder, on_finished=watcher.finished,
                               progress=progress)
         watcher.prepared(scheduler, engine, round_, removed)
         try:

@@ -1,4 +1,4 @@
-"""A round as the scheduler begins it: the store's rows become a field, a board with what is done, and the books of the rest."""
+"""A round as the scheduler begins it: the store's rows become a lineup, a board with what is done, and the state of the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.sandbox.base import Profile, Program
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
 from harness.scheduling.board import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
-from harness.scheduling.entrants import Books, Contestant, Field, Shelved
+from harness.scheduling.entrants import Entrant, KnownInput, Lineup, StoreState
 from harness.scheduling.mixing import mixed_inputs
 from harness.store import round_state, rounds
 from harness.store.base_images import Moved
@@ -34,9 +34,9 @@ class Round:
     """
 
     name: str
-    field: Field
+    lineup: Lineup
     board: Board
-    books: Books
+    store_state: StoreState
     moved: tuple[Moved, ...] = ()
 
 
@@ -71,21 +71,21 @@ class RoundLoader:
         attacks, defenses = producers(members), consumers(members)
         planned = {i.id: PlannedInput(positions[i.batch_id], i.digest, i.id, rounds.unpack_bits(
             i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if i.kind != "task"}
-        field = Field(
-            tuple(self._contestant(m, medians) for m in attacks), tuple(self._contestant(m, medians) for m in defenses),
+        lineup = Lineup(
+            tuple(self._entrant(m, medians) for m in attacks), tuple(self._entrant(m, medians) for m in defenses),
             batches, tuple(row.id for row in rows), tuple(task_ids[row.id] for row in rows), self.rules.mixed_batches,
             {"tournament": self.images.tournament})
         board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
                       labelled="mixed" if self.rules.mixed_batches else "direct")
-        books = self._fill(board, field, planned)
+        store_state = self._fill(board, lineup, planned)
         board.prune()
         if only:
-            _restrict(board, field, only)
-        return Round(self.row.name, field, board, books)
+            _restrict(board, lineup, only)
+        return Round(self.row.name, lineup, board, store_state)
 
-    def _contestant(self, member: StoredSubmission, medians: dict[int, float]) -> Contestant:
+    def _entrant(self, member: StoredSubmission, medians: dict[int, float]) -> Entrant:
         isolation = self.config.sandbox.isolation
-        return Contestant(
+        return Entrant(
             stored_id=member.id, name=member.name, track=member.type,
             program=self._program(member), limits=limits_of(self.rules, self.config.sandbox),
             conditions_id=self.row.conditions_of(member, isolation=isolation),
@@ -97,23 +97,23 @@ class RoundLoader:
         return Program(digest=member.digest, image=image or None, code_dir=None, entry_point=member.entry_point or None,
                        profile=cast("Profile", member.profile), serves=member.serves, rules=self.images)
 
-    def _fill(self, board: Board, field: Field, planned: dict[int, PlannedInput]) -> Books:
-        attacks_done = self._fill_attacks(board, field, planned)
-        if field.mixed:
-            self._fill_mixed(board, {(p.batch, p.digest): p.stored_id for p in planned.values()}, field.batch_ids)
-        shelved = self._fill_defenses(board, field, planned)
+    def _fill(self, board: Board, lineup: Lineup, planned: dict[int, PlannedInput]) -> StoreState:
+        attacks_done = self._fill_attacks(board, lineup, planned)
+        if lineup.mixed:
+            self._fill_mixed(board, {(p.batch, p.digest): p.stored_id for p in planned.values()}, lineup.batch_ids)
+        known_inputs = self._fill_defenses(board, lineup, planned)
         next_run, next_input = round_state.next_ids(self.transaction)
-        conditions = {c.stored_id: c.conditions_id for c in (*field.attacks, *field.defenses)}
+        conditions = {c.stored_id: c.conditions_id for c in (*lineup.attacks, *lineup.defenses)}
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(self.transaction).items()
                       if conditions.get(s) == c}
         suspects = round_state.suspects(self.transaction, Outcome.HOST_ERROR)
-        return Books(next_run, next_input, unfinished, attacks_done, shelved, suspects)
+        return StoreState(next_run, next_input, unfinished, attacks_done, known_inputs, suspects)
 
-    def _fill_attacks(self, board: Board, field: Field,
+    def _fill_attacks(self, board: Board, lineup: Lineup,
                       planned: dict[int, PlannedInput]) -> dict[tuple[int, int], tuple[int, int]]:
-        entry_of = {c.stored_id: entry for entry, c in enumerate(field.attacks)}
-        item_of = {task: item for item, task in enumerate(field.task_input_ids)}
-        pairs = [(c.stored_id, c.conditions_id) for c in field.attacks]
+        entry_of = {c.stored_id: entry for entry, c in enumerate(lineup.attacks)}
+        item_of = {task: item for item, task in enumerate(lineup.task_input_ids)}
+        pairs = [(c.stored_id, c.conditions_id) for c in lineup.attacks]
         done = {}
         for submission, task_input, output, run, attempt in round_state.done_runs(self.transaction, pairs).tolist():
             item = item_of.get(task_input)
@@ -143,39 +143,39 @@ class RoundLoader:
                 board.add_input(replace(planned, stored_id=stored), direct=True)
         round_state.add_inputs(self.transaction, made)
 
-    def _fill_defenses(self, board: Board, field: Field,
-                       planned: dict[int, PlannedInput]) -> dict[tuple[int, str], Shelved]:
+    def _fill_defenses(self, board: Board, lineup: Lineup,
+                       planned: dict[int, PlannedInput]) -> dict[tuple[int, str], KnownInput]:
         """Put the defenses' results on the board; returns the inputs that are not on it, with theirs."""
         on_board = {p.stored_id for p in board.inputs}
-        shelved = {p.stored_id: Shelved(p.stored_id) for p in planned.values() if p.stored_id not in on_board}
-        pairs = [(c.stored_id, c.conditions_id) for c in field.defenses]
+        known_inputs = {p.stored_id: KnownInput(p.stored_id) for p in planned.values() if p.stored_id not in on_board}
+        pairs = [(c.stored_id, c.conditions_id) for c in lineup.defenses]
         rows = round_state.done_pairs(self.transaction, pairs)
         if len(rows):
-            self._mark_defenses(board, field, rows)
-            position = {c.stored_id: entry for entry, c in enumerate(field.defenses)}
-            for submission, input_id in rows[np.isin(rows[:, 1], list(shelved))].tolist():
-                found = shelved[input_id]
-                shelved[input_id] = replace(found, done=(*found.done, position[submission]))
-        return {(planned[stored].batch, planned[stored].digest): found for stored, found in shelved.items()}
+            self._mark_defenses(board, lineup, rows)
+            position = {c.stored_id: entry for entry, c in enumerate(lineup.defenses)}
+            for submission, input_id in rows[np.isin(rows[:, 1], list(known_inputs))].tolist():
+                found = known_inputs[input_id]
+                known_inputs[input_id] = replace(found, done=(*found.done, position[submission]))
+        return {(planned[stored].batch, planned[stored].digest): found for stored, found in known_inputs.items()}
 
     @staticmethod
-    def _mark_defenses(board: Board, field: Field, rows: round_state.Rows) -> None:
+    def _mark_defenses(board: Board, lineup: Lineup, rows: round_state.Rows) -> None:
         stored_ids = [planned.stored_id for planned in board.inputs]
         index_of = np.full(max(int(rows[:, 1].max()), *stored_ids) + 1, -1, np.int64)
         index_of[stored_ids] = np.arange(len(board.inputs))
         entry_of = np.zeros(int(rows[:, 0].max()) + 1, np.int64)
-        for entry, contestant in enumerate(field.defenses):
-            if contestant.stored_id < len(entry_of):
-                entry_of[contestant.stored_id] = entry
+        for entry, entrant in enumerate(lineup.defenses):
+            if entrant.stored_id < len(entry_of):
+                entry_of[entrant.stored_id] = entry
         items = index_of[rows[:, 1]]
         known = items >= 0
         board.defense_state[items[known], entry_of[rows[known, 0]]] = DONE
 
 
-def _restrict(board: Board, field: Field, only: frozenset[str]) -> None:
+def _restrict(board: Board, lineup: Lineup, only: frozenset[str]) -> None:
     """Set aside every waiting run that concerns none of the wanted submissions."""
-    wanted_attacks = np.array([c.name in only for c in field.attacks], bool)
-    wanted_defenses = np.array([c.name in only for c in field.defenses], bool)
+    wanted_attacks = np.array([c.name in only for c in lineup.attacks], bool)
+    wanted_defenses = np.array([c.name in only for c in lineup.defenses], bool)
     for entry in np.flatnonzero(~wanted_attacks):
         waiting = board.attack_state[entry] == WAITING
         board.attack_state[entry, waiting] = DROPPED

@@ -36,9 +36,9 @@ def run(root: Path, steps: int = 100_000) -> int:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         logs = LogStore(tournament.config.state / "logs")
         recorder = tournament.store.recorder(logs)
-        node = Node(NullExecutor(round_.field.batches))
+        node = Node(NullExecutor(round_.lineup.batches))
         engine = LocalEngine(node, [Slot("cpu0"), Slot("cpu1")])
-        scheduler = Scheduler(round_.field, round_.board, round_.books, engine, recorder)
+        scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder)
         for _ in range(steps):
             if not scheduler.step():
                 break

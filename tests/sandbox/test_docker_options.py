@@ -71,7 +71,7 @@ def test_the_limits_are_the_files_whatever_the_profile_and_the_gpu(profile: Prof
     assert host["PidsLimit"] == 77
     assert host["ShmSize"] == 5 << 20
     assert f"size={7 << 20}" in host["Tmpfs"]["/tmp"].split(",")
-    assert host["OomScoreAdj"] == 500  # the kernel takes a contestant before the harness or the engine
+    assert host["OomScoreAdj"] == 500  # the kernel takes a submission before the harness or the engine
 
 
 @PROFILES

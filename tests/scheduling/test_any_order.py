@@ -182,7 +182,7 @@ class Call:
         recorder = self.tournament.store.recorder(logs)
         self._stack.callback(recorder.close)
         self.disk = Disk(recorder)
-        self.scheduler = Scheduler(round_.field, round_.board, round_.books, fleet, self.disk, clock=lambda: fleet.now)
+        self.scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, fleet, self.disk, clock=lambda: fleet.now)
 
     def rows(self) -> list[tuple[int, int, int, int, int]]:
         """(id, submission, input, conditions, state) of every run."""

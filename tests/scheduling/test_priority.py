@@ -9,7 +9,7 @@ from math import nan
 import pytest
 
 from harness.scheduling.board import Board, Kind, Task
-from harness.scheduling.entrants import Contestant
+from harness.scheduling.entrants import Entrant
 from harness.scheduling.priority import REORDER_SHARE, WORTH_ANOTHER_S, Choice
 from tests.fakes import make_board, make_field
 
@@ -22,8 +22,8 @@ def make(attacks: Sequence[float], defenses: Sequence[float] = (), *, batches: i
     """A choice and its board from the expected seconds of every submission (attack0, defense0, ...)."""
     plain = make_field(len(attacks), len(defenses), batches)
 
-    def known(contestants: Sequence[Contestant], seconds: Sequence[float]) -> tuple[Contestant, ...]:
-        return tuple(replace(c, expected_s=s, served=c.name in served) for c, s in zip(contestants, seconds, strict=True))
+    def known(entrants: Sequence[Entrant], seconds: Sequence[float]) -> tuple[Entrant, ...]:
+        return tuple(replace(c, expected_s=s, served=c.name in served) for c, s in zip(entrants, seconds, strict=True))
 
     field = replace(plain, attacks=known(plain.attacks, attacks), defenses=known(plain.defenses, defenses))
     board = make_board(field)

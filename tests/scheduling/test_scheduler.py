@@ -15,7 +15,7 @@ from harness.errors import EngineError
 from harness.execution.job import Job, RunResult
 from harness.sandbox.outcomes import Outcome
 from harness.scheduling.board import DONE, NO_INPUT, PlannedInput
-from harness.scheduling.entrants import Books
+from harness.scheduling.entrants import StoreState
 from harness.scheduling.scheduler import QUARANTINE_AFTER, Scheduler
 from harness.store.rounds import unpack_bits
 from tests.fakes import IMAGES, FakeEngine, Ledger, good_result, make_board, make_field
@@ -28,15 +28,15 @@ def honest(job: Job) -> RunResult:
     return good_result(job)
 
 
-def schedule(field_, board, books, engine, ledger) -> Scheduler:
-    return Scheduler(field_, board, books, engine, ledger, clock=lambda: 0.0)
+def schedule(field_, board, store_state, engine, ledger) -> Scheduler:
+    return Scheduler(field_, board, store_state, engine, ledger, clock=lambda: 0.0)
 
 
 def test_every_run_gets_one_result_and_a_second_call_runs_nothing() -> None:
     field_ = make_field(3, 2, 2)
     ledger = Ledger()
     engine = FakeEngine(2, honest, random.Random(1))
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger)
     progress = scheduler.run()
     expected = 3 * 2 + 2 * (2 + 3 * 2)
     assert progress.finished == len(ledger.accepted) == expected
@@ -51,7 +51,7 @@ def test_a_result_counts_for_the_very_run_that_was_booked_and_no_other_of_its_nu
     """Numbers that a killed harness gave and that never reached the disk are given again."""
     field_ = make_field(1, 0, 1)
     engine, ledger = FakeEngine(1, honest, random.Random(1)), Ledger()
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger)
     wait, strange = engine.wait, []
 
     def wait_with_a_stranger(timeout_s: float):
@@ -70,7 +70,7 @@ def test_equal_adversarial_batches_share_predictions() -> None:
     field_ = make_field(3, 2, 2)
     ledger = Ledger()
     engine = FakeEngine(2, lambda job: good_result(job, f"same-{job.batch.index}"), random.Random(1))
-    schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger).run()
+    schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger).run()
     assert len(ledger.accepted) == 3 * 2 + 2 * (2 + 2)
 
 
@@ -78,7 +78,7 @@ def test_an_attack_that_changes_nothing_shares_the_clean_predictions() -> None:
     field_ = make_field(1, 2, 2)
     ledger = Ledger()
     engine = FakeEngine(2, lambda job: good_result(job, f"clean{job.batch.index}"), random.Random(1))
-    schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger).run()
+    schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger).run()
     assert len(ledger.accepted) == 2 + 2 * 2
     assert not ledger.inputs
 
@@ -86,7 +86,7 @@ def test_an_attack_that_changes_nothing_shares_the_clean_predictions() -> None:
 def test_there_is_no_barrier_between_attacks_and_defenses() -> None:
     field_ = make_field(2, 1, 4)
     engine = FakeEngine(1, honest, random.Random(1))
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger())
     scheduler.step()
     assert scheduler.board.ready("defense", 0) > 0  # type: ignore[arg-type]
     assert not scheduler.board.complete
@@ -99,7 +99,7 @@ def test_an_attack_without_output_needs_no_defense() -> None:
     def nothing(job: Job) -> RunResult:
         return replace(good_result(job, outcome=Outcome.NO_OUTPUT), made=None, usable=0) if job.track == "attack" else honest(job)
 
-    schedule(field_, make_board(field_), Books(next_input_id=10_001), FakeEngine(2, nothing, random.Random(1)), ledger).run()
+    schedule(field_, make_board(field_), StoreState(next_input_id=10_001), FakeEngine(2, nothing, random.Random(1)), ledger).run()
     assert len(ledger.accepted) == 1 + 2
 
 
@@ -119,7 +119,8 @@ def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
         return honest(job)
 
     ledger = Ledger()
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), FakeEngine(2, failing, random.Random(3)), ledger)
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), FakeEngine(2, failing, random.Random(3)),
+                         ledger)
     progress = scheduler.run()
     assert tries == [1, 2, 3]
     assert progress.given_up.total() == 1
@@ -136,7 +137,7 @@ def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: py
         return [replace(f, result=good_result(f.job, outcome=Outcome.HOST_ERROR)) if f.slot == bad else f for f in wait(timeout_s)]
 
     engine.wait = wait_with_a_bad_slot
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger())
     scheduler.run()
     assert engine.usable_slots() == 1
     assert [facts["slot"] for facts in logged(caplog, "A slot is out of service.")] == [bad.name]
@@ -151,7 +152,7 @@ def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_othe
     engine = FakeEngine(2, lambda job: good_result(job, outcome=Outcome.HOST_ERROR) if job.name in poisonous else honest(job),
                         random.Random(2))
     ledger = Ledger()
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger)
     progress = scheduler.run()
     done = Counter(r["submission"] for r in ledger.runs.values() if r["state"] == DONE)
     assert [done[c.stored_id] for c in (*field_.attacks, *field_.defenses)] == [0, 8, 8, 8 + 16, 0, 8 + 16]
@@ -174,12 +175,12 @@ def test_no_number_of_submissions_that_bring_the_host_to_fail_stops_the_others(p
     field_ = make_field(8, 8, 3)
     ledger = Ledger()
     for call in range(3):
-        board, books = resumed(field_, ledger)
+        board, store_state = resumed(field_, ledger)
         failed = {r["submission"] for r in ledger.runs.values() if r["outcome"] == Outcome.HOST_ERROR.value}
         engine = FakeEngine(
             slots, lambda job: good_result(job, outcome=Outcome.HOST_ERROR) if job.name in poisonous else honest(job),
             random.Random(call))
-        scheduler = schedule(field_, board, replace(books, suspects=failed), engine, ledger)
+        scheduler = schedule(field_, board, replace(store_state, suspects=failed), engine, ledger)
         progress = scheduler.run()
         honest_attacks = [c for c in field_.attacks if c.name not in poisonous]
         done = Counter(r["submission"] for r in ledger.runs.values() if r["state"] == DONE)
@@ -199,7 +200,7 @@ def test_a_host_that_breaks_in_the_middle_is_told_soon() -> None:
         return honest(job) if len(finished) < 30 else good_result(job, outcome=Outcome.HOST_ERROR)
 
     engine = FakeEngine(2, breaking, random.Random(2))
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger())
     with contextlib.suppress(EngineError):
         assert scheduler.run().given_up
     assert len(engine.submitted) < 30 + 2 * 6 * QUARANTINE_AFTER
@@ -226,7 +227,7 @@ def test_a_limit_hit_on_an_overloaded_host_counts_only_after_one_repetition_alon
 
     ledger, engine = Ledger(), FakeEngine(2, slow, random.Random(3))
     on_a_busy_host(engine)
-    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger).run()
+    progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger).run()
     assert tries == [(1, False), (2, True)]
     (facts,) = logged(caplog, "A run hit its time limit on an overloaded host and is repeated alone.")
     assert (facts["submission"], facts["batch"], facts["attempt"]) == ("attack0", 0, 1)
@@ -244,14 +245,14 @@ def test_a_submission_that_is_slow_alone_too_gets_the_machine_for_itself_once() 
     engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.TIME_LIMIT) if job.track == "attack" else honest(job),
                         random.Random(3))
     on_a_busy_host(engine)
-    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
+    progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger()).run()
     assert progress.repeated_alone == sum(job.alone for job in engine.submitted) == 1
 
 
 def test_a_limit_hit_on_a_quiet_host_counts_at_once() -> None:
     field_ = make_field(1, 0, 1)
     engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.TIME_LIMIT), random.Random(3))
-    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
+    progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger()).run()
     assert progress.repeated_alone == 0
     assert len(engine.submitted) == 1
 
@@ -259,7 +260,7 @@ def test_a_limit_hit_on_a_quiet_host_counts_at_once() -> None:
 def test_when_every_slot_is_out_the_person_is_told() -> None:
     field_ = make_field(4, 4, 4)
     engine = FakeEngine(1, lambda job: good_result(job, outcome=Outcome.HOST_ERROR), random.Random(5))
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger())
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger())
     with pytest.raises(EngineError, match="doctor"):
         scheduler.run()
     # Each of the eight is tried before all of them say that it is the host: few of them could be bringing it to fail.
@@ -275,7 +276,7 @@ def test_an_input_that_is_damaged_again_and_again_is_given_up() -> None:
         return honest(job)
 
     engine = FakeEngine(1, decide, random.Random(7))
-    progress = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, Ledger()).run()
+    progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger()).run()
     assert progress.given_up.total() == 1
     assert len(engine.submitted) < 10
 
@@ -292,7 +293,7 @@ def test_a_damaged_input_is_made_again_by_its_attack(caplog: pytest.LogCaptureFi
         return honest(job)
 
     engine = FakeEngine(1, decide, random.Random(5))
-    scheduler = schedule(field_, make_board(field_), Books(next_input_id=10_001), engine, ledger)
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger)
     progress = scheduler.run()
     assert progress.corrupt_inputs == 1
     assert logged(caplog, "A stored adversarial batch is damaged and is made again.") == [{"digest": "attack0-0"}]
@@ -302,25 +303,25 @@ def test_a_damaged_input_is_made_again_by_its_attack(caplog: pytest.LogCaptureFi
 
 
 def resumed(field_, ledger: Ledger):
-    """A board and books as they would be read back from the ledger's rows."""
+    """A board and the state of the store as they would be read back from the ledger's rows."""
     board = make_board(field_)
     planned = {i: PlannedInput(n.batch_id - 1, n.digest, n.id, unpack_bits(n.produced, IMAGES)) for i, n in ledger.inputs.items()}
     planned |= {p.stored_id: p for p in board.inputs}
     done = ledger.done()
-    for entry, contestant in enumerate(field_.attacks):
+    for entry, entrant in enumerate(field_.attacks):
         for item, task_input in enumerate(field_.task_input_ids):
-            if (contestant.stored_id, task_input) in done:
-                output = ledger.runs[done[contestant.stored_id, task_input][0]]["output"]
+            if (entrant.stored_id, task_input) in done:
+                output = ledger.runs[done[entrant.stored_id, task_input][0]]["output"]
                 board.attack_state[entry, item] = DONE
                 board.attack_input[entry, item] = board.add_input(planned[output]) if output is not None else NO_INPUT
-    for entry, contestant in enumerate(field_.defenses):
+    for entry, entrant in enumerate(field_.defenses):
         for item, planned_input in enumerate(board.inputs):
-            if (contestant.stored_id, planned_input.stored_id) in done:
+            if (entrant.stored_id, planned_input.stored_id) in done:
                 board.defense_state[item, entry] = DONE
     board.prune()
     attacks = {key: where for key, where in done.items() if key[0] <= len(field_.attacks)}
     next_run = max(ledger.runs, default=0) + 1
-    return board, Books(next_run, max([10_000, *ledger.inputs]) + 1, ledger.unfinished(), attacks)
+    return board, StoreState(next_run, max([10_000, *ledger.inputs]) + 1, ledger.unfinished(), attacks)
 
 
 @settings(max_examples=150, deadline=None)
@@ -337,10 +338,10 @@ def test_crash_and_resume_at_any_moment_loses_nothing_and_repeats_nothing(
         return good_result(job, outcome=rng.choice([Outcome.OK, Outcome.TIME_LIMIT, Outcome.EXITED_NONZERO]))
 
     for count in [*steps, None]:
-        board, books = resumed(field_, ledger)
+        board, store_state = resumed(field_, ledger)
         last = count is None
         engine = FakeEngine(slots, honest if last else decide, rng)
-        scheduler = schedule(field_, board, books, engine, ledger)
+        scheduler = schedule(field_, board, store_state, engine, ledger)
         try:
             for _ in range(count if count is not None else 10_000):
                 if not scheduler.step():
@@ -360,5 +361,6 @@ def test_crash_and_resume_at_any_moment_loses_nothing_and_repeats_nothing(
 def test_late_results_are_dropped(attacks: int, defenses: int, batches: int, slots: int, seed: int) -> None:
     field_ = make_field(attacks, defenses, batches)
     ledger = Ledger()
-    schedule(field_, make_board(field_), Books(next_input_id=10_001), FakeEngine(slots, honest, random.Random(seed)), ledger).run()
+    schedule(field_, make_board(field_), StoreState(next_input_id=10_001), FakeEngine(slots, honest, random.Random(seed)),
+             ledger).run()
     assert all(count == 1 for count in ledger.accepted.values())

@@ -71,10 +71,10 @@ class Contest:
     def waiting(self, name: str | None = None) -> dict[str, int]:
         """Runs that wait on the board, by submission."""
         opened = self.tournament.open_round(self.tournament.dataset(), sandbox="process", name=name, images=self.names)
-        board, field = opened.board, opened.field
-        found = {c.name: int((board.attack_state[n] == WAITING).sum()) for n, c in enumerate(field.attacks)}
+        board, lineup = opened.board, opened.lineup
+        found = {c.name: int((board.attack_state[n] == WAITING).sum()) for n, c in enumerate(lineup.attacks)}
         known = board.defense_state[: len(board.inputs)]
-        return found | {c.name: int((known[:, n] == WAITING).sum()) for n, c in enumerate(field.defenses)}
+        return found | {c.name: int((known[:, n] == WAITING).sum()) for n, c in enumerate(lineup.defenses)}
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_an_image_for_hosts_with_a_gpu_is_one_of_its_own(contest) -> None:
     make.entry(contest.root / "entries" / "third", "defense-mean", metadata={"container_gpu": "gpu:1"}, note="x")
     contest.tournament.submit_configured()
     opened = contest.tournament.open_round(contest.tournament.dataset(), sandbox="process", images=contest.names, gpu=True)
-    images = {c.name: c.program.image for c in opened.field.defenses}
+    images = {c.name: c.program.image for c in opened.lineup.defenses}
     assert images == {"defense-mean": LIGHT, "defense-full": FULL, "third": "gpu:1"}
     assert opened.board.counts()[DONE] == 0  # a GPU is a condition of its own
 

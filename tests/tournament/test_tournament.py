@@ -107,8 +107,9 @@ def test_dropping_results_needs_known_names(root, tournament) -> None:
 def test_where_there_are_gpus_entries_run_in_their_image_for_one(root, tournament) -> None:
     make.entry(root / "entries" / "attack-gpu", "attack-noise", metadata={"container_gpu": "localhost/harness-cuda:1"})
     tournament.submit_configured()
-    images = {gpu: {c.name: c.program.image for c in (*field.attacks, *field.defenses)}
-              for gpu in (False, True) for field in [tournament.open_round(tournament.dataset(), sandbox="docker", gpu=gpu).field]}
+    images = {gpu: {c.name: c.program.image for c in (*lineup.attacks, *lineup.defenses)}
+              for gpu in (False, True)
+              for lineup in [tournament.open_round(tournament.dataset(), sandbox="docker", gpu=gpu).lineup]}
     assert images[False] == dict.fromkeys((*PROGRAMS, "attack-gpu"), make.IMAGE)
     assert images[True] == images[False] | {"attack-gpu": "localhost/harness-cuda:1"}
 
@@ -253,8 +254,8 @@ def test_a_named_round_keeps_its_time_limit(root, tournament) -> None:
     tournament.submit_configured()
     tournament.open_round(tournament.dataset(), sandbox="process", name="final")
     changed(tournament, "rules", time_limit_s=7.0)
-    fields = {name: tournament.open_round(tournament.dataset(), sandbox="process", name=name).field for name in ("final", None)}
-    limits = {name: {c.limits.time_limit_s for c in (*field.attacks, *field.defenses)} for name, field in fields.items()}
+    fields = {name: tournament.open_round(tournament.dataset(), sandbox="process", name=name).lineup for name in ("final", None)}
+    limits = {name: {c.limits.time_limit_s for c in (*lineup.attacks, *lineup.defenses)} for name, lineup in fields.items()}
     assert limits == {"final": {60.0}, None: {7.0}}
     with tournament.read() as transaction:
         assert SubmissionReader(tournament, transaction, "final").submission("attack-copy").timings.limit_s == 60.0

@@ -1,4 +1,4 @@
-"""One contestant's container: create, attach, start, watch, kill, remove. Each at most once, and never without an end."""
+"""One submission's container: create, attach, start, watch, kill, remove. Each at most once, and never without an end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that a contestant's container is allowed, as one configuration in the engine's own words.
+"""All that a submission's container is allowed, as one configuration in the engine's own words.
 
 Nobody else sets any of this: an image's own configuration is overridden wherever it could widen it. Written as the engine's
 JSON and not through a helper library, so that what is reviewed here is what the engine gets.
@@ -73,7 +73,7 @@ def command_line(program: Program, image: ImageFacts, arguments: Sequence[str]) 
 
 
 def container_config(start: Start) -> dict[str, Any]:
-    """The engine's configuration of one contestant's container."""
+    """The engine's configuration of one submission's container."""
     strict = start.program.profile == "strict"
     config: dict[str, Any] = {
         "Image": start.image.ident,

@@ -1,4 +1,4 @@
-"""Which system calls a contestant may make: our own filter, in the engine's format.
+"""Which system calls a submission may make: our own filter, in the engine's format.
 
 A filter that is given to the engine replaces its own, so this one is a list of what is allowed, and everything that the engine's
 default (20.10 and later) refuses to a container without capabilities is not on it. Beyond that it takes away what is a memory or a
