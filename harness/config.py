@@ -134,7 +134,7 @@ class Condition:
 
 
 class Rules(_Model):
-    """What is contested: everything here can change a score."""
+    """Rules that affect scores."""
 
     batch_size: int = Field(100, ge=1, le=1000, description="Clean images in one batch; 2017 used 100.")
     max_epsilon: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
@@ -165,7 +165,7 @@ class Rules(_Model):
 
 
 class SandboxConfig(_Model):
-    """How a submission's program is held."""
+    """Sandbox limits."""
 
     backend: Literal["auto", "docker", "process"] = Field(
         "auto", description="docker isolates; process does not (for your own programs); auto takes docker where it answers.")

@@ -35,7 +35,7 @@ class SubmissionError(HarnessError):
 
 
 class ImageUnavailableError(HarnessError):
-    """A Docker image is neither here nor can be pulled."""
+    """A Docker image is not available locally and could not be pulled."""
 
 
 class EngineError(HarnessError):

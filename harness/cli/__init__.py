@@ -1,1 +1,1 @@
-"""The command line: one file per verb or small family, no logic of its own."""
+"""The command line: one file per command or small family, no logic of its own."""

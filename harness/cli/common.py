@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how they open a tournament."""
+"""Options that several commands share, and how they open a tournament."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_config(path: Path) -> TournamentConfig:
     Raises:
         ConfigError: It cannot be used.
     """
-    from harness.config import load  # noqa: PLC0415 - only verbs that need it pay for pydantic
+    from harness.config import load  # noqa: PLC0415 - only commands that need it pay for pydantic
 
     return load(path)
 
@@ -64,7 +64,7 @@ def open_tournament(path: Path, *, create: bool = False) -> Iterator[Tournament]
     Raises:
         HarnessError: The file or the state directory cannot be used.
     """
-    from harness.store.database import explain  # noqa: PLC0415 - only verbs that need it pay for SQLAlchemy
+    from harness.store.database import explain  # noqa: PLC0415 - only commands that need it pay for SQLAlchemy
     from harness.tournament.tournament import Tournament  # noqa: PLC0415
 
     config = read_config(path)

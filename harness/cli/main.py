@@ -1,6 +1,6 @@
 """The `harness` command.
 
-A verb's module is imported when the verb is used: `harness --help` must not pay for SQLAlchemy, nor `harness leaderboard` for
+A command's module is imported when the command is used: `harness --help` must not pay for SQLAlchemy, nor `harness leaderboard` for
 Docker. Exit codes: 0 ok (also where the reader of our output left), 1 a bug or a failed self-test, 2 something for the person to
 correct, 130 interrupted (SIGINT, SIGTERM), 128 + its number for another signal.
 """
@@ -19,15 +19,15 @@ from harness.cli.streams import ReaderLeft, guarded
 from harness.ending import Ended, watched
 from harness.errors import HarnessError
 
-#: Verb to (module, one line for --help), in the order in which a newcomer needs them.
-VERBS: dict[str, tuple[str, str]] = {
+#: Command to (module, one line for --help), in the order in which a newcomer needs them.
+COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check what this host can do, and what to do about the rest."),
     "dataset": ("dataset", "Build, import or verify a data set."),
     "validate": ("validate", "Check a submission and run it on a real batch."),
     "submit": ("submit", "Put a directory, archive or image into the tournament."),
     "submissions": ("submissions", "List what is registered."),
-    "run": ("run", "Run the tournament (or go on with it)."),
-    "status": ("status", "How far the tournament is."),
+    "run": ("run", "Run or resume the tournament."),
+    "status": ("status", "Show progress."),
     "leaderboard": ("leaderboard", "The three tables."),
     "matrix": ("matrix", "Every attack against every defense."),
     "show": ("show", "One submission: opponents, outcomes, reasons, times."),
@@ -38,26 +38,26 @@ VERBS: dict[str, tuple[str, str]] = {
 
 
 class _Verbs(click.Group):
-    """Loads a verb's module when it is asked for."""
+    """Loads a command's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs."""
+        """All commands."""
         del ctx
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command."""
+        """A command, its module imported now."""
         del ctx
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"harness.cli.{VERBS[cmd_name][0]}").command
+        command: click.Command = importlib.import_module(f"harness.cli.{COMMANDS[cmd_name][0]}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs from the table, without importing them."""
+        """List the commands from the table, without importing them."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 #: The \b keeps click from filling the lines below it.

@@ -45,7 +45,7 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
             round_name: str | None,
             only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
             verbose: bool, trust_process_sandbox: bool, config_path: Path) -> int:
-    """Run the tournament, or go on with it: only what has no result yet is run."""
+    """Run or resume the tournament: only what has no result yet is run."""
     from harness.event_log import shown  # noqa: PLC0415
     from harness.tournament.run_round import Options  # noqa: PLC0415
 

@@ -66,7 +66,7 @@ def write_dataset(
         DatasetError: There is something already, or the disk does not take it; what ``Plan.pixels`` raises.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
-        problem = f"{into} is there already."
+        problem = f"{into} already exists."
         raise DatasetError(problem, "Name another place, or remove it.")
     try:
         into.parent.mkdir(parents=True, exist_ok=True)

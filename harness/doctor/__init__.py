@@ -29,7 +29,7 @@ BASE_IMAGES = ("localhost/harness-light:1", "localhost/harness-full:1")
 
 
 def examine(config: TournamentConfig, *, clean: bool = False, everything: bool = False) -> list[Check]:
-    """Look at the host with the eyes of a tournament.
+    """Check whether this host can run the tournament.
 
     Args:
         config: What the tournament asks for; what it does not ask for can be missing without a failure.

@@ -79,7 +79,8 @@ def memory(slots: int, memory_bytes: int, total_bytes: int | None) -> Check:
     if memory_bytes > total_bytes:
         return Check("memory", "fail", asked, "Lower sandbox.memory: one run may use more than there is.")
     if slots * memory_bytes > total_bytes:
-        return Check("memory", "warn", asked, "Lower sandbox.memory or workers.slots: one entry's greed can starve others.")
+        return Check("memory", "warn", asked,
+                     "Lower sandbox.memory or workers.slots: one submission can exhaust memory for the others.")
     return Check("memory", "ok", asked)
 
 

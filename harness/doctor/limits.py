@@ -81,7 +81,7 @@ def memory(ended: Ended) -> Check:
         return Check("memory limit", "fail", "a container with 64 MiB took 256 MiB",
                      "Enable the memory cgroup controller (and swap accounting) for this host.")
     if not ended.oom_killed and ended.exit_code != _KILLED:
-        return Check("memory limit", "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+        return Check("memory limit", "warn", f"the probe container failed (exit code {ended.exit_code})", "Run it again.")
     if not ended.oom_killed:
         return Check("memory limit", "warn", f"it bites (exit code {ended.exit_code}), but the engine does not say OOMKilled",
                      "Memory kills will be reported as a non-zero exit.")
@@ -92,7 +92,7 @@ def processes(ended: Ended) -> Check:
     """Whether a program could start more processes than allowed."""
     started = int(ended.stdout) if ended.stdout.isdigit() else None
     if started is None:
-        return Check("process limit", "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+        return Check("process limit", "warn", f"the probe container failed (exit code {ended.exit_code})", "Run it again.")
     if started >= PIDS:
         return Check("process limit", "fail", f"a container with {PIDS} processes started {started} more",
                      "Enable the pids cgroup controller for this host.")
@@ -104,7 +104,7 @@ def processor(ended: Ended) -> Check:
     try:
         used = float(ended.stdout)
     except ValueError:
-        return Check("CPU limit", "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+        return Check("CPU limit", "warn", f"the probe container failed (exit code {ended.exit_code})", "Run it again.")
     if used > CPU_TOO_MUCH:
         return Check("CPU limit", "fail", f"a container with {CPU_SHARE:g} of a core used {used:.2f}",
                      "Enable the cpu cgroup controller (CFS bandwidth) for this host.")
@@ -119,7 +119,7 @@ def groups(ended: Ended) -> Check:
                      "do not count against the layer's limit",
                      "Run the harness on the engine's host, with /sys/fs/cgroup as it is there.")
     if not ended.group_seen:
-        return Check(name, "warn", f"the trial told nothing (exit code {ended.exit_code})", "Run it again.")
+        return Check(name, "warn", f"the probe container failed (exit code {ended.exit_code})", "Run it again.")
     return Check(name, "ok", "CPU time and memory of a container can be read")
 
 

@@ -27,7 +27,7 @@ Key = tuple[str, str | None]
 
 @dataclass
 class Loan:
-    """An open program for one batch, or the report of why it did not come up; ``start_s`` is what opening it took."""
+    """An open program for one batch, or the report of why it failed to start; ``start_s`` is what opening it took."""
 
     session: Session | None
     report: RunReport | None

@@ -207,7 +207,7 @@ class Sandbox(Protocol):
 
     def open(self, program: Program, track: str, workspace: Path, limits: Limits,
              gpu: str | None, labels: Mapping[str, str], cancel: threading.Event | None = None) -> Session | RunReport:
-        """Start a program that serves; a ``RunReport`` where it did not come up (or ``cancel`` was set meanwhile).
+        """Start a program that serves; a ``RunReport`` where it failed to start (or ``cancel`` was set meanwhile).
 
         The sandbox makes ``workspace/in`` and ``workspace/out``. Every later request's ``input_dir`` lies in the first (only
         the current batch should lie there: the program sees all of it), its ``output`` is ``session.output``.

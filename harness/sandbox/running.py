@@ -64,7 +64,7 @@ class Running(Protocol):
         """Wait until it has really ended; a verdict where a limit or a failure comes first."""
 
     def kill(self) -> Verdict | None:
-        """End it and all that it started; a verdict where that cannot be had."""
+        """End it and all that it started. None on success, otherwise why it failed."""
 
     def judge(self, state: State) -> Verdict | None:
         """What else than "finished" an end by itself may mean."""
@@ -77,10 +77,10 @@ class Running(Protocol):
         """Whether it is known to have ended, after ``freeze`` or ``thaw``; nothing of it lives then."""
 
     def freeze(self) -> Verdict | None:
-        """Stop it where it stands; a verdict where that cannot be had. Where it has ended there is nothing left to stop."""
+        """Stop it where it stands. None on success or where it has ended, otherwise why it failed."""
 
     def thaw(self) -> Verdict | None:
-        """Let it go on; a verdict where that cannot be had."""
+        """Let it go on. None on success, otherwise why it failed."""
 
     def held_bytes(self) -> int:
         """Memory that it holds now."""

@@ -1,9 +1,9 @@
 """Mixed batches: each holds images of many attacks, so that a batch says nothing of the attack that made it.
 
 2017's defenses were run on batches that one attack had made, and could use that (batch statistics, one verdict for all). Here
-the adversarial images of a batch are dealt out anew: of K distinct inputs (one of them the clean images) K mixed inputs are
-made, each image position going once through all of them (a Latin square with a random offset per position). Scores are per
-image, so they stay comparable. The deal follows from the digests alone: the same inputs give the same mixed batches.
+the adversarial images of a batch are reassigned by a Latin square: of K distinct inputs (one of them the clean images) K mixed
+inputs are made, each image position going once through all of them (with a random offset per position). Scores are per image,
+so they stay comparable. The assignment follows from the digests alone: the same inputs give the same mixed batches.
 """
 
 from __future__ import annotations

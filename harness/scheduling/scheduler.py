@@ -138,7 +138,7 @@ class Scheduler:
             self._accept(finished)
         if self._engine.usable_slots() == 0:
             reason = self.progress.host_errors.most_common(1)[0][0]
-            raise EngineError(f"Every slot has failed repeatedly on the host's side; the tournament stands still: {reason}",
+            raise EngineError(f"Every slot has failed repeatedly on the host's side; no usable slot is left: {reason}",
                               "Run `harness doctor`, then `harness run` again; nothing recorded is lost.")
         return True
 
@@ -207,7 +207,7 @@ class Scheduler:
         self._choice.ended(task)
         final = POLICY[result.outcome].final
         if result.outcome is Outcome.TIME_LIMIT and task in self._alone:
-            # Slow on a quiet host too. It may be its own threads that overload the host: it gets the machine for itself no more.
+            # Slow on a quiet host too. It may be its own threads that overload the host: do not rerun it exclusively again.
             self._slow.add((task.kind, task.entry))
         elif result.outcome is Outcome.TIME_LIMIT and finished.overloaded and (task.kind, task.entry) not in self._slow:
             # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.

@@ -1,7 +1,7 @@
 """Whether the kernel of the container would start a file: its first bytes, its mode, its interpreter, its architecture.
 
 These are the reasons behind "exec format error" and "no such file or directory" for a file that is plainly there, which in 2017
-participants met as a zero without a word.
+participants saw scored as zero with no explanation.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class _Asked:
             text_problem(self.team, "--team") if self.team is not None else None,
         ]
         if self.type is not None and self.type not in TRACKS:
-            sentence = f"{self.type[:80]!a} is none of {', '.join(TRACKS)}."
+            sentence = f"{self.type[:80]!a} is not one of {', '.join(TRACKS)}."
             found.append(Problem("--type", sentence, "Correct --type."))
         return [problem for problem in found if problem is not None]
 
@@ -313,10 +313,10 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
     profile = labels.get("harness.profile", "strict")
     problems = [name_problem(name), text_problem(team, "harness.team") if team is not None else None]
     if kind not in TRACKS:
-        sentence = "the image says no type of submission." if not kind else f"{kind[:80]!a} is none of {', '.join(TRACKS)}."
+        sentence = "the image has no `harness.type` label." if not kind else f"{kind[:80]!a} is not one of {', '.join(TRACKS)}."
         problems.append(Problem("harness.type", sentence, f"Give --type, one of {', '.join(TRACKS)}."))
     if profile not in PROFILES:
-        sentence = f"{profile[:80]!a} is none of {', '.join(PROFILES)}."
+        sentence = f"{profile[:80]!a} is not one of {', '.join(PROFILES)}."
         problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
     raise_all([problem for problem in problems if problem is not None], reference)
     serves = labels.get("harness.protocol") == "serve"

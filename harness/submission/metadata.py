@@ -123,7 +123,7 @@ def _required(fields: Mapping[str, Any]) -> list[Problem]:
         if field not in fields:
             problems.append(Problem(field, "the field is missing.", f'Add `"{field}": "{example}"` to metadata.json.'))
     if "type" in fields and (not isinstance(fields["type"], str) or fields["type"] not in TRACKS):
-        sentence = f"{_told(fields['type'])} is none of {', '.join(TRACKS)}."
+        sentence = f"{_told(fields['type'])} is not one of {', '.join(TRACKS)}."
         problems.append(Problem("type", sentence, "Correct `type` in metadata.json."))
     if "container" in fields:
         problems += _reference(fields["container"], "container")

@@ -154,7 +154,7 @@ class Based(Given, Protocol):
 def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: bool) -> None:
     """Refuse someone else's archive or image where it would run without isolation.
 
-    A directory is taken for one's own; what came packed is taken for somebody else's, until a person says otherwise. Asked
+    Directories are trusted; archives and images are not, unless a person says so. Asked
     wherever something is accepted or about to run: what was accepted under Docker must not run without it unnoticed.
 
     Args:

@@ -242,7 +242,7 @@ class _Reader:
         return verdicts, done
 
     def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
-        """Make the verdicts of labels that were compared with other true labels or target classes anew."""
+        """Recompute verdicts whose true labels or target classes changed."""
         stale = np.flatnonzero(runs["compared_with"] != self._compared_with[batches])
         labels = round_state.labels_of(self._transaction, runs["run_id"][stale].tolist())
         answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)

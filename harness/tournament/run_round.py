@@ -35,7 +35,7 @@ from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher
 from harness.tournament.tournament import Fresh, Tournament
 
-#: Nobody copies a submission's code for longer than this, seconds.
+#: Temporary copies of code older than this are stale, seconds.
 _SUBMIT_S = 600.0
 
 _LOG = logging.getLogger(__name__)

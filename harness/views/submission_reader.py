@@ -137,7 +137,7 @@ class SubmissionReader(RoundReader):
         if repeated := sum(attempt.outcome == Outcome.TIME_LIMIT and attempt.number < attempt.last
                            and bool(attempt.evidence.get("host_overloaded")) for attempt in attempts):
             notes.append(f"{plural(repeated, 'run')} hit the time limit while the host was overloaded and "
-                         f"{'was' if repeated == 1 else 'were'} repeated with nothing beside; the repetition counts.")
+                         f"{'was' if repeated == 1 else 'were'} rerun alone; the rerun counts.")
         if worst is not None:
             beyond = sum(value is not None for value in cut)
             notes.append(f"In {beyond} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")

@@ -128,7 +128,7 @@ def test_two_files_of_one_name(tmp_path, images):
 
 def test_place_that_is_taken(tmp_path, images):
     path = csv_2017(tmp_path / "dev.csv", [("a", 1, 2)])
-    with pytest.raises(DatasetError, match="is there already"):
+    with pytest.raises(DatasetError, match="already exists"):
         import_csv(images, path, images, size=(20, 20))
     (tmp_path / "empty").mkdir()
     import_csv(images, path, tmp_path / "empty", size=(20, 20))

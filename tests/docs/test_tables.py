@@ -49,7 +49,7 @@ def example(name: str) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def test_json_faces_are_as_described() -> None:
+def test_public_json_is_as_described() -> None:
     def entry(track: Track) -> Entry:
         return Entry(track, "", track, baseline=False, order=1, digest="")
 

@@ -42,7 +42,7 @@ def commands(document: Path) -> Iterator[list[str]]:
     for found in _CODE.findall(document.read_text(encoding="utf-8")):
         text = re.split(r"\s*(?:\|\||&&|\||>)", found[0] or found[1])[0]
         words = shlex.split(text, comments=True)
-        # A verb in capitals, or none, is prose.
+        # A command in capitals, or none, is prose.
         if len(words) > 1 and re.fullmatch(r"[a-z]+", words[1]):
             yield words[1:]
 
@@ -58,5 +58,5 @@ def test_commands(document: Path) -> None:
             rest = rest[1:]
         if isinstance(group, click.Group) or not rest:  # `harness dataset` alone, `harness show` named in a sentence
             continue
-        with contextlib.suppress(click.MissingParameter, click.BadOptionUsage):  # a sentence names a verb and an option
+        with contextlib.suppress(click.MissingParameter, click.BadOptionUsage):  # a sentence names a command and an option
             group.make_context(words[0], list(rest))

@@ -177,8 +177,8 @@ ROWS = [
         env=(("DOCKER_HOST", "tcp://127.0.0.1:1"),)),
     Row("database of a newer version", database(SCHEMA_VERSION + 1), ("newer harness", str(SCHEMA_VERSION + 1))),
     Row("database of somebody else", database(0), ("not a database of this harness",)),
-    *(Row(f"{verb} on somebody else's database of our version", database(SCHEMA_VERSION), ("not a database of this harness",),
-          tuple(verb.split())) for verb in ("run", "status", "leaderboard", "show x", "logs x", "submissions", "export out")),
+    *(Row(f"{command} on somebody else's database of our version", database(SCHEMA_VERSION), ("not a database of this harness",),
+          tuple(command.split())) for command in ("run", "status", "leaderboard", "show x", "logs x", "submissions", "export out")),
     Row("no database behind the name", no_database, ("not a database",)),
     Row("state is a file", lambda p: p.state.write_text(""), ("state",)),
     Row("submit what is not there", nothing, ("no-such-thing",), ("submit", "./no-such-thing"),
@@ -193,7 +193,7 @@ ROWS = [
         env=(("DOCKER_HOST", NOWHERE),)),
     Row("leaderboard of nothing", nothing, ("harness run",), ("leaderboard",)),
     Row("matrix of nothing", nothing, ("harness run",), ("matrix",)),
-    Row("a verb that is unknown", nothing, ("No such command", "frobnicate"), ("frobnicate",)),
+    Row("a command that is unknown", nothing, ("No such command", "frobnicate"), ("frobnicate",)),
 ]
 
 

@@ -81,13 +81,13 @@ def test_a_contest_of_hostile_entries(place: Place, monkeypatch, capfd, tmp_path
         assert fit(path.read_text())
 
 
-@pytest.mark.parametrize("verb", ["validate", "submit"])
-def test_entries_that_are_refused(place: Place, verb: str, monkeypatch, capfd) -> None:
+@pytest.mark.parametrize("command", ["validate", "submit"])
+def test_entries_that_are_refused(place: Place, command: str, monkeypatch, capfd) -> None:
     sources = sorted((place.root / "bad").iterdir())
     assert len(sources) == len(METADATA) + 1
     for source in sources:
         name = source.relative_to(place.root)
-        words = [verb, str(name), *(["--static"] if verb == "validate" else [])]
+        words = [command, str(name), *(["--static"] if command == "validate" else [])]
         known = json.loads((source / "metadata.json").read_text()) if source.is_dir() else {}
         code, told = said(place, monkeypatch, capfd, *words)
         assert code == (0 if EVIL in known else 2), told

@@ -1,11 +1,11 @@
-"""A contest whose first entries are of one side only: every verb shows what there is."""
+"""A contest whose first entries are of one side only: every command shows what there is."""
 
 from __future__ import annotations
 
 import pytest
 
-VERBS = [("leaderboard",), ("leaderboard", "--format", "json"), ("leaderboard", "--scoring", "nips2017"), ("matrix",), ("status",),
-         ("show",), ("export", "exported")]
+COMMANDS = [("leaderboard",), ("leaderboard", "--format", "json"), ("leaderboard", "--scoring", "nips2017"), ("matrix",),
+            ("status",), ("show",), ("export", "exported")]
 
 
 @pytest.mark.parametrize("programs", [("defense-mean", "defense-centre"), ("attack-copy", "targeted-step"), ("attack-copy",)],
@@ -14,9 +14,9 @@ def test_every_verb_on_one_side(make_place, programs) -> None:
     place = make_place(programs)
     done = place.harness("run")
     assert done.returncode == 0, done.stderr
-    for verb in VERBS:
-        arguments = (*verb, programs[0]) if verb == ("show",) else verb
+    for command in COMMANDS:
+        arguments = (*command, programs[0]) if command == ("show",) else command
         shown = place.harness(*arguments)
         assert shown.returncode == 0, (arguments, shown.stderr)
-        assert shown.stdout.strip() or verb[0] == "export"
+        assert shown.stdout.strip() or command[0] == "export"
     assert "Nothing new" in place.harness("run").stderr

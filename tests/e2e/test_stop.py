@@ -90,8 +90,8 @@ def test_others_may_look_while_it_runs(sleeping) -> None:
     process = sleeping.start("run")
     try:
         sleeping.until(lambda: sleeping.done() >= 1, process)
-        for verb in ("status", "leaderboard", "matrix", "submissions"):
-            seen = sleeping.harness(verb)
+        for command in ("status", "leaderboard", "matrix", "submissions"):
+            seen = sleeping.harness(command)
             assert seen.returncode == 0, seen.stderr
     finally:
         process.send_signal(signal.SIGINT)

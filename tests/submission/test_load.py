@@ -209,7 +209,7 @@ def test_image():
     ("./absent", lambda reference: INFO, "is not there"),
     ("absent.zip", lambda reference: INFO, "is not there"),
     ("absent", None, "no Docker engine"),
-    ("plain", lambda reference: ImageInfo(INFO.id, {}, "amd64"), "says no type"),
+    ("plain", lambda reference: ImageInfo(INFO.id, {}, "amd64"), "has no `harness.type` label"),
     ("", lambda reference: INFO, "is not there"),
 ])
 def test_sources_that_are_refused(source, look_up, words, tmp_path, monkeypatch):

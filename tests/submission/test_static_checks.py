@@ -59,7 +59,7 @@ FAULTS = {
     "no type": (lambda root: metadata(root, type=None), ["type: the field is missing"]),
     "no container": (lambda root: metadata(root, container=None), ["container: the field is missing"]),
     "no entry point": (lambda root: metadata(root, entry_point=None), ["entry_point: the field is missing"]),
-    "unknown type": (lambda root: metadata(root, type="Attack"), ["type: 'Attack' is none of"]),
+    "unknown type": (lambda root: metadata(root, type="Attack"), ["type: 'Attack' is not one of"]),
     "entry point climbs": (lambda root: metadata(root, entry_point="../run.sh"), ["entry_point: '../run.sh' does not lie"]),
     "entry point absent": (lambda root: (root / "run.sh").unlink(), ["run.sh: the entry point is not there"]),
     "entry point is a directory": (as_directory, ["run.sh: the entry point is a directory"]),
@@ -136,7 +136,7 @@ def test_image_of_another_architecture(entry):
 
 
 def test_image_without_type_or_engine():
-    assert "says no type" in check("robust:1", image_info=image())[0].sentence
+    assert "has no `harness.type` label" in check("robust:1", image_info=image())[0].sentence
     assert "no Docker engine" in check("robust:1")[0].sentence
 
 

@@ -180,7 +180,7 @@ def test_a_run_that_was_repeated_for_an_overloaded_host_is_told(tournament: Tour
     with tournament.read() as transaction:
         view = SubmissionReader(tournament, transaction).submission("d")
     (note,) = view.notes
-    assert note.startswith("1 run hit the time limit while the host was overloaded and was repeated with nothing beside;")
+    assert note.startswith("1 run hit the time limit while the host was overloaded and was rerun alone;")
 
 
 def test_logs_of_failed_runs_first_of_any_run_when_asked(tournament: Tournament) -> None:

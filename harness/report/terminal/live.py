@@ -133,7 +133,7 @@ _NEAR_LIMIT = 0.8
 def _slot_line(slot: SlotView, widest: int, width: int) -> Text:
     name = f"{slot.name:<{widest}}  "
     if slot.resting:
-        return Text.assemble((name, "quiet"), ("resting after a host error", "bad"))
+        return Text.assemble((name, "quiet"), ("backing off after a host error", "bad"))
     if not slot.what:
         return Text.assemble((name, "quiet"), ("idle", "quiet"))
     time_text = f"  {slot.since_s:.0f} s" + (f" of {slot.limit_s:.0f} s" if slot.limit_s else "")

@@ -70,6 +70,6 @@ def _print_time(view: StatusView, console: Console) -> None:
 
 def _slot_line(slot: SlotView) -> str:
     if not slot.what:
-        return f"{slot.name}: {'resting after a host error' if slot.resting else 'idle'}"
+        return f"{slot.name}: {'backing off after a host error' if slot.resting else 'idle'}"
     limit = f" of {slot.limit_s:.0f} s" if slot.limit_s else ""
     return f"{slot.name}: {slot.what}, {slot.since_s:.0f} s{limit}"

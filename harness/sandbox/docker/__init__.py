@@ -1,6 +1,6 @@
 """The Docker sandbox: each program in its own hardened container.
 
-``options.py`` holds what a container may do, ``run.py`` the course of a run, ``session.py`` that of a served program,
+``options.py`` holds what a container may do, ``run.py`` the course of a run, ``serving.py`` that of a served program,
 ``failures.py`` whose fault a failure is, ``unreachable.py`` why no engine can be used, ``image_form.py`` what is wrong with how an
 image starts its program. Importing this package imports the Docker client (a quarter of a second): import it
 where it is used.
@@ -83,7 +83,7 @@ class DockerSandbox:
         """The id of an image, which no later tag can move; pulled where it is absent.
 
         Raises:
-            ImageUnavailableError: It is neither here nor can be pulled.
+            ImageUnavailableError: It is not available locally and could not be pulled.
             EngineError: The engine does not answer.
         """
         return self.image_facts(reference).ident

@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _FREEZE_TRIES = 3
 #: How long a killed container may take to be gone: the kernel frees a large one's memory first.
 _GONE_S = 10.0
-#: How long the engine may take to notice that a program has ended: it is told so by a program of its own.
+#: How long the engine may take to notice that a program has ended: containerd-shim notifies it.
 _NOTICED_S = 1.0
 #: How often the engine itself is asked whether a silent container still runs.
 _ASK_EVERY_S = 2.0
@@ -126,7 +126,7 @@ class Container:
             pause = min(2 * pause, 0.1)
 
     def kill(self) -> Verdict | None:
-        """Kill it and wait until it is gone; a verdict where that cannot be had."""
+        """Kill it and wait until it is gone. None on success, otherwise why it failed."""
         try:
             # A refusal means that it has just ended by itself; whether it runs is asked below in any case.
             with contextlib.suppress(APIError):
@@ -175,7 +175,7 @@ class Container:
         return verdict
 
     def thaw(self) -> Verdict | None:
-        """Let it go on; one that has ended is none to refuse."""
+        """Let it go on; an exited container is not an error."""
         if self.freezer.frozen and self.freezer.thaw():
             return None
         verdict = self._asked_for(lambda: self._api.unpause(self.ident))

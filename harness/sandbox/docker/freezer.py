@@ -69,7 +69,7 @@ class Freezer:
         try:
             return None if self._members is None else not self._members.read_bytes()
         except OSError as error:
-            # The group goes a moment after its last process; a reader of that moment is told that there is no such device.
+            # The cgroup is removed shortly after its last process; reading it then gives ENODEV.
             return True if error.errno in (errno.ENOENT, errno.ENODEV) else None
 
     def _stands(self, until: float) -> bool:

@@ -1,4 +1,4 @@
-"""All that a submission's container is allowed, as one configuration in the engine's own words.
+"""The container's complete security configuration, as Docker API JSON.
 
 Nobody else sets any of this: an image's own configuration is overridden wherever it could widen it. Written as the engine's
 JSON and not through a helper library, so that what is reviewed here is what the engine gets.

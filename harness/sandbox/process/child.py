@@ -105,7 +105,7 @@ class Child:
         self._message(0)
         return self._end is not None
 
-    def settle(self, watch: Watch) -> State | Verdict:  # noqa: ARG002 - the sandboxes' common face
+    def settle(self, watch: Watch) -> State | Verdict:  # noqa: ARG002 - the Running protocol
         """Its exit code, after its last words."""
         self._last_words()
         end = self._end or {}
@@ -127,7 +127,7 @@ class Child:
             return Verdict(Ending.HOST_ERROR, "The program could not be killed.")
         return None
 
-    def judge(self, state: State) -> Verdict | None:  # noqa: ARG002 - the sandboxes' common face
+    def judge(self, state: State) -> Verdict | None:  # noqa: ARG002 - the Running protocol
         """Nothing more is known of a process's end."""
         return None
 

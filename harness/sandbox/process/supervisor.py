@@ -127,7 +127,7 @@ def _wait(pid: int, control: int) -> int | None:
                     return code if code >= 0 else 128 - code
         ready = select.select([control, wake_read], [], [], 1.0)[0]
         if control in ready:
-            # Any word, or the end of the line, means: end it.
+            # Any message, or EOF, means kill.
             return None
         if wake_read in ready:
             os.read(wake_read, 4096)

@@ -74,6 +74,6 @@ ROWS = (
     _metadata("metadata-nested", "nests its metadata 100,000 deep", "is not JSON", raw="[" * 100_000),
     _metadata("metadata-with-a-key-twice", "says its type twice", "is there twice",
               raw='{"type": "attack", "container": "x", "entry_point": "run", "type": "defense"}'),
-    _metadata("metadata-of-other-type", "names a type that there is not", "is none of", type="organiser"),
+    _metadata("metadata-of-other-type", "names a type that there is not", "is not one of", type="organiser"),
     _metadata("metadata-with-unknown-profile", "asks for a profile of its own", "neither", profile="privileged"),
 )

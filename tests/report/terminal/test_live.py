@@ -65,7 +65,7 @@ def test_the_picture_says_what_each_slot_does(screen) -> None:
     assert "50/100 50%  1 min 00 s, about 1 min 15 s left" in lines[0]
     assert lines[2].endswith("412 s of 500 s")
     assert "idle" in lines[3]
-    assert "resting after a host error" in lines[5]
+    assert "backing off after a host error" in lines[5]
 
 
 def test_a_terminal_is_redrawn_and_left_with_one_line() -> None:
