@@ -7,14 +7,14 @@ Writes each between its markers, so that nobody types them twice; tests/docs/tes
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from harness.config import TournamentConfig
 from harness.sandbox.outcomes import POLICY
+from harness.tournament.new_file import fields, written
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -28,7 +28,9 @@ def outcomes() -> str:
 
 def tournament_fields() -> str:
     """Every field of tournament.yaml with its default."""
-    return _table(("field", "default", "meaning"), list(_fields(TournamentConfig, "")))
+    rows = [(f"`{name}`", "required" if field.default is PydanticUndefined else f"`{written(field.default)}`",
+             field.description or "") for name, field in fields(TournamentConfig)]
+    return _table(("field", "default", "meaning"), rows)
 
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
@@ -44,32 +46,6 @@ def filled(name: str, text: str) -> str:
     if not found:
         raise SystemExit(f"{TABLES[name][0]} has no marker {begin.strip()}")
     return head + begin + TABLES[name][1]() + end + rest.partition(end)[2]
-
-
-def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _fields(inner, f"{prefix}{name}.")
-        else:
-            default = "required" if field.default is PydanticUndefined else f"`{_shown(field.default)}`"
-            yield f"`{prefix}{name}`", default, field.description or ""
-
-
-def _shown(value: object) -> str:
-    """A default as one would write it in the file."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_shown(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_shown, value))}]"
-    if isinstance(value, float):
-        return f"{value:g}"
-    for power, unit in ((30, "g"), (20, "m")):
-        if isinstance(value, int) and value >= 1 << power and value % (1 << power) == 0:
-            return f"{value >> power}{unit}"
-    return str(value)
 
 
 def _yes(value: bool) -> str:

@@ -22,6 +22,7 @@ from harness.errors import HarnessError
 #: Command to (module, one line for --help), in the order in which a newcomer needs them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check what this host can do, and what to do about the rest."),
+    "init": ("init", "Write a tournament file to begin with."),
     "dataset": ("dataset", "Build, import or verify a data set."),
     "validate": ("validate", "Check a submission and run it on a real batch."),
     "submit": ("submit", "Put a directory, archive or image into the tournament."),
@@ -37,7 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class _Verbs(click.Group):
+class _Commands(click.Group):
     """Loads a command's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -71,7 +72,7 @@ Example:
 """
 
 
-@click.command(cls=_Verbs, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="harness")
 def cli() -> None:
     pass
