@@ -27,6 +27,7 @@ from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.store.artifacts import ArtifactStore
 from harness.submission import code_tree
+from harness.submission.hints import hint
 from harness.submission.load import Submission, freeze
 from harness.submission.problems import Problem
 from harness.tracks import produces
@@ -143,9 +144,9 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
 
 
 def _last_words(stderr: str) -> str:
-    """The end of what a program wrote: `harness logs` has nothing of a trial."""
+    """What the end of what a program wrote suggests, and that end: `harness logs` has nothing of a trial."""
     lines = stderr.strip().splitlines()[-_LAST_LINES:]
-    return "\n    ".join(["The end of its stderr:", *lines]) if lines else ""
+    return "\n    ".join([*filter(None, [hint(stderr)]), "The end of its stderr:", *lines]) if lines else ""
 
 
 def _judge_resources(trial: Trial, limits: Limits) -> None:
