@@ -1,10 +1,11 @@
 # From a fresh Debian or Ubuntu with Python 3.11+:
 #   make demo    environment, data set, base images, tournament, leaderboard
 #   make test    environment, lint, types, all tests (needs a Docker engine for a part of them and says which it left out)
+#   make check   lint, types, and the quick tests: no container, no torch, no program that runs for long
 #   make bench   all benchmarks
 #   make compat  the images for TensorFlow entries of 2017, and their tests (minutes, some gigabytes)
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test bench compat fuzz clean
+.PHONY: setup demo test check bench compat fuzz clean
 
 export PYTHON
 
@@ -16,6 +17,13 @@ demo:
 
 test:
 	@scripts/test.sh $(PYTEST_ARGS)
+
+SLOW_TESTS = e2e sandbox selftest field tournament execution
+
+check: setup
+	@.venv/bin/ruff check --output-format concise
+	@.venv/bin/mypy
+	@.venv/bin/python -m pytest -q -m "not docker and not field and not slow" $(SLOW_TESTS:%=--ignore=tests/%)
 
 bench: setup
 	@.venv/bin/python -m benchmarks
