@@ -45,7 +45,12 @@ class Secrets:
         port = self._listen(socket.AF_INET, ("0.0.0.0", 0))  # noqa: S104 - every address that a container could reach
         name = f"harness-selftest-{secrets.token_hex(4)}"
         self._listen(socket.AF_UNIX, f"\0{name}")
-        self._listen(socket.AF_UNIX, str(self._outside / "socket"))
+        outside = os.open(self._outside, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            # By the open directory: an address of a socket has 107 bytes, and a person's TMPDIR may be longer.
+            self._listen(socket.AF_UNIX, f"/proc/self/fd/{outside}/socket")
+        finally:
+            os.close(outside)
         self.planted = {
             "canary": str(canary), "labels": str(self._outside.parent / "data" / "metadata.csv"), "port": str(port[1]),
             "abstract": name, "socket": str(self._outside / "socket"), "host": socket.gethostname(), "pid": str(os.getpid()),

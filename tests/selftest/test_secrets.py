@@ -25,3 +25,13 @@ def test_planted_and_taken_away(tmp_path) -> None:
     assert secrets.value not in os.environ.values()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_directory_may_be_longer_than_the_address_of_a_socket(tmp_path) -> None:
+    place = tmp_path / ("long" * 40)
+    place.mkdir()
+    with Secrets(place) as secrets, socket.socket(socket.AF_UNIX) as connection:
+        directory = os.open(place / "outside", os.O_RDONLY)
+        connection.connect(f"/proc/self/fd/{directory}/socket")
+        os.close(directory)
+        assert connection.recv(100).decode() == secrets.value

@@ -31,8 +31,10 @@ for family, address in (("IPv6", "::1"), ("IPv6 link", "fe80::1%eth0"), ("IPv6 w
 attempt("interfaces beyond loopback", lambda: [name for _, name in socket.if_nameindex() if name not in ("lo", "sit0", "tunl0", "ip6tnl0", "ip_vti0", "ip6_vti0", "gre0", "gretap0", "erspan0", "ip6gre0")])
 for path in ("/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock", "/var/run/crio/crio.sock", "/run/dbus/system_bus_socket", "/run/systemd/private", planted("socket")):
     def connects_to(path=path):
+        # By its directory: a path may be longer than an address.
+        directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(path)
+            connection.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")
             return "connected"
     attempt("the socket " + path, connects_to)
 for name in (planted("abstract"), "/tmp/.X11-unix/X0", "containerd-shim"):
