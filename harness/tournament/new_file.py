@@ -14,20 +14,7 @@ from pydantic_core import PydanticUndefined
 from harness.config import TournamentConfig
 from harness.errors import ConfigError
 from harness.files import whole_file
-
-#: What stands for the images that authors of 2017 named; docker/build.py makes them.
-IMAGES_OF_2017 = {
-    "rwightman/pytorch-extra": "localhost/harness-compat-torch:1",
-    "pytorch/pytorch*": "localhost/harness-compat-torch:1",
-    "floydhub/pytorch*": "localhost/harness-compat-torch:1",
-    "smly/nips17*": "localhost/harness-compat-torch:1",
-    "gcr.io/tensorflow/tensorflow:*-py3": "localhost/harness-compat-tf:1",
-    "gcr.io/tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
-    "gcr.io/tensorflow/tensorflow:latest*": "localhost/harness-compat-tf1:1",
-    "tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
-    "goodfellow/competition*": "localhost/harness-compat-tf1:1",
-    "floydhub/tensorflow*": "localhost/harness-compat-tf:1",
-}
+from harness.sandbox.image_rules import OF_2017
 
 #: Kinds of tournament: field -> value where it is not the default; a field of a part is written with a dot.
 LIKE: Mapping[str, Mapping[str, object]] = {
@@ -36,7 +23,7 @@ LIKE: Mapping[str, Mapping[str, object]] = {
     },
     "nips2017": {
         "dataset": "dataset/nips2017", "submissions": ("submissions/*",), "rules.max_epsilon": (4, 8, 12, 16),
-        "sandbox.backend": "docker", "sandbox.cpus": 3.75, "sandbox.memory": 24 << 30, "images": IMAGES_OF_2017,
+        "sandbox.backend": "docker", "sandbox.cpus": 3.75, "sandbox.memory": 24 << 30, "images": OF_2017,
     },
 }
 #: How the data set of each is made, in the new directory.
