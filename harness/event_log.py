@@ -58,7 +58,7 @@ def kept(state: Path) -> Iterator[None]:
         except HarnessError as error:
             _LOG.error("The command ends with an error.", extra=facts(problem=error.problem))
             raise
-        except Exception:
+        except Exception:  # a bug of ours: written down, and raised again
             _LOG.critical("The command ends unexpectedly.", exc_info=True)
             raise
         except BaseException as stop:

@@ -168,7 +168,7 @@ class Executor:
         try:
             with nullcontext() if gpu is None or self._sessions is None else self._sessions.beside(gpu):
                 report = self._sandbox.run(_request(prepared.job, prepared.directory / "in", area, gpu), cancel)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no mounted output area may stay
             area.close()
             raise
         return Performed(prepared=prepared, report=report, output=area)
