@@ -1,6 +1,7 @@
 """Scores of a tournament: numpy in, numbers out. Knows no database, no files and no screen."""
 
 from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
+from harness.scoring.detections import Detections
 from harness.scoring.figures import FIGURES, clean_accuracy, coverage, mean_scores, pair_scores, unlabelled_earned
 from harness.scoring.ranking import display_order
 from harness.scoring.results import (
@@ -23,6 +24,7 @@ __all__ = [
     "SEED",
     "TARGET",
     "Cells",
+    "Detections",
     "Entry",
     "Intervals",
     "Layout",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.scoring.detections import Detections
 from harness.scoring.verdicts import Verdicts
 
 #: The name of a track.
@@ -68,6 +69,8 @@ class Results:
         clean_codes: uint8[D, N], ``LABELLED | CORRECT | TARGET`` of the clean images.
         clean_done: bool[D, B].
         image_ids: N names for exports, or none.
+        detectors: In submission order; they are no opponents of attacks, and no ``defenses``.
+        detections: Scores of the detectors; None where the round has none.
     """
 
     attacks: tuple[Entry, ...]
@@ -85,6 +88,8 @@ class Results:
     round: str = ""
     runs: RunCounts = field(default_factory=RunCounts)
     image_ids: tuple[str, ...] = ()
+    detectors: tuple[Entry, ...] = ()
+    detections: Detections | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""
@@ -105,6 +110,22 @@ class Results:
             if getattr(self, name).dtype != dtype:
                 message = f"{name} is {getattr(self, name).dtype}, expected {np.dtype(dtype)}"
                 raise ValueError(message)
+        self._check_detections()
+
+    def _check_detections(self) -> None:
+        scored = self.detections
+        names = tuple(entry.name for entry in self.detectors)
+        if (() if scored is None else scored.detectors) != names:
+            message = f"scores of the detectors {scored and scored.detectors}, expected {names}"
+            raise ValueError(message)
+        if scored is None:
+            return
+        if scored.attacks != (attacks := tuple(entry.name for entry in self.attacks)):
+            message = f"detectors were shown the attacks {scored.attacks}, expected {attacks}"
+            raise ValueError(message)
+        if scored.shown.shape != self.produced.shape or scored.done.shape[1:] != self.attack_done.shape:
+            message = f"detectors have {scored.shown.shape} images and {scored.done.shape[1:]} batches"
+            raise ValueError(message)
 
     @property
     def images(self) -> int:
