@@ -81,6 +81,7 @@ class RunResult:
         refused: Image id to reason, for outputs that were there but not accepted.
         linf: Largest raw L-infinity distance before enforcement, for a producer that left something.
         corrupt_input: Pixel digest of a stored adversarial batch that does not match it: it has to be made again.
+        node_lost: Whether its machine went away meanwhile: that says nothing of the submission, and no try is counted.
         prepare_s: Seconds for laying out the input.
         collect_s: Seconds for reading back, enforcing and storing.
     """
@@ -95,6 +96,7 @@ class RunResult:
     notes: tuple[str, ...] = ()
     linf: int | None = None
     corrupt_input: str | None = None
+    node_lost: bool = False
     prepare_s: float = 0.0
     collect_s: float = 0.0
 

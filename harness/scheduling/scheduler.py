@@ -310,6 +310,11 @@ class Scheduler:
         self._unfinished[self._key(task)] = (job.run_id, job.attempt)
         if finished.result.outcome is Outcome.HOST_ERROR:
             self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
+            if finished.result.node_lost:
+                _LOG.warning("A run was lost with its node and begins anew.", extra=_facts(
+                    finished, reason=finished.result.report.detail))
+                self.board.release(task)
+                return
             self._tries[job.run_id] += 1
             _LOG.warning("A run failed on the host's side and is not scored.", extra=_facts(
                 finished, tries=self._tries[job.run_id], reason=finished.result.report.detail))
@@ -420,4 +425,6 @@ def _evidence(finished: Finished) -> str | None:
     facts["load_per_core"] = finished.load_per_core
     if finished.overloaded:
         facts["host_overloaded"] = True
+    if result.node_lost:
+        facts["node_lost"] = True
     return json.dumps(facts)

@@ -33,6 +33,7 @@ from harness.scheduling.board import WAITING
 from harness.scheduling.scheduler import Scheduler
 from harness.scoring.leaderboard import build_leaderboard
 from harness.store.recorder import Item, Recorder, RunFinish, RunStart
+from harness.store.round_state import suspects
 from harness.store.values import DONE
 from harness.tournament.results import load_results
 from harness.tournament.tournament import Tournament
@@ -82,8 +83,9 @@ def answer(job: Job) -> RunResult:
     return made_up.collect(made_up.perform(made_up.prepare(job), None, threading.Event()))
 
 
-def host_error(why: str, corrupt_input: str | None = None) -> RunResult:
-    return RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=why), corrupt_input=corrupt_input)
+def host_error(why: str, corrupt_input: str | None = None, *, node_lost: bool = False) -> RunResult:
+    return RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=why), corrupt_input=corrupt_input,
+                     node_lost=node_lost)
 
 
 class Fleet:
@@ -234,6 +236,7 @@ class Contest(RuleBasedStateMachine):
         self.root = copy()
         self.fleet = Fleet()
         self.added: frozenset[str] = frozenset()
+        self.has_damaged = False
         #: Runs that somebody may still bring a result of: their node or their harness was lost, and they went on.
         self.lost: list[tuple[Job, Slot]] = []
         self.call: Call | None = Call(self.root, self.fleet)
@@ -284,7 +287,7 @@ class Contest(RuleBasedStateMachine):
         gone = [(job, slot) for job, slot in self.fleet.running if slot.node == node]
         self.lost += gone
         self.fleet.running = [(job, slot) for job, slot in self.fleet.running if slot.node != node]
-        self.fleet.ended += [Finished(job, slot, host_error(f"node {node} was lost")) for job, slot in gone]
+        self.fleet.ended += [Finished(job, slot, host_error(f"node {node} was lost", node_lost=True)) for job, slot in gone]
         if heals and self.call is not None:
             self.fleet.down.discard(node)
             self.step()
@@ -344,12 +347,20 @@ class Contest(RuleBasedStateMachine):
     @rule(which=st.integers(0, 20))
     def damage_an_artifact(self, which: int) -> None:
         digests = self.waited_for()
+        self.has_damaged = True
         self.fleet.damaged.add(digests[which % len(digests)])
 
     @invariant()
     def no_attempt_has_two_results(self) -> None:
         if getattr(self, "call", None) is not None:
             assert all(count == 1 for count in self.call.disk.accepted.values())
+
+    @invariant()
+    def nobody_pays_for_a_lost_node(self) -> None:
+        if getattr(self, "call", None) is not None and not self.has_damaged:
+            progress = self.call.scheduler.progress
+            assert not progress.given_up
+            assert not progress.left_out
 
     def check_rows(self) -> None:
         rows = self.call.rows()
@@ -382,6 +393,23 @@ class Contest(RuleBasedStateMachine):
             if self.call is not None:
                 self.call.close()
             shutil.rmtree(self.root.parent)
+
+
+@pytest.mark.parametrize("node_lost", [True, False])
+def test_the_next_call_suspects_nobody_for_a_lost_node(node_lost) -> None:
+    root, fleet = copy(), Fleet()
+    call = Call(root, fleet)
+    try:
+        call.scheduler.step(1.0)
+        fleet.ended += [Finished(job, slot, host_error("it went away", node_lost=node_lost)) for job, slot in fleet.running]
+        fleet.running.clear()
+        call.scheduler.step(1.0)
+        call.disk.commit()
+        with call.tournament.read() as transaction:
+            assert bool(suspects(transaction, Outcome.HOST_ERROR)) is not node_lost
+    finally:
+        call.close()
+        shutil.rmtree(root.parent)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -127,6 +127,23 @@ def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
     assert len(ledger.accepted) == 1 + 2 + 1
 
 
+def test_a_run_that_is_lost_with_its_node_again_and_again_is_never_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    field_ = make_field(1, 1, 1)
+    losses = 2 * QUARANTINE_AFTER
+
+    def lost(job: Job) -> RunResult:
+        if job.track == "attack" and job.attempt <= losses:
+            return replace(good_result(job, outcome=Outcome.HOST_ERROR), node_lost=True)
+        return honest(job)
+
+    ledger = Ledger()
+    engine = FakeEngine(1, lost, random.Random(3))
+    progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger).run()
+    assert len(ledger.accepted) == 1 + 2
+    assert (progress.given_up, progress.left_out, engine.usable_slots()) == ({}, {}, 1)
+    assert len(logged(caplog, "A run was lost with its node and begins anew.")) == losses
+
+
 def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     field_ = make_field(4, 2, 4)
     engine = FakeEngine(2, honest, random.Random(5))
