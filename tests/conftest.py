@@ -1,7 +1,8 @@
 """What tests need from the host: said in one place, never missing silently.
 
 A marker names the need (pyproject.toml lists them). Where the host lacks it the test is skipped with the reason, and the end of
-the run names every test that was left out. With HARNESS_REQUIRE_DOCKER=1, as CI sets it, a missing engine is a failure.
+the run names every test that was left out. With HARNESS_REQUIRE_DOCKER=1 and HARNESS_REQUIRE_BROWSER=1, as CI sets
+them, a missing engine or browser is a failure.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +21,8 @@ import docker.errors
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIRE_DOCKER = os.environ.get("HARNESS_REQUIRE_DOCKER", "") not in {"", "0"}
+#: Markers whose need CI promised to meet.
+REQUIRED = {name for name in ("docker", "browser") if os.environ.get(f"HARNESS_REQUIRE_{name.upper()}", "") not in {"", "0"}}
 
 
 @functools.cache
@@ -53,15 +56,23 @@ def compat_problem() -> str:
     return docker_problem() if asked else "`make compat` builds these images and runs these tests"
 
 
-NEEDS = {"docker": docker_problem, "field": field_problem, "root": root_problem, "compat": compat_problem}
+def browser_problem() -> str:
+    """Why no page can be opened in a browser; empty where chromium and its driver are installed."""
+    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+    missing += ["selenium"] if importlib.util.find_spec("selenium") is None else []
+    return f"not installed: {', '.join(missing)} (apt-get install chromium chromium-driver)" if missing else ""
+
+
+NEEDS = {"docker": docker_problem, "browser": browser_problem, "field": field_problem, "root": root_problem,
+         "compat": compat_problem}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what the host cannot run; fail instead where CI promised an engine."""
     for marker, problem in NEEDS.items():
         if item.get_closest_marker(marker) and (reason := problem()):
-            if marker == "docker" and REQUIRE_DOCKER:
-                pytest.fail(f"{reason}, and HARNESS_REQUIRE_DOCKER is set", pytrace=False)
+            if marker in REQUIRED:
+                pytest.fail(f"{reason}, and HARNESS_REQUIRE_{marker.upper()} is set", pytrace=False)
             pytest.skip(reason)
 
 
