@@ -1,10 +1,13 @@
-"""The watch on a container's layer where the harness sees neither it nor the engine's disk: the engine is asked."""
+"""The watch on a container's layer: where nobody here sees it or the engine's disk, and where others free what it takes."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from harness.sandbox.docker import layer
 from harness.sandbox.docker.layer import layer_check
 from harness.sandbox.outcomes import Ending
 
@@ -36,3 +39,50 @@ def test_an_engine_that_does_not_say_is_asked_again() -> None:
 
 def test_what_is_within_the_limit_is_no_matter() -> None:
     assert verdicts(Asked(10, 1000), 20) == [None] * 20
+
+
+class Walked:
+    """A container whose layer is a directory here."""
+
+    ident = "none"
+
+    def __init__(self, upper: Path) -> None:
+        self.upper_directory, self.sampler = str(upper), self
+
+    def threads(self) -> list[int]:
+        return []
+
+
+def test_what_others_free_meanwhile_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's free space rises all the while: other containers are being removed."""
+    free = iter(range(1 << 30, 1 << 50, 1 << 30))
+    monkeypatch.setattr(layer, "_free", lambda root: (next(free), 1 << 20))
+    look = layer_check(Walked(tmp_path), replace(LIMITS, layer_bytes=1 << 16), tmp_path)
+    (tmp_path / "little").write_bytes(bytes(1 << 14))
+    assert look() is None
+    (tmp_path / "much").write_bytes(bytes(1 << 17))
+    later = layer.time.monotonic() + 10
+    monkeypatch.setattr(layer.time, "monotonic", lambda: later)
+    assert look().ending is Ending.OUTPUT_LIMIT
+
+
+def test_walks_are_rare_where_they_are_dear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk of a second is made again after twenty, or as soon as the disk says that something was written."""
+    clock, walks, free = [0.0], [], [1 << 30]
+
+    def walk(*_: object) -> tuple[int, int, bool]:
+        walks.append(clock[0])
+        clock[0] += 1.0
+        return 0, 0, False
+
+    monkeypatch.setattr(layer, "_free", lambda root: (free[0], 1 << 20))
+    monkeypatch.setattr(layer, "_used", walk)
+    monkeypatch.setattr(layer.time, "monotonic", lambda: clock[0])
+    look = layer_check(Walked(tmp_path), replace(LIMITS, layer_bytes=1 << 20), tmp_path)
+    for _ in range(30):
+        look()
+        clock[0] += 1.0
+    assert walks == [0.0, 21.0]
+    free[0] -= 1 << 20
+    look()
+    assert walks[2:] == [clock[0] - 1.0]

@@ -21,7 +21,7 @@ def docker_findings() -> Findings:
     built("light")
     sandbox = DockerSandbox()
     try:
-        # Half as much again as the command gives: where the disk is busy, what fills a layer is slow to reach its limit.
+        # Half as much again as the command gives: twice as many programs as cores run beside whatever else the host does.
         return examine(ROWS, sandbox, time_limit_s=1.5 * TIME_LIMIT_S)
     finally:
         sandbox.api.close()

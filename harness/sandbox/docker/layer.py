@@ -1,9 +1,10 @@
 """The watch on a container's writable layer, which has no quota of its own.
 
-The storage driver would need another file system for one. The host's free space is cheap to ask, and only when it falls is
-the layer walked. What is held counts, not what has a name: files that were unlinked and are still open or mapped, and the
-files that the engine binds into a container (``/etc/hostname`` and the like), which lie beside the layer. Not seen is a file that
-lies unlinked in the queue of a socket and nowhere else.
+The storage driver would need another file system for one. So the layer is walked: at once when the host's free space has
+fallen, and otherwise as often as its walks are cheap, because free space says nothing where others free what this program takes.
+What is held counts, not what has a name: files that were unlinked and are still open or mapped, and the files that the engine
+binds into a container (``/etc/hostname`` and the like), which lie beside the layer. Not seen is a file that lies unlinked in the
+queue of a socket and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,28 +32,34 @@ MAX_FILES = 200_000
 _BOUND = ("hosts", "hostname", "resolv.conf")
 
 EVERY_S = 0.5
+#: Where the engine must be asked, it is asked at every tenth look.
 _SLOW_EVERY = 10
+#: Walks take at most this share of the time between two of them.
+_WALKING = 1 / 20
 
 
 def layer_check(container: Container, limits: Limits, docker_root: Path) -> Callable[[], Verdict | None]:
     """A look that ends the program when it wrote more into its own layer than allowed."""
     free = _free(docker_root)
     noticed = min(_NOTICED_BYTES, limits.layer_bytes // 4)
-    looks = 0
+    looks, due = 0, 0.0
 
     def look() -> Verdict | None:
-        nonlocal free, looks
+        nonlocal free, looks, due
         looks += 1
         now = _free(docker_root)
+        began = time.monotonic()
         if free is not None and now is not None:
-            fell = free[0] - now[0] > noticed or free[1] - now[1] > _NOTICED_FILES
+            wanted = began >= due or free[0] - now[0] > noticed or free[1] - now[1] > _NOTICED_FILES
             free = (max(free[0], now[0]), max(free[1], now[1]))
         else:
             # The engine's disk is not ours to see: ask the engine, seldom.
-            fell = looks % _SLOW_EVERY == 0
-        if not fell:
+            wanted = looks % _SLOW_EVERY == 0
+        if not wanted:
             return None
         used = _used(container, limits, docker_root)
+        ended = time.monotonic()
+        due = ended + (ended - began) / _WALKING
         if used is None:
             return None  # nobody could say: asked again at the next look
         free = now

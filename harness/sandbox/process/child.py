@@ -153,12 +153,15 @@ class Child:
         until = time.monotonic() + _PATIENCE_S
         stood: set[int] | None = None
         while not self.ended():
+            before = set(psutil.pids())
             processes = {process.pid: process for process in self._processes()}
+            # What ended during the look may have left a child that the look missed: each begets the next and is gone.
+            whole = before <= set(psutil.pids())
             running = [process for process in processes.values() if not _stands(process)]
             # Seen twice: one that was born between the look and the signal is among the second ones.
-            if not running and stood == processes.keys():
+            if whole and not running and stood == processes.keys():
                 return None
-            stood = None if running else set(processes)
+            stood = set(processes) if whole and not running else None
             for process in running:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(signal.SIGSTOP)
