@@ -7,8 +7,6 @@ any step is an outcome, not an exception, so that one bad disk sector does not e
 
 from __future__ import annotations
 
-import csv
-import os
 import secrets
 import shutil
 import threading
@@ -24,7 +22,7 @@ from numpy.typing import NDArray
 from harness import faults
 from harness.dataset.load import Dataset
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
-from harness.execution.input_files import FILE_TIME_S, Layout, Materials
+from harness.execution.input_files import ARRAY, Layout, Materials, write_array, write_targets
 from harness.execution.job import AdversarialBatch, Job, Performed, Prepared, RunResult
 from harness.execution.outputs import OutputReader, ReaderError
 from harness.execution.session_pool import SessionPool
@@ -35,9 +33,6 @@ from harness.sandbox.outcomes import Ending, Outcome, classify, leaves_output
 from harness.sandbox.output_area import OutputArea
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
 from harness.tracks import TRACKS, Track
-
-#: An input as one array, beside nothing else but target classes.
-_ARRAY = "images.npy"
 
 
 class Executor:
@@ -103,12 +98,11 @@ class Executor:
         key, load = self._source(job)
         arrays = job.served and self._sessions is not None and self._sessions.takes_arrays(job.program)
         if arrays:
-            np.save(source / _ARRAY, self._materials.pixels(key, load)[layout.positions])
-            os.utime(source / _ARRAY, (FILE_TIME_S, FILE_TIME_S))
+            write_array(source, self._materials.pixels(key, load)[layout.positions])
         else:
             self._materials.lay_out(key, load, layout, source)
         if TRACKS[job.track].takes_targets:
-            _write_targets(source / "target_class.csv", layout, job.batch.targets)
+            write_targets(source, layout, job.batch.targets)
         return arrays
 
     def _source(self, job: Job) -> tuple[str, Callable[[], NDArray[np.uint8]]]:
@@ -184,7 +178,7 @@ class Executor:
             shutil.rmtree(input_dir, ignore_errors=True)
             (prepared.directory / "in").rename(input_dir)
             request = loan.complete(_request(job, input_dir, loan.session.output, gpu), prepared.directory.name,
-                                    input_dir / _ARRAY if prepared.arrays else None, prepared.layout.names)
+                                    input_dir / ARRAY if prepared.arrays else None, prepared.layout.names)
             try:
                 report = loan.session.serve(request, cancel)
                 report = replace(report, start_s=report.start_s + loan.start_s)
@@ -261,13 +255,6 @@ def _request(job: Job, input_dir: Path, area: OutputArea, gpu: str | None) -> Ru
         program=job.program, track=job.track, input_dir=input_dir, output=area,
         epsilon=job.batch.epsilon if TRACKS[job.track].takes_bound else None, limits=job.limits, gpu=gpu,
         labels={**job.labels, "run": str(job.run_id), "attempt": str(job.attempt)})
-
-
-def _write_targets(path: Path, layout: Layout, targets: NDArray[np.int32]) -> None:
-    with path.open("w", newline="", encoding="ascii") as file:
-        csv.writer(file, lineterminator="\n").writerows(zip(layout.names, targets[layout.positions].tolist(), strict=True))
-    path.chmod(0o444)
-    os.utime(path, (FILE_TIME_S, FILE_TIME_S))
 
 
 def _throw_away(area: OutputArea | None) -> None:

@@ -7,6 +7,7 @@ same time could talk, and one could see how many others were given its input.
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import os
 import secrets
@@ -28,6 +29,9 @@ Pixels = NDArray[np.uint8]
 
 #: Every file a program sees carries this time: 2017-07-01, the contest's first day. Any constant would do.
 FILE_TIME_S = 1498867200
+#: An input as one array, beside nothing else but target classes.
+ARRAY = "images.npy"
+TARGETS = "target_class.csv"
 #: Linux's ioctl by which a file shares another's blocks, where the file system can; an inode of its own it has in any case.
 _FICLONE = 0x40049409
 _PIXEL_CACHE_BYTES = 512 << 20
@@ -126,6 +130,38 @@ class Materials:
                 return
             del self._files[oldest]
             shutil.rmtree(self._root / oldest, ignore_errors=True)
+
+
+def write_array(directory: Path, rows: Pixels) -> Path:
+    """Put the images of an input into ``directory`` as one array, in the order of its layout."""
+    path = directory / ARRAY
+    np.save(path, rows)
+    _finish(path)
+    os.utime(directory, (FILE_TIME_S, FILE_TIME_S))
+    return path
+
+
+def write_files(directory: Path, names: Sequence[str], rows: Pixels) -> None:
+    """Put images that are shown once into ``directory`` as PNG files, in the order of their names."""
+    for name, pixels in zip(names, rows, strict=True):
+        (directory / name).write_bytes(encode_png(pixels))
+        _finish(directory / name)
+    os.utime(directory, (FILE_TIME_S, FILE_TIME_S))
+
+
+def write_targets(directory: Path, layout: Layout, targets: NDArray[np.int32]) -> None:
+    """Say the target class of each image, as 2017 did."""
+    path = directory / TARGETS
+    with path.open("w", newline="", encoding="ascii") as file:
+        csv.writer(file, lineterminator="\n").writerows(zip(layout.names, targets[layout.positions].tolist(), strict=True))
+    _finish(path)
+    os.utime(directory, (FILE_TIME_S, FILE_TIME_S))
+
+
+def _finish(path: Path) -> None:
+    """One mode and one time for whatever a program reads."""
+    path.chmod(0o444)
+    os.utime(path, (FILE_TIME_S, FILE_TIME_S))
 
 
 def _copy(source: Path, target: Path) -> None:

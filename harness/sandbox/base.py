@@ -15,6 +15,7 @@ from typing import Literal, Protocol, runtime_checkable
 from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
+from harness.sandbox.watch import Verdict
 
 Profile = Literal["strict", "legacy"]
 
@@ -151,6 +152,34 @@ class RunReport:
     stderr: str = ""
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a program gets for one question.
+
+    Attributes:
+        data: The file that it finds.
+        asked: Whether somebody else had to work for it; what took no work but ours is on the program's own clock.
+    """
+
+    data: bytes
+    asked: bool
+
+
+class Oracle(Protocol):
+    """Who answers what a served program asks in the middle of a batch.
+
+    Attributes:
+        budget: Questions for each image, as the program is told it.
+        rows: Most rows of one question, as the program is told it.
+    """
+
+    budget: int
+    rows: int
+
+    def answer(self, output_dir: Path) -> Answered | Verdict:
+        """Read the question from the program's output; the program is frozen, or has ended. A verdict ends it."""
+
+
 class Session(Protocol):
     """An open program that serves batches one after another. Not thread-safe; frozen between batches.
 
@@ -164,8 +193,10 @@ class Session(Protocol):
     accepts_arrays: bool
     memory_bytes: int
 
-    def serve(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+    def serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None = None) -> RunReport:
         """Serve one batch; ask ``alive`` afterwards: any fault has killed the program.
+
+        With an oracle the program may ask in between. It stands while that is answered, and so does its clock (see ``Answered``).
 
         A batch that the program itself reports as failed, or that it dies in, ends ``finished`` with an exit code other
         than 0 (1 for a reported failure, None for a broken protocol).

@@ -7,6 +7,10 @@ the two it was is a matter of our speed, and no fault of the host's.
 
 A batch's clock runs from before the program is let go on until it stands again. A program started anew in the middle of a batch
 sees nothing of it before it is ready, and what its start takes is the batch's time: else it would work while it "starts".
+
+A batch may have an oracle. Then the program may ask in between: it is frozen before its question is read, so that the question
+holds still as outputs do, and goes on when the answers lie in its input. The clock stands as long as somebody else works on them.
+A question that gives nobody any work is on the program's own clock: an endless row of those ends at its limit.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from harness.sandbox import contract
-from harness.sandbox.base import Limits, RunReport, RunRequest
+from harness.sandbox.base import Limits, Oracle, RunReport, RunRequest
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
-from harness.sandbox.protocol import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Answer, LineReader, request_line
+from harness.sandbox.protocol import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Answer, LineReader, reply_line, request_line
 from harness.sandbox.running import OVERSLEPT_S, Running, State, conclude, report
 from harness.sandbox.watch import Check, Verdict, Watch
 
@@ -89,11 +93,11 @@ class ServedProgram:
         """Whether it can take another batch."""
         return self._alive
 
-    def serve(self, request: RunRequest, cancel: threading.Event) -> RunReport:
+    def serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None = None) -> RunReport:
         """See ``Session.serve``."""
-        return self._serve(request, cancel, 0.0)
+        return self._serve(request, cancel, oracle, 0.0)
 
-    def _serve(self, request: RunRequest, cancel: threading.Event, used_s: float) -> RunReport:
+    def _serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
         """One batch, of whose time ``used_s`` was used already."""
         if self._answered:
             self._take_log()
@@ -104,9 +108,9 @@ class ServedProgram:
             return self._over(report(self._running, None, self._running.kill() or fault, used_s))
         before = self._running.use()
         watch = Watch(request.limits.time_limit_s, cancel, self.output, list(self._opened.checks))
-        told = self._ask(request, watch, used_s)
+        told = self._ask(request, watch, oracle, used_s)
         if told is None:
-            return self._serve_anew(request, cancel, watch.elapsed_s)
+            return self._serve_anew(request, cancel, oracle, watch.elapsed_s)
         if not isinstance(told, Answer):
             return self._over(told)
         verdict, wall_s = self._stop(watch)
@@ -137,7 +141,7 @@ class ServedProgram:
                               f"the limit is {watch.limit_s:g} s.")
         return verdict, wall_s
 
-    def _serve_anew(self, request: RunRequest, cancel: threading.Event, used_s: float) -> RunReport:
+    def _serve_anew(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
         """The batch from a new program in the place of one that had ended; the clock of the batch goes on."""
         began = time.monotonic()
         self._end()
@@ -155,7 +159,7 @@ class ServedProgram:
                 opened = replace(opened, detail=f"{late} of this one.")
             return replace(opened, start_s=max(0.0, took_s - opened.wall_s), wall_s=used_s + opened.wall_s)
         self._hold(opened)
-        done = self._serve(request, cancel, used_s + opened.ready_s)
+        done = self._serve(request, cancel, oracle, used_s + opened.ready_s)
         anew = "The program had ended after the batch before; it was started anew."
         return replace(done, start_s=max(0.0, took_s - opened.ready_s), detail=done.detail or anew)
 
@@ -203,17 +207,18 @@ class ServedProgram:
             return Verdict(Ending.HOST_ERROR, f"The output area cannot be used ({error}).")
         return None
 
-    def _ask(self, request: RunRequest, watch: Watch, used_s: float) -> Answer | RunReport | None:
+    def _ask(self, request: RunRequest, watch: Watch, oracle: Oracle | None, used_s: float) -> Answer | RunReport | None:
         """Let it work on one batch until it answers; a report where it does not, None where it had ended before."""
         place = self._opened.place
         token = secrets.token_hex(8)
         inside = place.input / request.input_dir.absolute().relative_to(place.host_input)
         array = None if request.array is None else str(inside / request.array.name)
+        questions = None if oracle is None else _Questions(self._opened, request, oracle)
         line = request_line(token, str(inside), contract.output(request.track, place.output / request.output_name),
-                            request.epsilon, array, request.names)
+                            request.epsilon, array, request.names, None if questions is None else questions.offer())
         # Before it is let go on, which takes an engine a while: what it does meanwhile is done for the batch.
         watch.begun = time.monotonic() - used_s
-        self._opened.reader.new_batch()
+        self._opened.reader.new_batch(queries=oracle is not None)
         refused = self._running.thaw()
         let_go = time.monotonic()
         if refused is None and self._running.send(line, min(_SEND_S, watch.limit_s)):
@@ -221,11 +226,14 @@ class ServedProgram:
         else:
             # It died while it was frozen, or does not read: its end, or its limit, says which.
             answer = refused or await_answer(self._opened, watch)
+        while questions is not None and isinstance(answer, Answer) and answer.query is not None:
+            answer = self._stop(watch)[0] or questions.settle(answer.query, watch) or await_answer(self._opened, watch)
         if isinstance(answer, Answer) and answer.batch != token:
             answer = Verdict(Ending.FINISHED, "The program answered for another batch than it was asked for.")
         if isinstance(answer, Answer):
             return answer
-        if isinstance(answer, State) and self._answered and not answer.out_of_memory and time.monotonic() - let_go < _PARTING_S:
+        parted = self._answered and (questions is None or not questions.count)
+        if isinstance(answer, State) and parted and not answer.out_of_memory and time.monotonic() - let_go < _PARTING_S:
             return None
         return _ended(self._running, answer, watch)
 
@@ -240,6 +248,59 @@ class ServedProgram:
             self._closed = True
             self._running.remove()
             self._opened.remove()
+
+
+class _Questions:
+    """What a program asks in the middle of one batch.
+
+    Attributes:
+        count: Questions that came so far.
+    """
+
+    def __init__(self, opened: Opened, request: RunRequest, oracle: Oracle) -> None:
+        self.count = 0
+        self._opened, self._request, self._oracle = opened, request, oracle
+        self._token = secrets.token_hex(8)
+        self._answers: Path | None = None
+
+    def offer(self) -> dict[str, object]:
+        """What the program is told of it with the batch."""
+        return {"token": self._token, "budget": self._oracle.budget, "rows": self._oracle.rows}
+
+    def settle(self, token: str, watch: Watch) -> Verdict | None:
+        """Answer one question of a program that stands, and let it go on; a verdict where it has to be ended."""
+        began, self.count = time.monotonic(), self.count + 1
+        if token != self._token:
+            return Verdict(Ending.FINISHED, "The program asked its oracle before the question before was answered.")
+        answered = self._oracle.answer(self._request.output_dir)
+        if isinstance(answered, Verdict):
+            return answered
+        try:
+            name = self._put(answered.data)
+        except OSError as error:
+            return Verdict(Ending.HOST_ERROR, f"The oracle's answers could not be written ({error}).")
+        place, self._token = self._opened.place, secrets.token_hex(8)
+        inside = place.input / self._request.input_dir.absolute().relative_to(place.host_input) / name
+        self._opened.reader.new_batch(queries=True)
+        if answered.asked:
+            watch.begun += time.monotonic() - began
+        refused = self._opened.running.thaw()
+        if refused is None:
+            # Where it is not taken, the program's end or its limit says why.
+            self._opened.running.send(reply_line(token, str(inside), self._token), min(_SEND_S, watch.limit_s))
+        return refused
+
+    def _put(self, data: bytes) -> str:
+        """Write the answers where the program reads; never into a file that it has seen, which it may hold locks on."""
+        name = f"answers-{secrets.token_hex(8)}.npy"
+        aside, target = self._opened.place.host_input.parent / name, self._request.input_dir / name
+        aside.write_bytes(data)
+        aside.chmod(0o444)
+        aside.rename(target)
+        if self._answers is not None:
+            self._answers.unlink(missing_ok=True)
+        self._answers = target
+        return name
 
 
 def open_session(start: Starter, workspace: Path, limits: Limits,

@@ -43,6 +43,36 @@ def test_parse(line) -> None:
     assert parse(data) == answer
 
 
+QUESTIONS = {
+    "a question": (b'{"query": "a"}', Answer(None, query="a")),
+    "with more": (b'{"query": "a", "rows": 9}', Answer(None, query="a")),
+    "done": (b'{"batch": "a", "done": true}', Answer("a")),
+    "done, and a question": (b'{"batch": "a", "done": true, "query": "a"}', Answer("a")),
+    "a question without an answer": (b'{"batch": "a", "query": "a"}', None),
+    "not a word": (b'{"query": 1}', None),
+    "of words": (b'{"query": ["a"]}', None),
+    "nested": (b'{"query":' + b"[" * 50_000, None),
+}
+
+
+@pytest.mark.parametrize("line", QUESTIONS)
+def test_parse_where_there_is_an_oracle(line) -> None:
+    data, answer = QUESTIONS[line]
+    assert parse(data, queries=True) == answer
+
+
+def test_a_question_is_something_printed_where_there_is_no_oracle() -> None:
+    reader = LineReader()
+    reader.feed(b'{"query": "a"}\n' * 20_000)
+    assert (list(reader.answers), reader.flooded) == ([], False)
+    reader.new_batch(queries=True)
+    reader.feed(b'{"query": "a"}\n{"query": 1}\n')
+    assert list(reader.answers) == [Answer(None, query="a")]
+    reader.new_batch(queries=True)
+    reader.feed(b'{"query": 1}\n' * 10_001)
+    assert reader.flooded
+
+
 @given(st.binary() | st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.dictionaries(
     st.sampled_from(["ready", "batch", "done", "error", "x"]), inner)).map(lambda value: json.dumps(value).encode()))
 def test_never_raises(data) -> None:

@@ -1,7 +1,7 @@
-"""``images.npy`` of a served attack: one array instead of a hundred PNG files, with a header that is checked by hand.
+"""Arrays of a served program: one file instead of a hundred PNG files, with a header that is checked by hand.
 
-numpy's own reader would do for a friend's file; here the header is text of an opponent, so only the one that numpy writes for
-uint8[n, h, w, 3] in C order is taken, and nothing is ever unpickled.
+numpy's own reader would do for a friend's file; here the header is text of an opponent, so only the one that numpy writes for the
+expected type and rows in C order is taken, and nothing is ever unpickled. The memory for it is bounded before its header is read.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import os
 import struct
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from harness.execution.outputs.safe_open import RefusedFileError, open_file
 
@@ -21,7 +22,7 @@ _MAX_HEADER_BYTES = 1024
 
 
 def read_array(directory: int, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    """The array of exactly this shape, None where the file is absent.
+    """The array ``images.npy`` of exactly this shape, None where the file is absent.
 
     Args:
         directory: Descriptor of the output directory.
@@ -30,36 +31,65 @@ def read_array(directory: int, shape: tuple[int, ...]) -> NDArray[np.uint8] | No
     Raises:
         RefusedFileError: Not a regular file, or not the array that was asked for.
     """
-    pixel_bytes = int(np.prod(shape))
-    descriptor = open_file(directory, NAME, pixel_bytes + _MAX_HEADER_BYTES)
+    return read_rows(directory, NAME, np.uint8, shape[1:], shape[0], fewest=shape[0])
+
+
+def read_rows(directory: int, name: str, dtype: DTypeLike, row: tuple[int, ...], most: int, fewest: int = 0) -> NDArray[Any] | None:
+    """An array of ``fewest`` to ``most`` rows, None where the file is absent.
+
+    Args:
+        directory: Descriptor of the output directory.
+        name: Of the file, chosen by the harness.
+        dtype: Of its values, in this machine's byte order.
+        row: Shape of one row.
+        most: Rows at the most.
+        fewest: Rows at the least.
+
+    Raises:
+        RefusedFileError: Not a regular file, or not an array that was asked for.
+    """
+    kind = np.dtype(dtype)
+    row_bytes = kind.itemsize * int(np.prod(row, dtype=np.int64))
+    descriptor = open_file(directory, name, most * row_bytes + _MAX_HEADER_BYTES)
     if descriptor is None:
         return None
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        head = file.read(10)
-        if len(head) < 10 or head[:8] != _MAGIC + b"\x01\x00":  # noqa: PLR2004 - magic, version, length
-            reason = "it is not a .npy file of version 1"
-            raise RefusedFileError(reason)
-        (length,) = struct.unpack_from("<H", head, 8)
-        if length > _MAX_HEADER_BYTES - len(head):
-            reason = "its header is too long"
-            raise RefusedFileError(reason)
-        _check_header(file.read(length), shape)
-        if os.fstat(descriptor).st_size != len(head) + length + pixel_bytes:
+        rows = _rows(_header(file), kind, row, (fewest, most))
+        if os.fstat(descriptor).st_size != file.tell() + rows * row_bytes:
             reason = "it is cut short, or holds more than its header says"
             raise RefusedFileError(reason)
-        pixels = np.empty(shape, np.uint8)
-        if file.readinto(pixels.reshape(pixel_bytes).data) != pixel_bytes:
+        array = np.empty((rows, *row), kind)
+        if file.readinto(array.reshape(-1).view(np.uint8).data) != rows * row_bytes:
             reason = "it is cut short"
             raise RefusedFileError(reason)
-    return pixels
+    return array
 
 
-def _check_header(text: bytes, shape: tuple[int, ...]) -> None:
+def _header(file: IO[bytes]) -> bytes:
+    head = file.read(10)
+    if len(head) < 10 or head[:8] != _MAGIC + b"\x01\x00":  # noqa: PLR2004 - magic, version, length
+        reason = "it is not a .npy file of version 1"
+        raise RefusedFileError(reason)
+    (length,) = struct.unpack_from("<H", head, 8)
+    if length > _MAX_HEADER_BYTES - len(head):
+        reason = "its header is too long"
+        raise RefusedFileError(reason)
+    return file.read(length)
+
+
+def _rows(text: bytes, kind: np.dtype[Any], row: tuple[int, ...], bounds: tuple[int, int]) -> int:
+    """How many rows a header tells of."""
     try:
         header = ast.literal_eval(text.decode("ascii"))
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
         reason = "its header is not one that numpy writes"
         raise RefusedFileError(reason) from error
-    if header != {"descr": "|u1", "fortran_order": False, "shape": shape}:
-        reason = f"it is not an array uint8{list(shape)}"
+    shape = header.get("shape") if isinstance(header, dict) else None
+    rows = shape[0] if isinstance(shape, tuple) and shape and type(shape[0]) is int else -1
+    wanted = {"descr": kind.str, "fortran_order": False, "shape": (rows, *row)}
+    fewest, most = bounds
+    if header != wanted or any(type(length) is not int for length in shape or ()) or not fewest <= rows <= most:
+        count = f"{most}" if fewest == most else f"{fewest} to {most}"
+        reason = f"it is not an array {kind.name}[{', '.join([count, *map(str, row)])}]"
         raise RefusedFileError(reason)
+    return rows
