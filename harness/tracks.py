@@ -46,10 +46,11 @@ class Track:
         cell: What a cell of the matrix shows for it, in percent.
         output: The file that it leaves in its output directory; None where it leaves images.
         reader: Who reads that file, as ``module:function`` (an ``AnswerReader``); None where it leaves images.
+        formula: How it is scored, as ``module:name`` (a ``scoring.formula.Formula``).
         takes_bound: Whether the bound follows as its third argument.
         takes_targets: Whether it finds ``target_class.csv`` among its input.
         figures: What its table shows beside the columns that all tables have.
-        ranking: 2017's file of its ranking, and the heading of the names in it.
+        ranking: 2017's file of its ranking, and the heading of the names in it; None for a track that 2017 did not have.
     """
 
     name: str
@@ -57,12 +58,13 @@ class Track:
     side: Side
     score: str
     cell: str
+    formula: str
     output: str | None = None
     reader: str | None = None
     takes_bound: bool = False
     takes_targets: bool = False
     figures: tuple[Figure, ...] = ()
-    ranking: tuple[str, str]
+    ranking: tuple[str, str] | None = None
 
     @property
     def output_dir(self) -> str:
@@ -72,20 +74,27 @@ class Track:
 
 ATTACK = Track(
     name="attack", title="Non-targeted attacks", side=Side.PRODUCER, score="share of images that defenses got wrong",
-    cell="% of images that the defense did not label correctly", takes_bound=True, ranking=("attack_ranking.csv", "AttackName"))
+    cell="% of images that the defense did not label correctly", formula="harness.scoring.shares:ATTACK", takes_bound=True,
+    ranking=("attack_ranking.csv", "AttackName"))
 TARGETED_ATTACK = Track(
     name="targeted_attack", title="Targeted attacks", side=Side.PRODUCER, score="share of images labelled as the target class",
-    cell="% of images that the defense labelled as the target class", takes_bound=True, takes_targets=True,
+    cell="% of images that the defense labelled as the target class",
+    formula="harness.scoring.shares:TARGETED_ATTACK", takes_bound=True, takes_targets=True,
     ranking=("targeted_attack_ranking.csv", "AttackName"))
 DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
-    cell="% of adversarial images that the defense labelled correctly", output="result.csv",
-    reader="harness.formats.result_csv:read_labels", figures=(Figure(name="clean_accuracy", title="clean"),),
+    cell="% of adversarial images that the defense labelled correctly", formula="harness.scoring.shares:DEFENSE",
+    output="result.csv", reader="harness.formats.result_csv:read_labels", figures=(Figure(name="clean_accuracy", title="clean"),),
     ranking=("defense_ranking.csv", "DefenseName"))
 
 _ROWS = {track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)}
 #: By name, in the order in which their tables are shown.
 TRACKS: Mapping[str, Track] = MappingProxyType(_ROWS)
+
+
+def figure_names() -> tuple[str, ...]:
+    """The names of all tracks' figures, each once, in the order of the rows."""
+    return tuple(dict.fromkeys(figure.name for track in TRACKS.values() for figure in track.figures))
 
 
 class _Typed(Protocol):

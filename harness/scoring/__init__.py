@@ -2,7 +2,8 @@
 
 from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
 from harness.scoring.detections import Detections
-from harness.scoring.figures import FIGURES, clean_accuracy, coverage, mean_scores, pair_scores, unlabelled_earned
+from harness.scoring.figures import clean_accuracy, coverage, mean_scores
+from harness.scoring.formula import Basis, TrackScores, formula_of
 from harness.scoring.ranking import display_order
 from harness.scoring.results import (
     Entry,
@@ -11,18 +12,19 @@ from harness.scoring.results import (
     Track,
     complete,
 )
+from harness.scoring.shares import pair_scores, unlabelled_earned
 from harness.scoring.tally import Cells, Tally, tally
-from harness.scoring.tracks import TrackScores, score_track, score_tracks, score_views, track_members
+from harness.scoring.tracks import score_tracks, score_views
 from harness.scoring.verdicts import CORRECT, LABELLED, TARGET, Layout, Verdicts
 from harness.scoring.views import View
 
 __all__ = [
     "CORRECT",
-    "FIGURES",
     "LABELLED",
     "RESAMPLES",
     "SEED",
     "TARGET",
+    "Basis",
     "Cells",
     "Detections",
     "Entry",
@@ -39,12 +41,11 @@ __all__ = [
     "complete",
     "coverage",
     "display_order",
+    "formula_of",
     "mean_scores",
     "pair_scores",
-    "score_track",
     "score_tracks",
     "score_views",
     "tally",
-    "track_members",
     "unlabelled_earned",
 ]

@@ -6,30 +6,14 @@ Numbers that do not exist yet (nothing ended, nothing asked) are NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import ratio
 from harness.scoring.results import Track
-from harness.scoring.tally import Cells, Counts, Tally
-from harness.scoring.views import FORMULAS, View
+from harness.scoring.tally import Tally
 from harness.tracks import consumes
-
-
-def pair_scores(cells: Cells, track: Track, view: View = View.STANDARD) -> NDArray[np.float64]:
-    """What an entry of this track scored against each opponent, float64 of the cells' shape, in [0, 1]."""
-    formula = FORMULAS[view][track]
-    return ratio(formula.earned(cells), formula.possible(cells))
-
-
-def unlabelled_earned(cells: Cells, track: Track, view: View = View.STANDARD) -> Counts:
-    """What an entry earned by images that got no label: it would not have, had each of them been labelled correctly."""
-    formula = FORMULAS[view][track]
-    answered = replace(cells, labelled=cells.produced, correct=cells.correct + cells.unlabelled)
-    lost: Counts = np.maximum(0, formula.earned(cells) - formula.earned(answered))
-    return lost
 
 
 def mean_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:

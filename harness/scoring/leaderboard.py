@@ -16,18 +16,16 @@ from numpy.typing import NDArray
 
 from harness.errors import UnknownNameError
 from harness.scoring import (
-    FIGURES,
     RESAMPLES,
     Cells,
     Entry,
     Results,
     RunCounts,
-    Tally,
     Track,
     TrackScores,
     View,
-    coverage,
     display_order,
+    formula_of,
     score_views,
     tally,
 )
@@ -43,7 +41,7 @@ class Row:
         rank_low: Best rank of the 95 % interval, None without intervals.
         rank_high: Worst rank of it.
         score: Normalised, in [0, 1].
-        raw: What the entry earned, in images.
+        raw: What the entry earned, in images; None in a track whose score is no share of images.
         worst: Lowest score against one opponent that counts.
         coverage: Produced / asked images of an attack, labelled / produced images of a defense.
         figures: What the track's table shows beside the columns that all have (``Track.figures``), by name.
@@ -59,7 +57,7 @@ class Row:
     score: float | None
     score_low: float | None
     score_high: float | None
-    raw: int
+    raw: int | None
     worst: float | None
     worst_opponent: str | None
     coverage: float | None
@@ -171,7 +169,7 @@ def build_leaderboards(
     counts = tally(results)
     return {
         view: Leaderboard(results.tournament, results.round, view, results.images, results.runs,
-                          {track: _rows(results, counts, scores[track]) for track in tracks})
+                          {track: _rows(results, scores[track]) for track in tracks})
         for view, scores in score_views(results, counts, views, resamples).items()
     }
 
@@ -183,16 +181,13 @@ def build_leaderboard(
     return build_leaderboards(results, [view], tracks, resamples)[view]
 
 
-def _rows(results: Results, counts: Tally, scores: TrackScores) -> tuple[Row, ...]:
-    own, others = results.attacks, results.defenses
-    if consumes(scores.track):
-        own, others = others, own
+def _rows(results: Results, scores: TrackScores) -> tuple[Row, ...]:
+    formula = formula_of(scores.track)
+    own, others = formula.entries(results), formula.opponents(results)
     entries = [own[member] for member in scores.members]
-    covered = coverage(counts, scores.track)
-    figures = {figure.name: FIGURES[figure.name](counts) for figure in TRACKS[scores.track].figures}
     rows = []
     for place in display_order(scores.score, entries):
-        entry, member, scored = entries[place], int(scores.members[place]), not math.isnan(scores.score[place])
+        entry, scored = entries[place], not math.isnan(scores.score[place])
         ends, opponent = scores.intervals if scored else None, int(scores.worst_opponent[place])
         rows.append(Row(
             rank=int(scores.rank[place]) if scored else None,
@@ -202,10 +197,10 @@ def _rows(results: Results, counts: Tally, scores: TrackScores) -> tuple[Row, ..
             score=number(scores.score[place]),
             score_low=number(ends.score_low[place]) if ends else None,
             score_high=number(ends.score_high[place]) if ends else None,
-            raw=int(scores.raw[place]), worst=number(scores.worst[place]),
+            raw=None if scores.raw is None else int(scores.raw[place]), worst=number(scores.worst[place]),
             worst_opponent=others[opponent].name if opponent >= 0 else None,
-            coverage=number(covered[member]), median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
-            figures={name: number(values[member]) for name, values in figures.items()}, mark=entry.mark,
+            coverage=number(scores.coverage[place]), median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
+            figures={name: number(values[place]) for name, values in scores.figures.items()}, mark=entry.mark,
         ))
     return tuple(rows)
 

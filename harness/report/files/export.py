@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
 from harness.report.files.sheets import leaderboard_sheet, matrix_sheet
-from harness.scoring import CORRECT, FIGURES, LABELLED, TARGET, Results, View
+from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
 from harness.scoring.leaderboard import Leaderboard, Matrix, build_leaderboard, build_leaderboards, build_matrix
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell
@@ -28,13 +28,13 @@ from harness.views.words import counts
 MOST_VERDICTS_AS_CSV = 20_000_000
 
 
-#: What each column of a Parquet file holds, whatever rows there are.
+#: What each column of a Parquet file holds, whatever rows there are; tracks' own figures are float.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
                      "attack", "defense"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit"), int),
-    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", *FIGURES), float),
+    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage"), float),
     "baseline": bool,
 }
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,
@@ -58,11 +58,11 @@ def export_2017(results: Results, directory: Path) -> list[Path]:
     for name, (array, rows) in toolkit.items():
         _write_matrix(directory / name, array[rows], [attacks[at] for at in rows], defenses)
     board = build_leaderboard(results, View.TOOLKIT, resamples=0)
-    for track in TRACKS.values():
-        name, title = track.ranking
-        ranked = sorted(board.tracks[track.name], key=lambda row: -row.raw)
-        write_csv(directory / name, (title, "Score"), [(row.name, row.raw) for row in ranked])
-    return [directory / name for name in (*server, *toolkit, *(track.ranking[0] for track in TRACKS.values()))]
+    rankings = {track.name: track.ranking for track in TRACKS.values() if track.ranking is not None}
+    for track, (name, title) in rankings.items():
+        ranked = sorted(((row.name, row.raw or 0) for row in board.tracks[track]), key=lambda row: -row[1])
+        write_csv(directory / name, (title, "Score"), ranked)
+    return [directory / name for name in (*server, *toolkit, *(name for name, _ in rankings.values()))]
 
 
 def _write_matrix(path: Path, array: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
         write_csv(paths[-1], tuple(columns), zip(*columns.values(), strict=True))
         if parquet:
             paths.append(directory / f"{name}.parquet")
-            write_parquet(paths[-1], [columns], {title: _TYPES[title] for title in columns})
+            write_parquet(paths[-1], [columns], {title: _TYPES.get(title, float) for title in columns})
     size = math.prod(results.verdicts.shape)
     if size <= MOST_VERDICTS_AS_CSV:
         paths.append(directory / "verdicts.csv")

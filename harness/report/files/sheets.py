@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from harness.scoring import FIGURES
 from harness.scoring.leaderboard import Leaderboard, Matrix
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, figure_names
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
 from harness.views.words import counts
 
@@ -84,7 +83,7 @@ _WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark")
 def leaderboard_sheet(board: Leaderboard) -> Sheet:
     """All tracks in one sheet, with the JSON's fields as columns."""
     fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
-              "worst_opponent", "coverage", *FIGURES, "median_time_s", "outcomes", "mark")
+              "worst_opponent", "coverage", *figure_names(), "median_time_s", "outcomes", "mark")
     rows = [(track, *({**asdict(row), **row.figures}.get(field) for field in fields))
             for track, entries in board.tracks.items() for row in entries]
     return Sheet("leaderboard", ("track", *fields), tuple(rows))
@@ -94,9 +93,10 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     """One table a track, with the intervals in one column."""
     sheets = []
     whole = leaderboard_sheet(board)
+    special = {*_WIDE, *figure_names(), "track"}
     for track in board.tracks:
         own = {figure.name for figure in TRACKS[track].figures}
-        keep = [at for at, name in enumerate(whole.columns) if name not in {"track", *_WIDE, *FIGURES} or name in own]
+        keep = [at for at, name in enumerate(whole.columns) if name not in special or name in own]
         rows = [row for row in whole.rows if row[0] == track]
         sheets.append(Sheet(
             f"{track} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),
