@@ -7,6 +7,7 @@ them, a missing engine or browser is a failure.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -19,6 +20,9 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
+
+from harness.sandbox.docker import code_image
+from harness.sandbox.image_rules import CODE_TOURNAMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Markers whose need CI promised to meet.
@@ -86,6 +90,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section(f"left out: {len(tests)} tests, {reason}")
         for test in tests:
             terminalreporter.line(test)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_code_images_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Remove the code images that the engine keeps for tournaments of this run: their directories go, and nobody cleans up."""
+    yield
+    if docker_problem():
+        return
+    base = tmp_path_factory.getbasetemp()
+    client = docker.from_env(timeout=120)
+    try:
+        for image in code_image.of_tournament(client.api, None):
+            if f"@{base}/" in (image["Labels"].get(CODE_TOURNAMENT) or ""):
+                with contextlib.suppress(docker.errors.APIError):
+                    client.api.remove_image(image["Id"])
+    finally:
+        client.close()
 
 
 @pytest.fixture(scope="session")
