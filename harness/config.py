@@ -81,6 +81,21 @@ def _path(value: object) -> object:
     return value
 
 
+#: A bucket's name, and a prefix of parts that mean nothing to a path.
+_OBJECT_STORE = re.compile(
+    r"(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]{0,254}(/[A-Za-z0-9_=+-][A-Za-z0-9._=+-]{0,254}){0,20}/?", re.ASCII)
+
+
+def _place_of_artifacts(value: str) -> str:
+    if value.startswith("file:") and value.removeprefix("file:").strip("/") and "\0" not in value:
+        _path(value.removeprefix("file:"))
+        return value
+    if not _OBJECT_STORE.fullmatch(value):
+        message = f"{value[:60]!a} is no place for artifacts; write file:DIRECTORY, or s3://BUCKET/PREFIX (gs://, az://)"
+        raise ValueError(message)
+    return value
+
+
 _GPU = re.compile(r"[0-9]{1,4}|[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 
 
@@ -202,6 +217,14 @@ class Workers(_Model):
         "auto", description="Memory for programs kept open with isolation: submission; auto: 70 % of what is free.")
 
 
+class StoreConfig(_Model):
+    """Where things are kept beside the state directory."""
+
+    artifacts: Annotated[str, AfterValidator(_place_of_artifacts)] | None = Field(
+        None, description="Where what attacks made is kept: file:DIRECTORY, or an object store such as s3://bucket/contest "
+        "(needs harness[cluster]). null: in the state directory.")
+
+
 class TournamentConfig(_Model):
     """The whole of ``tournament.yaml``."""
 
@@ -212,6 +235,7 @@ class TournamentConfig(_Model):
     rules: Rules = Rules()
     sandbox: SandboxConfig = SandboxConfig()
     workers: Workers = Workers()
+    store: StoreConfig = StoreConfig()
     images: dict[ImageName, ImageName] = Field(
         {}, description="Images that authors name, as patterns, and the image of this host to run instead, as in "
         "`pytorch/pytorch*: localhost/harness-compat-torch:1`; the first that matches holds.")
@@ -253,9 +277,14 @@ def load(path: Path) -> TournamentConfig:
     except ValidationError as error:
         raise _explain(path, error, document) from None
     base = path.resolve().parent
+    store = config.store
+    if store.artifacts is not None and store.artifacts.startswith("file:"):
+        store = store.model_copy(update={"artifacts": f"file:{base / store.artifacts.removeprefix('file:')}"})
     # The directory is no part of the person's pattern, whatever characters it has.
-    return config.model_copy(update={"dataset": base / config.dataset, "state": base / config.state, "submissions": tuple(
-        pattern if pattern.startswith("/") else f"{glob.escape(str(base))}/{pattern}" for pattern in config.submissions)})
+    submissions = tuple(pattern if pattern.startswith("/") else f"{glob.escape(str(base))}/{pattern}"
+                        for pattern in config.submissions)
+    return config.model_copy(update={
+        "store": store, "dataset": base / config.dataset, "state": base / config.state, "submissions": submissions})
 
 
 def _explain(path: Path, error: ValidationError, document: Document) -> ConfigError:

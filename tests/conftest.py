@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import docker
 import docker.errors
@@ -23,6 +24,9 @@ import pytest
 
 from harness.sandbox.docker import code_image
 from harness.sandbox.image_rules import CODE_TOURNAMENT
+
+if TYPE_CHECKING:
+    from tests.object_server import ObjectServer
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Markers whose need CI promised to meet.
@@ -142,3 +146,20 @@ def full_image(docker_client: docker.DockerClient) -> str:
     """The light image, torch and the sample entries' libraries."""
     assert docker_client.ping()
     return built("full")
+
+
+@pytest.fixture(scope="session")
+def _object_server() -> Iterator[ObjectServer]:
+    from tests.object_server import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def object_server(_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    """An S3 server with a new bucket, which the environment leads to."""
+    _object_server.new_bucket()
+    for name, value in _object_server.environment().items():
+        monkeypatch.setenv(name, value)
+    return _object_server

@@ -99,13 +99,16 @@ class Dataset:
 
     def _batch(self, index: int, part: slice, epsilon: int) -> Batch:
         labels, targets = self.labels[part], self.targets[part]
-        width, height = self.size
-        clean = hashlib.sha256(f"clean {width}x{height}\n".encode())
-        clean.update("\n".join(self._image_digests[part]).encode())
-        task = hashlib.sha256(f"task {clean.hexdigest()} {epsilon}\n".encode())
+        clean = clean_digest(self.size, self._image_digests[part])
+        task = hashlib.sha256(f"task {clean} {epsilon}\n".encode())
         task.update(",".join(str(target) for target in targets.tolist()).encode())
         return Batch(index=index, ids=self.ids[part], labels=labels, targets=targets, epsilon=epsilon,
-                     clean_digest=clean.hexdigest(), task_digest=task.hexdigest())
+                     clean_digest=clean, task_digest=task.hexdigest())
+
+
+def clean_digest(size: tuple[int, int], image_digests: Sequence[str]) -> str:
+    """The digest of clean images of one (width, height), in order, by the SHA-256 (hex) of each one's pixels."""
+    return hashlib.sha256("\n".join((f"clean {size[0]}x{size[1]}", *image_digests)).encode()).hexdigest()
 
 
 def load(root: Path) -> Dataset:

@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from harness.config import TournamentConfig
-from harness.dataset.load import Dataset
 from harness.engine import gpu as gpus
 from harness.engine import host_memory as hostmemory
 from harness.engine.host_load import HostLoad
 from harness.engine.trace import Tracer
 from harness.errors import EngineError
 from harness.event_log import facts
-from harness.execution.executor import Executor
+from harness.execution.executor import Executor, Images
 from harness.execution.job import Finished, Job, Performed, Prepared, RunResult, Slot
 from harness.execution.session_pool import SessionPool
 from harness.sandbox.base import Sandbox
@@ -77,12 +76,12 @@ class Node:
         self._hostload = HostLoad()
 
     @classmethod
-    def here(cls, config: TournamentConfig, dataset: Dataset, sandbox: Sandbox, artifacts: ArtifactStore, slots: Sequence[Slot],
-             tracer: Tracer | None = None) -> Self:
-        """This machine as a tournament file wants it to be used."""
+    def here(cls, config: TournamentConfig, images: Images, sandbox: Sandbox, artifacts: ArtifactStore, slots: Sequence[Slot],
+             tracer: Tracer | None = None, code: Callable[[str], Path] | None = None) -> Self:
+        """This machine as a tournament file wants it to be used; ``code`` as for the executor, where not in the state directory."""
         work = config.state / "work"
         sessions = _sessions(config, sandbox, work)
-        executor = Executor(dataset, sandbox, artifacts, work, sessions, code=config.state / "submissions")
+        executor = Executor(images, sandbox, artifacts, work, sessions, code or (config.state / "submissions").joinpath)
         found = gpus.detect() if any(slot.gpu for slot in slots) else ()
         # With several slots on one GPU nobody can say whose memory it is that stays.
         settles = found and config.workers.slots_per_gpu == 1

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import faults
-from harness.dataset.load import Dataset
+from harness.dataset.load import UnlabelledBatch
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.execution.input_files import ARRAY, Layout, Materials, write_array, write_targets
 from harness.execution.job import AdversarialBatch, Job, Performed, Prepared, RunResult
@@ -35,18 +36,26 @@ from harness.store.artifacts import ArtifactStore, CorruptArtifactError
 from harness.tracks import TRACKS, Track
 
 
+class Images(Protocol):
+    """Where clean images come from: the data set, or a store that has them."""
+
+    def pixels(self, batch: UnlabelledBatch) -> NDArray[np.uint8]:
+        """Clean images of a batch: uint8 [n, height, width, 3]."""
+
+
 class Executor:
     """Performs jobs on this machine; all methods may be called from several threads.
 
     Args:
+        images: The clean ones.
         work: Where it may write; removed when it closes.
         sessions: Programs that are kept open, for jobs that are served.
-        code: Where directories' frozen code lies, each under its digest; None where jobs say themselves.
+        code: Where a directory's frozen code lies, by its digest; None where jobs say themselves.
     """
 
-    def __init__(self, dataset: Dataset, sandbox: Sandbox, artifacts: ArtifactStore, work: Path,
-                 sessions: SessionPool | None = None, code: Path | None = None) -> None:
-        self._dataset = dataset
+    def __init__(self, images: Images, sandbox: Sandbox, artifacts: ArtifactStore, work: Path,
+                 sessions: SessionPool | None = None, code: Callable[[str], Path] | None = None) -> None:
+        self._images = images
         self._sandbox = sandbox
         self._artifacts = artifacts
         self._work = work
@@ -70,9 +79,9 @@ class Executor:
         directory = self._work / f"run-{secrets.token_hex(8)}"
         layout = Layout.draw(job.produced)
         stage: Prepared | RunResult
-        if self._code is not None and job.program.entry_point is not None:
-            job = replace(job, program=replace(job.program, code_dir=self._code / job.program.digest))
         try:
+            if self._code is not None and job.program.entry_point is not None:
+                job = replace(job, program=replace(job.program, code_dir=self._code(job.program.digest)))
             self._sandbox.prepare(job.program)
             self._startable.add(job.program.digest)
             arrays = self._lay_out(job, layout, directory)
@@ -108,17 +117,17 @@ class Executor:
     def _source(self, job: Job) -> tuple[str, Callable[[], NDArray[np.uint8]]]:
         """Where the input's pixels come from."""
         if TRACKS[job.track].reader is None or job.clean:
-            return job.batch.clean_digest, lambda: self._dataset.pixels(job.batch)
+            return job.batch.clean_digest, lambda: self._images.pixels(job.batch)
         if job.parts:
             return job.input_digest, lambda: self._mix(job)
         return job.input_digest, lambda: self._load_adversarial(job, job.input_digest)
 
     def _load_adversarial(self, job: Job, digest: str) -> NDArray[np.uint8]:
-        return self._artifacts.load(digest, self._dataset.pixels(job.batch))[0]
+        return self._artifacts.load(digest, self._images.pixels(job.batch))[0]
 
     def _mix(self, job: Job) -> NDArray[np.uint8]:
         """Put a mixed batch together from the adversarial batches that it takes images of."""
-        mixed = self._dataset.pixels(job.batch).copy()
+        mixed = self._images.pixels(job.batch).copy()
         for digest, clean, positions in job.parts:
             if not clean:
                 source = self._materials.pixels(digest, lambda part=digest: self._load_adversarial(job, part))  # type: ignore[misc]
@@ -222,7 +231,7 @@ class Executor:
 
     def _read_images(self, prepared: Prepared, directory: Path, report: RunReport) -> RunResult:
         job, layout = prepared.job, prepared.layout
-        clean = self._dataset.pixels(job.batch)
+        clean = self._images.pixels(job.batch)
         # A producer is given every image of a batch, so each has a name.
         names = [name or "" for name in layout.by_position()]
         output = self._reader.read_attack(directory, names, clean, job.batch.epsilon,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,8 @@ from sqlalchemy.orm import Session
 
 from harness.store.database import explain, open_database
 
-# Imported where they are asked for: who reads a kept table needs neither Pillow nor a recorder.
+# Imported where they are asked for: who reads a kept table needs no recorder.
 if TYPE_CHECKING:
-    from harness.store.artifacts import ArtifactStore
     from harness.store.logs import LogStore
     from harness.store.recorder import Recorder
 
@@ -52,13 +50,6 @@ class Store:
         self.state = state
         self.database = state / "tournament.db"
         self.engine = open_database(self.database, create=create)
-
-    @cached_property
-    def artifacts(self) -> ArtifactStore:
-        """What attacks made, as files."""
-        from harness.store.artifacts import ArtifactStore  # noqa: PLC0415
-
-        return ArtifactStore(self.state / "artifacts")
 
     def close(self) -> None:
         """Close the database."""

@@ -15,10 +15,10 @@ import os
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from harness.errors import SubmissionError
 
@@ -34,9 +34,14 @@ _CACHE = "__pycache__"
 #: A layered file system takes such a name for the removal of another file: it would not be there when the program runs.
 _WHITEOUT = ".wh."
 _CHUNK_BYTES = 1 << 20
+#: Begins the text that a digest is taken of.
+_FIRST = b"harness code tree 1\0"
 _SHOWN = 200
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
           stat.S_IFDIR: "a directory", stat.S_IFLNK: "a link"}
+
+
+Kind = Literal["file", "link", "empty"]
 
 
 @dataclass(frozen=True, order=True)
@@ -52,7 +57,7 @@ class Node:
     """
 
     path: str
-    kind: Literal["file", "link", "empty"]
+    kind: Kind
     executable: bool = False
     size: int = 0
     target: str = ""
@@ -133,12 +138,29 @@ def digest(root: Path) -> str:
     Raises:
         SubmissionError: As ``walk``, or a file cannot be read.
     """
-    whole = hashlib.sha256(b"harness code tree 1\0")
+    return hashlib.sha256(contents(root)).hexdigest()
+
+
+def contents(root: Path) -> bytes:
+    """The text that the digest is taken of: it names everything, and every file's own digest.
+
+    Raises:
+        SubmissionError: As ``walk``, or a file cannot be read.
+    """
+    whole = [_FIRST]
     for node in walk(root):
         content = _file_sha256(root / node.path) if node.kind == "file" else node.target
         line = f"{node.kind}\0{'x' if node.executable else '-'}\0{content}\0{node.path}\0"
-        whole.update(line.encode("utf-8", "surrogateescape"))
-    return whole.hexdigest()
+        whole.append(line.encode("utf-8", "surrogateescape"))
+    return b"".join(whole)
+
+
+def listed(text: bytes) -> Iterator[tuple[Node, str]]:
+    """What ``contents`` names, each with the SHA-256 (hex) of a file; only for a text whose digest was checked."""
+    fields = text.removeprefix(_FIRST).decode("utf-8", "surrogateescape").split("\0")[:-1]
+    for kind, executable, content, path in zip(*[iter(fields)] * 4, strict=True):
+        is_link = kind == "link"
+        yield Node(path, cast("Kind", kind), executable == "x", target=content if is_link else ""), "" if is_link else content
 
 
 def copy(root: Path, target: Path) -> None:

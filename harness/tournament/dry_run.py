@@ -26,6 +26,7 @@ from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.store.artifacts import ArtifactStore
+from harness.store.blobs import FileBlobs
 from harness.submission import code_tree
 from harness.submission.hints import hint
 from harness.submission.load import Submission, freeze
@@ -80,7 +81,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         # The very files that the contest would run.
         submission = freeze(submission, work / "submissions")
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
-        executor = Executor(dataset, sandbox, ArtifactStore(work / "artifacts"), work / "work", sessions)
+        executor = Executor(dataset, sandbox, ArtifactStore(FileBlobs(work / "artifacts")), work / "work", sessions)
         try:
             trial = Trial(_run(executor, submission, rules, batch, limits, gpu, cancel, served=False))
             _judge(trial, submission, batch, limits)

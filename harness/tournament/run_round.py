@@ -134,7 +134,9 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
     with ExitStack() as stack:
         refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
                          trusted=options.trust_process_sandbox)
-        # Before anything is dropped or removed: a GPU that is not there is the person's mistake, and costs nothing.
+        # Before anything is dropped or removed: an object store that does not answer, a GPU that is not there is the person's
+        # mistake, and costs nothing.
+        _ = tournament.artifacts
         slots = choose_slots(config, options.slots, options.gpus)
         if scarce := check_memory(slots, config):
             watcher.say(f"harness: {scarce}")
@@ -206,7 +208,7 @@ def _half_written(state: Path) -> list[str]:
     # Only we write artifacts, and we hold the lock; a `harness submit` may be copying code beside us right now.
     old = time.time() - _SUBMIT_S
     workshops = [path for path in (state / "submissions").glob(".*-*") if path.stat().st_mtime < old]
-    files = list((state / "artifacts").glob("*/.*.tmp"))
+    files = [path for place in ("artifacts", "cache") for path in (state / place).glob("**/.*.tmp")]
     for path in files:
         path.unlink(missing_ok=True)
     for path in workshops:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ from harness.formats.images import pixel_digest
 from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.scoring.records import repair
 from harness.store import base_images, counters, owners, rounds, submissions
+from harness.store.artifacts import ArtifactStore, open_blobs
 from harness.store.base_images import Based, Moved
 from harness.store.facade import Store, Transaction
 from harness.store.forget import forget
@@ -64,7 +66,6 @@ class Tournament:
     def __init__(self, config: TournamentConfig, *, create: bool = True) -> None:
         self.config = config
         self.store = Store(config.state, create=create)
-        self.artifacts = self.store.artifacts
 
     def __enter__(self) -> Self:
         """The tournament itself."""
@@ -74,6 +75,15 @@ class Tournament:
                  traceback: TracebackType | None) -> None:
         """Close the database."""
         self.store.close()
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """What attacks made.
+
+        Raises:
+            StoreError: The place that the tournament file names cannot be used.
+        """
+        return ArtifactStore(open_blobs(self.config.store.artifacts, self.config.state))
 
     def dataset(self) -> Dataset:
         """The data set, checked against its digest.

@@ -22,7 +22,8 @@ from harness.formats.png import encode_png
 from harness.formats.result_csv import NO_LABEL
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest
 from harness.sandbox.outcomes import Ending, Outcome
-from harness.store.artifacts import ArtifactStore
+from harness.store.artifacts import ArtifactStore, artifact_name
+from harness.store.blobs import FileBlobs
 from harness.tracks import TRACKS
 from tests.e2e import make
 
@@ -74,7 +75,7 @@ class Desk:
 def desk(tmp_path):
     dataset = load(make.dataset(tmp_path / "data", 10))
     sandbox = FakeSandbox()
-    artifacts = ArtifactStore(tmp_path / "artifacts")
+    artifacts = ArtifactStore(FileBlobs(tmp_path / "artifacts"))
     executor = Executor(dataset, sandbox, artifacts, tmp_path / "work")  # type: ignore[arg-type]
     yield Desk(sandbox, executor, dataset, dataset.batches(10, [16])[0], artifacts, tmp_path / "work")
     executor.close()
@@ -244,7 +245,7 @@ def test_an_image_that_was_here_and_is_gone_is_the_hosts_fault(desk) -> None:
 
 def test_a_damaged_input_is_told_as_such(desk) -> None:
     made = desk.run(lambda request: copy(request, 4)).made
-    desk.artifacts.path(made.digest).write_bytes(b"damaged")
+    desk.artifacts.blobs.path(artifact_name(made.digest)).write_bytes(b"damaged")
     result = desk.run(label_all, "defense", input_digest=made.digest, produced=made.produced, clean=False)
     assert result.outcome is Outcome.HOST_ERROR
     assert result.corrupt_input == made.digest

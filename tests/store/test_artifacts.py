@@ -2,19 +2,25 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.errors import StoreError
 from harness.formats.images import encode_perturbation, pixel_digest
-from harness.store import artifacts
-from harness.store.artifacts import ArtifactStore, CorruptArtifactError, write_atomic
+from harness.store import blobs
+from harness.store.artifacts import ArtifactStore, CorruptArtifactError, artifact_name
+from harness.store.blobs import FileBlobs, write_atomic
 
 
 @pytest.fixture
 def store(tmp_path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "artifacts")
+    return ArtifactStore(FileBlobs(tmp_path / "artifacts"))
+
+
+def path(store: ArtifactStore, digest: str) -> Path:
+    return store.blobs.path(artifact_name(digest))
 
 
 def batch(seed: int = 0):
@@ -43,16 +49,16 @@ def test_what_is_saved_comes_back_to_the_last_pixel(store) -> None:
 
 def test_saving_again_writes_nothing(store) -> None:
     *_, digest = saved(store)
-    path = store.path(digest)
-    before = path.stat()
+    file = path(store, digest)
+    before = file.stat()
     assert store.save(digest, b"whatever") == before.st_size
-    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_one_that_cannot_be_read_makes_room_for_the_batch_made_anew(store) -> None:
     clean, adversarial, produced, digest = saved(store)
-    store.path(digest).unlink()
-    store.path(digest).mkdir()  # as unreadable as a bad sector, and for root as well
+    path(store, digest).unlink()
+    path(store, digest).mkdir()  # as unreadable as a bad sector, and for root as well
     with pytest.raises(CorruptArtifactError):
         store.load(digest, clean)
     store.save(digest, encode_perturbation(clean, adversarial, produced))
@@ -61,9 +67,9 @@ def test_one_that_cannot_be_read_makes_room_for_the_batch_made_anew(store) -> No
 
 def test_every_flipped_byte_is_found(store) -> None:
     clean, _, _, digest = saved(store)
-    data = store.path(digest).read_bytes()
+    data = path(store, digest).read_bytes()
     for position in range(0, len(data), 7):
-        store.path(digest).write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1:])
+        path(store, digest).write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1:])
         with pytest.raises(CorruptArtifactError, match=digest[:12]):
             store.load(digest, clean)
 
@@ -71,11 +77,11 @@ def test_every_flipped_byte_is_found(store) -> None:
 @pytest.mark.parametrize("data", [b"", b"HPT1", b"\0" * 100], ids=["empty", "head", "zeros"])
 def test_a_damaged_file_is_set_aside_so_that_it_can_be_made_again(store, data) -> None:
     clean, adversarial, _, digest = saved(store)
-    store.path(digest).write_bytes(data)
+    path(store, digest).write_bytes(data)
     with pytest.raises(CorruptArtifactError):
         store.load(digest, clean)
     assert not store.has(digest)
-    assert store.path(digest).with_suffix(".damaged").read_bytes() == data
+    assert path(store, digest).with_suffix(".damaged").read_bytes() == data
     saved(store)
     assert np.array_equal(store.load(digest, clean)[0], adversarial)
 
@@ -89,7 +95,7 @@ def test_an_absent_file_is_as_good_as_a_damaged_one(store) -> None:
 def test_one_batch_behind_the_name_of_another_is_found(store) -> None:
     clean, _, _, digest = saved(store)
     *_, other = saved(store, 1)
-    store.path(digest).write_bytes(store.path(other).read_bytes())
+    path(store, digest).write_bytes(path(store, other).read_bytes())
     with pytest.raises(CorruptArtifactError):
         store.load(digest, clean)
 
@@ -100,10 +106,10 @@ def test_a_disk_that_does_not_take_it_is_told_and_nothing_stays(store, monkeypat
     def refuse(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(artifacts.os, "fsync", refuse)
+    monkeypatch.setattr(blobs.os, "fsync", refuse)
     with pytest.raises(StoreError, match=words):
         saved(store)
-    assert not [path for path in store.root.rglob("*") if path.is_file()]
+    assert not [path for path in store.blobs.root.rglob("*") if path.is_file()]
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch) -> None:
@@ -113,7 +119,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch) -> None
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(artifacts.os, "fsync", interrupted)
+    monkeypatch.setattr(blobs.os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"

@@ -1,0 +1,156 @@
+"""A job and its result travel: another machine, which shares nothing but the artifact store, performs it to the same end."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.config import TournamentConfig
+from harness.config import load as load_config
+from harness.dataset.load import Dataset
+from harness.dataset.load import load as load_dataset
+from harness.engine.node import Node
+from harness.execution.job import Finished, Job, Slot
+from harness.sandbox.base import Limits, Program
+from harness.sandbox.outcomes import Outcome
+from harness.sandbox.process import ProcessSandbox
+from harness.store.artifacts import ArtifactStore, open_blobs
+from harness.store.blobs import Blobs
+from harness.store.transfer import FetchedCode, StoredPixels, publish_code, publish_pixels
+from harness.submission.load import freeze
+from harness.submission.load import load as load_submission
+from harness.tracks import TRACKS
+from tests.e2e import make
+
+SLOT = Slot("cpu0")
+
+
+@contextmanager
+def hold(job: Job) -> Iterator[Slot]:
+    del job
+    yield SLOT
+
+
+@dataclass
+class Head:
+    """Where the tournament is: all that jobs are made from."""
+
+    config: TournamentConfig
+    dataset: Dataset
+    place: str
+
+    def blobs(self, machine: str) -> Blobs:
+        return open_blobs(self.place, self.state(machine))
+
+    def state(self, machine: str) -> Path:
+        return self.config.state.parent / machine
+
+    def job(self, program: str, input_digest: str | None = None, produced: np.ndarray | None = None) -> Job:
+        frozen = freeze(load_submission(str(self.config.state.parent / "entries" / program)), self.config.state / "submissions")
+        batch = self.dataset.batches(10, [16])[0]
+        publish_code(self.blobs("head"), frozen.code_dir, frozen.digest)  # type: ignore[arg-type]
+        publish_pixels(self.blobs("head"), batch, self.dataset.pixels(batch))
+        digest = input_digest or (batch.task_digest if TRACKS[frozen.type].reader is None else batch.clean_digest)
+        return Job(run_id=1, attempt=1, name=program, track=frozen.type, batch=batch.unlabelled(), input_digest=digest,
+                   program=Program(frozen.digest, None, None, frozen.entry_point), limits=Limits(time_limit_s=30),
+                   produced=np.ones(len(batch.ids), bool) if produced is None else produced, clean=input_digest is None)
+
+
+@pytest.fixture(params=["file", "s3"])
+def head(request, tmp_path) -> Head:
+    config = load_config(make.tournament(tmp_path))
+    place = f"file:{tmp_path / 'shared'}" if request.param == "file" else request.getfixturevalue("object_server").place()
+    return Head(config, load_dataset(config.dataset), place)
+
+
+@pytest.fixture
+def machine(head, request):
+    """Another machine: its own state directory, no data set, no entries."""
+    with ExitStack() as stack:
+        def make_machine(name: str) -> Node:
+            state = head.state(name)
+            (state / "work").mkdir(parents=True)
+            blobs = head.blobs(name)
+            node = Node.here(head.config.model_copy(update={"state": state, "dataset": Path("/nowhere")}), StoredPixels(blobs),
+                             ProcessSandbox(state / "work"), ArtifactStore(blobs), [SLOT],
+                             code=FetchedCode(blobs, state / "submissions"))
+            stack.callback(node.close)
+            return node
+
+        yield make_machine
+
+
+def travelled(node: Node, job: Job) -> Finished:
+    return pickle.loads(pickle.dumps(node.perform(pickle.loads(pickle.dumps(job)), hold)))
+
+
+def test_what_one_machine_makes_another_one_answers_about(head, machine) -> None:
+    north, south = machine("north"), machine("south")
+    made = travelled(north, head.job("attack-darken")).result
+    assert (made.outcome, made.report.detail, made.usable) == (Outcome.OK, "", 10)
+    answered = travelled(south, head.job("defense-mean", made.made.digest, made.made.produced)).result
+    assert (answered.outcome, answered.usable) == (Outcome.OK, 10)
+
+    # The machine that has the data set and the entries itself comes to the same.
+    sandbox = ProcessSandbox(head.config.state / "work")
+    here = Node.here(head.config, head.dataset, sandbox, ArtifactStore(head.blobs("head")), [SLOT])
+    try:
+        again = here.perform(head.job("attack-darken"), hold).result
+        assert again.made.digest == made.made.digest
+        own = here.perform(head.job("defense-mean", made.made.digest, made.made.produced), hold).result
+        assert np.array_equal(own.answers.values, answered.answers.values)
+    finally:
+        here.close()
+
+
+def test_the_true_labels_never_leave_the_head(head) -> None:
+    job = head.job("attack-darken")
+    labels = head.dataset.batches(10, [16])[0].labels
+    assert not hasattr(job.batch, "labels")
+    assert labels.tobytes() not in pickle.dumps(job)
+
+
+@pytest.mark.parametrize("head", ["s3"], indirect=True)  # a directory is read where it is
+def test_what_a_machine_has_it_asks_for_once(head, machine, object_server) -> None:
+    node = machine("north")
+    job, again = head.job("defense-mean"), head.job("defense-centre")
+    assert travelled(node, job).result.outcome is Outcome.OK
+    object_server.requests.clear()
+    assert travelled(node, job).result.outcome is Outcome.OK
+    assert object_server.requests == []
+    assert travelled(node, again).result.outcome is Outcome.OK
+    assert not [path for _, path in object_server.requests if "/images/" in path]
+
+
+def test_a_damaged_artifact_is_told_by_the_machine_that_reads_it(head, machine) -> None:
+    north, south = machine("north"), machine("south")
+    made = travelled(north, head.job("attack-darken")).result.made
+    job = head.job("defense-mean", made.digest, made.produced)
+    head.blobs("vandal").set_aside(f"{made.digest[:2]}/{made.digest}.pert")
+    result = travelled(south, job).result
+    assert (result.outcome, result.corrupt_input) == (Outcome.HOST_ERROR, made.digest)
+    travelled(north, head.job("attack-darken"))
+    assert travelled(south, job).result.outcome is Outcome.OK
+
+
+def test_code_that_cannot_be_had_is_the_hosts_failure(head, machine) -> None:
+    job = head.job("attack-darken")
+    head.blobs("vandal").set_aside(f"code/{job.program.digest}")
+    result = travelled(machine("north"), job).result
+    assert result.outcome is Outcome.HOST_ERROR
+    assert "cannot be had from the store" in result.report.detail
+
+
+def test_a_machine_is_ended_while_it_performs(head, machine) -> None:
+    node = machine("north")
+    node.cancel()
+    result = travelled(node, head.job("attack-darken")).result
+    assert result.outcome is Outcome.CANCELLED
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("job")]
