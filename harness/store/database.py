@@ -7,6 +7,7 @@ runs into one commit instead of weakening it.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from harness.store.models import SCHEMA_VERSION, Base, CounterRow
 
 #: How long a command waits for another program that holds the database.
 BUSY_TIMEOUT_S = 30
+_BETWEEN_TRIES_S = 0.01
 
 
 def open_database(path: Path, *, create: bool = True) -> Engine:
@@ -53,9 +55,27 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's hook
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA journal_mode=WAL")
+    use_wal(connection)
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA cache_size=-65536")
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a database to WAL, waiting for others that hold it: this one statement ends at once where any other would wait.
+
+    Raises:
+        sqlite3.OperationalError: Somebody holds it for longer than ``BUSY_TIMEOUT_S``, or it cannot be written.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_BETWEEN_TRIES_S)
+        else:
+            return
 
 
 def _check_version(engine: Engine, path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zstandard
 
-from harness.store.database import explained
+from harness.store.database import BUSY_TIMEOUT_S, explained, use_wal
 
 _CREATE = """CREATE TABLE IF NOT EXISTS log
 (run_id INTEGER, attempt INTEGER, data BLOB NOT NULL, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID"""
@@ -32,8 +32,8 @@ class LogStore:
         self._lock = threading.Lock()
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+            use_wal(self._connection)
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._connection.execute(_CREATE)
         except (OSError, sqlite3.Error) as error:

@@ -10,7 +10,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from harness.errors import StoreError
+from harness.store import database
 from harness.store.database import explained, open_database
+from harness.store.logs import LogStore
 from harness.store.migrations import STEPS
 from harness.store.models import SCHEMA_VERSION, Base
 
@@ -82,6 +84,41 @@ def test_two_that_come_first_at_once_make_it_once(tmp_path) -> None:
             with db.connect() as connection:
                 assert connection.execute(text("SELECT count(*) FROM counter")).scalar() == 1
             db.dispose()
+
+
+OPENERS = {"tournament.db": lambda place: open_database(place / "tournament.db").dispose(),
+           "logs.db": lambda place: LogStore(place).close()}
+
+
+@pytest.fixture(params=OPENERS)
+def held(request, tmp_path):
+    """A database that another program has begun to write, and what opens it."""
+    holder = sqlite3.connect(tmp_path / request.param, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    yield holder, lambda: OPENERS[request.param](tmp_path)
+    holder.close()
+
+
+def test_who_comes_while_another_makes_it_waits(held, monkeypatch) -> None:
+    """Any statement waits for a lock but the switch to WAL."""
+    holder, opened = held
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            holder.rollback()
+
+    monkeypatch.setattr(database.time, "sleep", wait)
+    opened()
+    assert len(waits) == 3
+    assert holder.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_who_waits_for_too_long_is_told(held, monkeypatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.05)
+    with pytest.raises(StoreError, match="locked by another program"):
+        held[1]()
 
 
 def test_looking_at_what_is_not_there_makes_nothing(tmp_path) -> None:
