@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
+from harness.sandbox import watch
 from harness.sandbox.base import LOG_TAIL_BYTES, Limits, RunReport
 from harness.sandbox.outcomes import Ending
 
@@ -23,7 +25,11 @@ Check = Callable[[RunReport, dict[str, bytes]], bool]
 
 @dataclass(frozen=True)
 class Row:
-    """A program, and how its run has to end."""
+    """A program, and how its run has to end.
+
+    Attributes:
+        past: A file of its output; as soon as it is there the clock is past every limit. No limit is shorter than a slow start.
+    """
 
     name: str
     program: str | bytes
@@ -35,13 +41,12 @@ class Row:
     profile: str = "legacy"
     entry_point: str = "run.sh"
     track: str = "attack"
+    past: str = ""
 
     @property
     def limits(self) -> Limits:
         return dataclasses.replace(LIMITS, **self.changed)
 
-
-SHORT = {"time_limit_s": 1.5}
 
 ROWS = [
     Row("attack arguments", BASH + 'cp "$1"/* "$2" && echo "$#:$3"',
@@ -59,16 +64,17 @@ ROWS = [
     Row("no output streams", BASH + "exec >&- 2>&-; sleep 0.5; echo x > $2/late",
         holds=lambda r, o: o == {"late": b"x\n"} and r.wall_s > 0.4),
     Row("busy past its limit", BASH + "echo x > $2/early; while :; do :; done", Ending.TIME_LIMIT, None,
-        lambda r, o: o == {"early": b"x\n"}, SHORT),
-    Row("sleeps ignoring SIGTERM", BASH + "trap '' TERM INT HUP; while :; do sleep 9; done", Ending.TIME_LIMIT, None,
-        changed=SHORT),
-    Row("stops itself", PYTHON + "os.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(60)", Ending.TIME_LIMIT, None,
-        changed=SHORT),
+        lambda r, o: o == {"early": b"x\n"}, past="early"),
+    Row("sleeps ignoring SIGTERM", BASH + "trap '' TERM INT HUP; echo > $2/early; while :; do sleep 9; done", Ending.TIME_LIMIT,
+        None, past="early"),
+    Row("stops itself", PYTHON + "open(sys.argv[2] + '/early', 'w')\nos.kill(os.getpid(), signal.SIGSTOP)\ntime.sleep(60)",
+        Ending.TIME_LIMIT, None, past="early"),
     Row("daemonises a child that writes on",
         PYTHON + "if os.fork() == 0:\n os.setsid()\n if os.fork() == 0:\n  while True:\n"
                  "   open(sys.argv[2] + '/n', 'a').write('x'); time.sleep(0.01)\n os._exit(0)\ntime.sleep(0.3)"),
-    Row("memory bomb", PYTHON + "x = []\nwhile True: x.append(bytearray(1 << 23)); time.sleep(0.01)", Ending.MEMORY_LIMIT, ...,
-        lambda r, o: (r.peak_memory_bytes or 0) > 48 << 20, {"memory_bytes": 128 << 20}),  # at the last sample
+    # A sample is taken at least once in the second that it takes from 48 MiB to its limit.
+    Row("memory bomb", PYTHON + "x = []\nwhile True: x.append(bytearray(1 << 23)); time.sleep(0.1)", Ending.MEMORY_LIMIT, ...,
+        lambda r, o: (r.peak_memory_bytes or 0) > 48 << 20, {"memory_bytes": 128 << 20}),
     Row("output too large", BASH + "echo x > $2/first; head -c 9000000 /dev/zero > $2/big; sleep 9", Ending.OUTPUT_LIMIT,
         None, lambda r, o: "first" in o),
     Row("output too large, and it ends at once", BASH + "head -c 9000000 /dev/zero > $2/big; exit 0", Ending.OUTPUT_LIMIT, ...),
@@ -79,8 +85,8 @@ ROWS = [
         exit_code=7),
     Row("writes too much beside its output", BASH + "head -c 200000000 /dev/zero > big; sleep 9; exit 1", Ending.OUTPUT_LIMIT,
         None, changed={"layer_bytes": 32 << 20, "tmp_bytes": 1 << 20, "output_bytes": 250 << 20}),
-    Row("floods stdout", BASH + "yes", Ending.TIME_LIMIT, None,
-        lambda r, o: 0 < len(r.stdout) <= LOG_TAIL_BYTES and set(r.stdout) == {"y", "\n"}, SHORT),
+    Row("floods stdout", BASH + "head -c 1000000 <(yes); echo > $2/early; exec yes", Ending.TIME_LIMIT, None,
+        lambda r, o: 0 < len(r.stdout) <= LOG_TAIL_BYTES and set(r.stdout) == {"y", "\n"}, past="early"),
     Row("floods stdout and ends", BASH + "head -c 8000000 /dev/zero | tr '\\0' z; echo; echo end",
         holds=lambda r, o: r.stdout.endswith("zz\nend\n") and len(r.stdout) == LOG_TAIL_BYTES),
     Row("escape codes on stderr", BASH + r"printf 'a\033[31mb\033]0;title\007c\000\r\nd\n' >&2",
@@ -106,6 +112,10 @@ ROWS = [
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_row(row: Row, sandbox, bench: Bench, monkeypatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "1")
+    if row.past:
+        reached = bench.root / "out" / row.past
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 1000 * reached.exists())
+        monkeypatch.setattr(watch, "time", clock)
     program = bench.program(row.program, mode=row.mode, entry_point=row.entry_point, profile=row.profile)
     for _ in range(2 if row.name.startswith("finds nothing") else 1):
         report = bench.run(sandbox, program, row.limits, track=row.track)
@@ -124,7 +134,8 @@ def test_killed_within_a_second_of_its_limit(sandbox, bench) -> None:
 
 def test_nothing_writes_after_the_return(sandbox, bench) -> None:
     text = PYTHON + ("if os.fork() == 0:\n os.setsid()\n while True:\n"
-                     "  open(sys.argv[2] + '/n', 'a').write('x'); time.sleep(0.005)\ntime.sleep(0.3)")
+                     "  open(sys.argv[2] + '/n', 'a').write('x'); time.sleep(0.005)\n"
+                     "while not os.path.exists(sys.argv[2] + '/n'): time.sleep(0.005)")
 
     def looks_again(area) -> None:
         before = (area.path / "n").stat().st_size

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from harness.sandbox import pace as pace_module
 from harness.sandbox.docker.stream import AttachedStream
 from harness.sandbox.pace import Pace
 from harness.sandbox.protocol import MAX_CANDIDATE_BYTES, MAX_CANDIDATES, Answer, LineReader
@@ -62,14 +63,30 @@ def test_the_ration_is_of_one_batch() -> None:
     assert reader.flooded
 
 
-def test_a_pace_lets_a_burst_through_and_holds_a_flood_back() -> None:
+class Clock:
+    """Goes on while somebody sleeps, and not otherwise."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_pace_lets_a_burst_through_and_holds_a_flood_back(monkeypatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(pace_module, "time", clock)
     pace = Pace()
     pace.took(100, 3)
     assert pace.wait(1.0) == 1.0
+    assert clock.now == 100
     pace.took(8 * MIB)
-    began = time.monotonic()
     assert pace.wait(0.05) < 0, "half a second is due"
-    assert time.monotonic() - began >= 0.05
+    assert clock.now == 100.05
+    assert 0 < pace.wait(1.0) < 1
+    assert 100.3 < clock.now < 100.6
 
 
 class Engine:
