@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "matrix": ("matrix", "Every attack against every defense."),
     "show": ("show", "One submission: opponents, outcomes, reasons, times."),
     "logs": ("logs", "What a submission's runs printed."),
+    "report": ("report", "Write a round as one HTML file to look at and to send."),
     "export": ("export", "Write the 2017 CSV files and all results."),
     "selftest": ("selftest", "Run the hostile corpus on this host."),
 }

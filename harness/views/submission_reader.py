@@ -48,6 +48,9 @@ class SubmissionReader(RoundReader):
         UnknownNameError: There is no such round.
     """
 
+    #: Failed runs that are looked up; None for all.
+    most_failures: int | None = None
+
     def __init__(self, tournament: Tournament, transaction: Transaction, round_name: str | None = None,
                  config_path: Path = DEFAULT_CONFIG) -> None:
         super().__init__(tournament, transaction, round_name)
@@ -121,7 +124,7 @@ class SubmissionReader(RoundReader):
 
     def _failures(self, member: StoredSubmission) -> tuple[FailedRun, ...]:
         failures = []
-        for run, batch, against in self.runs(member, failed_only=True):
+        for run, batch, against in self.runs(member, failed_only=True)[:self.most_failures]:
             attempt = runs.attempt(self.transaction, run)
             failures.append(FailedRun(
                 batch, str(run.outcome), against, run.attempt, attempt.exit_code if attempt else None, run.wall_s,

@@ -1,0 +1,128 @@
+"""The page: its template filled, with the policy that lets nothing in but what is on it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness import __version__
+from harness.files import whole_file
+from harness.report.html import charts
+from harness.report.html.heat import heat_map
+from harness.report.html.pictures import pictures
+from harness.sandbox.outcomes import POLICY, Outcome
+from harness.scoring import Track
+from harness.scoring.leaderboard import Row
+from harness.tracks import TRACKS, consumes
+from harness.tracks import Track as TrackKind
+from harness.untrusted_text import lines, plain
+from harness.views.leaderboard import columns, footnotes
+from harness.views.report import BestOfRound, Curve, ReportView
+from harness.views.status import blame, next_step, sentence
+from harness.views.submission import standing, timing
+from harness.views.words import duration, percent, plural, rank_span, share, span
+
+T = TypeVar("T", Curve, BestOfRound)
+
+#: Seconds after which a page of a running tournament reloads itself.
+RELOAD_S = 60
+#: Of one text that a stranger wrote; the whole is with `harness show` and `harness logs`.
+_MOST_CHARACTERS = 4000
+_LONGEST_NAME = 120
+
+
+def write_report(view: ReportView, path: Path, *, live: bool = False) -> None:
+    """Write the page; it is complete or not there.
+
+    Args:
+        view: What it shows.
+        path: The file.
+        live: Whether it is written again and again: an incomplete one then reloads itself.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    page = render(view, live=live)
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(view: ReportView, *, live: bool = False) -> str:
+    """The page as text."""
+    style, script = _asset("report.css"), _asset("report.js")
+    policy = (f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+              "base-uri 'none'; form-action 'none'")
+    tracks = [(TRACKS[name], rows) for name, rows in view.board.tracks.items() if rows]
+    return _environment().get_template("report.html").render(
+        view=view, tracks=tracks, live=live and not view.complete, reload_s=RELOAD_S,
+        # Our own files, not text of anybody's.
+        policy=policy, style=Markup(style), script=Markup(script),  # noqa: S704
+        shown=pictures(view.gallery) if view.gallery else None, curves=_by_track(view.curves), rounds=_by_track(view.rounds),
+        maps=[(epsilon, list(maps)) for epsilon, maps in groupby(view.maps, key=lambda found: found.epsilon)],
+        epsilons=[point.epsilon for point in view.curves[0].points] if view.curves else [],
+        notes=footnotes(view.board), version=__version__, leaders=[_leader(track, rows) for track, rows in tracks])
+
+
+def _by_track(found: Sequence[T]) -> list[tuple[Track, list[T]]]:
+    """What each track has, in the order of the tables."""
+    order = list(TRACKS)
+    ordered = sorted(found, key=lambda each: order.index(each.track))
+    return [(track, list(each)) for track, each in groupby(ordered, key=lambda each: each.track)]
+
+
+def _leader(track: TrackKind, rows: Sequence[Row]) -> dict[str, object]:
+    """The best of a track that is no baseline, and how far the best baseline is behind."""
+    best = next((row for row in rows if not row.baseline), rows[0])
+    baseline = next((row for row in rows if row.baseline and row is not best), None)
+    ahead = None if baseline is None or baseline.score is None or best.score is None else best.score - baseline.score
+    return {"track": track, "row": best, "baseline": baseline, "ahead": ahead}
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(loader=PackageLoader("harness.report.html", "."), autoescape=True, undefined=StrictUndefined,
+                       trim_blocks=True, lstrip_blocks=True, finalize=_text)
+    made.filters.update(
+        name=_name, anchor=_anchor, link=lambda anchor: "#" + quote(anchor, safe="/"), share=share, span=span, percent=percent,
+        rank_span=rank_span, duration=duration, plural=plural, sentence=sentence, next_step=next_step, blame=blame)
+    made.globals.update(
+        charts=charts, heat_map=heat_map, columns=columns, consumes=consumes, standing=standing, timing=timing, TRACKS=TRACKS,
+        causes={str(outcome): POLICY[outcome] for outcome in Outcome})
+    return made
+
+
+def _text(value: object) -> object:
+    """Every value that the template shows passes here: text of others loses what acts on a reader, and its excess."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return lines(value if len(value) <= _MOST_CHARACTERS else value[:_MOST_CHARACTERS] + "…")
+
+
+def _name(text: str) -> str:
+    return plain(text, _LONGEST_NAME)
+
+
+def _anchor(name: str, track: Track) -> str:
+    """``defense/NAME``: what a link to an entry ends with."""
+    return f"{track}/{_name(name)}"
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("harness.report.html") / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

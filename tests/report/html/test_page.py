@@ -1,0 +1,124 @@
+"""The page as text: what is in it, how large it is, and that it is well formed whatever strangers write."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from html.parser import HTMLParser
+
+import pytest
+
+from harness.report.html.page import render, write_report
+from tests.report.html.views import HOSTILE, made_report
+from tests.test_untrusted_text import fit
+
+#: All that the template and the charts are made of.
+ELEMENTS = {
+    "html", "head", "meta", "link", "title", "style", "script", "body", "header", "nav", "main", "section", "footer", "div", "p",
+    "h1", "h2", "h3", "a", "bdi", "span", "small", "b", "i", "pre", "code", "ul", "li", "dl", "dt", "dd", "details", "summary",
+    "table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "img", "svg", "rect", "path", "circle", "text"}
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes, and all text but the script's and the style's."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self._raw = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._raw = tag
+
+    def handle_endtag(self, tag) -> None:
+        self._raw = ""
+
+    def handle_data(self, data) -> None:
+        if self._raw not in {"script", "style"}:
+            self.text.append(data)
+
+
+def test_the_policy_lets_in_our_own_script_and_style_and_nothing_else():
+    page = render(made_report())
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1].replace("&#39;", "'")
+    script, style = (re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1] for tag in ("script", "style"))
+    digests = [f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (script, style)]
+    assert policy.split("; ") == ["default-src 'none'", "img-src data:", f"style-src {digests[1]}", f"script-src {digests[0]}",
+                                  "base-uri 'none'", "form-action 'none'"]
+    assert len(script.encode()) < 15_000
+    assert not re.search(r"https?://", page)
+
+
+def test_hostile_text_becomes_no_element_no_attribute_and_no_control():
+    page = render(made_report(15, 4, 8, hostile=True))
+    found = Outline(page)
+    assert {tag for tag, _ in found.elements} <= ELEMENTS
+    assert sum(tag == "script" for tag, _ in found.elements) == 1
+    names = {name for _, attributes in found.elements for name in attributes}
+    assert not {name for name in names if name.startswith("on") or name in {"style", "srcdoc", "action", "autofocus"}}
+    assert all(attributes["href"].startswith(("#", "data:,")) for _, attributes in found.elements if "href" in attributes)
+    assert all(attributes["src"].startswith("data:image/webp;base64,") for _, attributes in found.elements if "src" in attributes)
+    assert fit(page)
+    text = "".join(found.text)
+    for name in ("script", "handler", "meta", "entity", "template"):
+        assert HOSTILE[name] in text, name
+
+
+@pytest.mark.parametrize("hostile", [False, True])
+def test_every_link_leads_to_a_part_of_the_page_and_no_name_stands_twice(hostile: bool):
+    from urllib.parse import unquote
+
+    found = Outline(render(made_report(hostile=hostile)))
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {unquote(attributes["href"][1:]) for _, attributes in found.elements
+             if attributes.get("href", "").startswith("#")}
+    assert links <= set(ids)
+    assert {"defense/defense_3", "p0-0", "attack/attack_2"} <= links or hostile
+
+
+def test_what_a_round_does_not_have_is_not_shown():
+    from dataclasses import replace
+
+    page = render(replace(made_report(targeted=0), gallery=None, curves=(), rounds=(), entries=()))
+    shown = {attributes["id"] for tag, attributes in Outline(page).elements if tag == "section" and "id" in attributes}
+    assert shown == {"tables", "ranks", "map", "method"}
+    assert "Targeted attacks" not in page
+
+
+@pytest.mark.parametrize(("attacks", "defenses"), [(0, 0), (3, 0), (0, 3)])
+def test_a_round_without_one_side_has_a_page(attacks: int, defenses: int):
+    from harness.views.report_reader import scored
+    from tests.report.conftest import make_results
+
+    page = render(scored(make_results(attacks, 0, defenses), [16, 64]))
+    assert "Tables" in page
+
+
+def test_only_an_incomplete_page_that_is_written_again_reloads_itself():
+    from dataclasses import replace
+
+    view = made_report()
+    waiting = replace(view, board=replace(view.board, runs=replace(view.board.runs, done=50)))
+    reloads = '<meta http-equiv="refresh" content="60">'
+    assert reloads in render(waiting, live=True)
+    assert "reloads itself every 60 s" in render(waiting, live=True)
+    for page in (render(waiting), render(view, live=True)):
+        assert "refresh" not in Outline(page).elements[5][1].values()
+        assert reloads not in page
+    assert "50 of 100 runs (50 %)" in render(waiting)
+
+
+def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    write_report(made_report(), path)
+    first = path.read_text()
+    monkeypatch.setattr("harness.report.html.page.render", lambda *_, **__: "\udcff")
+    with pytest.raises(UnicodeEncodeError):
+        write_report(made_report(), path)
+    assert path.read_text() == first
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
