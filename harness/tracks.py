@@ -27,11 +27,11 @@ class Figure:
 
     Attributes:
         name: In JSON and CSV.
-        title: Of its column on a terminal.
+        title: Of its column on a terminal; none there where it is empty.
     """
 
     name: str
-    title: str
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +72,15 @@ class Track:
         return "/output_images" if self.output is None else "/output_data"
 
 
+_UNDETECTED = Figure(name="undetected", title="undet")
 ATTACK = Track(
     name="attack", title="Non-targeted attacks", side=Side.PRODUCER, score="share of images that defenses got wrong",
     cell="% of images that the defense did not label correctly", formula="harness.scoring.shares:ATTACK", takes_bound=True,
-    ranking=("attack_ranking.csv", "AttackName"))
+    figures=(_UNDETECTED,), ranking=("attack_ranking.csv", "AttackName"))
 TARGETED_ATTACK = Track(
     name="targeted_attack", title="Targeted attacks", side=Side.PRODUCER, score="share of images labelled as the target class",
     cell="% of images that the defense labelled as the target class",
-    formula="harness.scoring.shares:TARGETED_ATTACK", takes_bound=True, takes_targets=True,
+    formula="harness.scoring.shares:TARGETED_ATTACK", takes_bound=True, takes_targets=True, figures=(_UNDETECTED,),
     ranking=("targeted_attack_ranking.csv", "AttackName"))
 DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",

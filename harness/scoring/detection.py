@@ -20,9 +20,8 @@ Scores = NDArray[np.float32]
 FALSE_POSITIVES = (5, 1)
 #: At least so many clean images may be let through, else a threshold says nothing.
 _AT_LEAST = 10
-_POSITIVE = np.uint64(1 << 31)
-_INDEX = np.uint64((1 << 31) - 1)
-_HALF = np.uint64(32)
+#: A key and its halves, the lower one first on any machine.
+_WHOLE, _HALVES = np.dtype("<u8"), np.dtype("<u4")
 
 
 @dataclass(frozen=True)
@@ -64,19 +63,32 @@ def separation(adversarial: Scores, clean: Scores) -> tuple[float, NDArray[np.fl
     count = len(adversarial)
     if not count:
         return math.nan, np.empty(0)
-    sorted_keys = _sorted(adversarial, clean)
-    positive = (sorted_keys & _POSITIVE) != 0
-    index = (sorted_keys & _INDEX).astype(np.int64)
-    starts, sizes = _groups(sorted_keys)
-    positives = np.add.reduceat(positive, starts, dtype=np.int64)
-    negatives = sizes - positives
-    below = np.cumsum(negatives) - negatives / 2
-    above = count - np.cumsum(positives) + positives / 2
-    placement = np.where(positive, np.repeat(below, sizes), np.repeat(above, sizes)) / count
-    both = np.empty(count)
-    both[index[positive]] = placement[positive]
-    both[index[~positive]] += placement[~positive]
-    return float(placement[positive].sum() / count), both
+    sides = _sorted(adversarial, clean)
+    # Clean ones below an adversarial score, adversarial ones above a clean score. Equal ones are sorted clean first, so all of them
+    # are counted at first.
+    place = np.cumsum(sides.positive, dtype=np.int64)
+    beaten = np.where(sides.positive, np.arange(1, 2 * count + 1) - place, count - place).astype(np.float64)
+    start, middle, end = sides.ties()
+    if len(middle):
+        half = np.zeros(2 * count + 1)
+        half[start] -= (end - middle) / 2
+        half[middle] += (end - middle) / 2 - (middle - start) / 2
+        half[end] += (middle - start) / 2
+        beaten += np.cumsum(half[:-1])
+    by_place = np.empty(2 * count)
+    by_place[sides.place] = beaten
+    return float(by_place[count:].sum() / count**2), (by_place[:count] + by_place[count:]) / count
+
+
+def area(adversarial: Scores, clean: Scores) -> float:
+    """The area alone, of any two samples; NaN where one of them is empty."""
+    if not len(adversarial) or not len(clean):
+        return math.nan
+    sides = _sorted(adversarial, clean)
+    start, middle, end = sides.ties()
+    found, others = len(adversarial), len(clean)
+    ranks = int(np.flatnonzero(sides.positive).sum()) - found * (found - 1) // 2
+    return float((ranks - ((end - middle) * (middle - start)).sum() / 2) / (found * others))
 
 
 def pooled(adversarial: Scores, clean: Scores) -> Pooled:
@@ -89,16 +101,16 @@ def pooled(adversarial: Scores, clean: Scores) -> Pooled:
     Returns:
         The figures; NaN where there is no adversarial image.
     """
-    total = len(adversarial) + len(clean)
     if not len(adversarial):
         return Pooled(math.nan, math.nan, math.nan)
-    sorted_keys = _sorted(adversarial, clean)
-    starts, sizes = _groups(sorted_keys)
-    hits = np.add.reduceat((sorted_keys & _POSITIVE) != 0, starts, dtype=np.int64)[::-1]
-    flagged = np.cumsum(sizes[::-1])
-    found = np.cumsum(hits)
-    f1 = 2 * found / (flagged + len(adversarial))
-    return Pooled(len(adversarial) / total, float(f1.max()), float((hits * (found / flagged)).sum() / len(adversarial)))
+    # A threshold between two adversarial scores flags clean images for nothing, so those at one of them are enough.
+    scores, others = np.sort(adversarial), np.sort(clean)
+    first = np.flatnonzero(np.concatenate([[True], scores[1:] != scores[:-1]]))
+    found = len(scores) - first
+    flagged = found + len(others) - np.searchsorted(others, scores[first])
+    hits = np.diff(first, append=len(scores))
+    f1 = 2 * found / (flagged + len(scores))
+    return Pooled(len(scores) / (len(scores) + len(others)), float(f1.max()), float((hits * (found / flagged)).sum() / len(scores)))
 
 
 def threshold(clean: Scores, images: int, percent: int) -> float | None:
@@ -146,29 +158,42 @@ def influence(
         float64[N] whose sum is 0: the score under weights w (which sum to N) is the score + w @ influence, to first order.
     """
     total = np.zeros(images)
-    for area, (which, both) in zip(areas, values, strict=True):
-        if not math.isnan(area):
-            total[which] += (both - 2 * area) / len(both)
+    for one, (which, both) in zip(areas, values, strict=True):
+        if not math.isnan(one):
+            total[which] += (both - 2 * one) / len(both)
     return total / max(1, int((~np.isnan(areas)).sum()))
 
 
-def _sorted(adversarial: Scores, clean: Scores) -> NDArray[np.uint64]:
-    """Keys in ascending order of score: the score's order in the upper half, then the side, then the place in its array.
+@dataclass(frozen=True)
+class _Sides:
+    """Scores of both sides in ascending order, equal ones clean first.
 
-    Whole numbers are sorted several times as fast as an argsort of the scores, and carry the side with them.
+    Attributes:
+        place: int64, where each comes from: a clean one its place, an adversarial one its place behind all clean ones.
+        positive: Whether it is adversarial.
+        order: uint32, equal for equal scores.
     """
-    keys = np.empty(len(adversarial) + len(clean), np.uint64)
-    for part, into, side in ((adversarial, keys[:len(adversarial)], _POSITIVE), (clean, keys[len(adversarial):], np.uint64(0))):
+
+    place: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    order: NDArray[np.uint32]
+
+    def ties(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Of each group of equal scores that has both sides: where it begins, its first adversarial one, and its end."""
+        order, positive = self.order, self.positive
+        last_clean = np.flatnonzero((order[1:] == order[:-1]) & (positive[1:] > positive[:-1]))
+        value = order[last_clean]
+        return np.searchsorted(order, value), last_clean + 1, np.searchsorted(order, value, "right")
+
+
+def _sorted(adversarial: Scores, clean: Scores) -> _Sides:
+    """Whole numbers are sorted several times as fast as an argsort of the scores, and carry the place with them."""
+    keys = np.empty((len(clean) + len(adversarial), 2), _HALVES)
+    keys[:, 0] = np.arange(len(keys))
+    for part, into in ((clean, keys[:len(clean)]), (adversarial, keys[len(clean):])):
         bits = np.ascontiguousarray(part, np.float32).view(np.int32)
         # Negative floats sort in the reverse order of their bits, and below the positive ones.
-        order = (bits ^ ((bits >> 31) | np.int32(-(1 << 31)))).view(np.uint32)
-        into[:] = (order.astype(np.uint64) << _HALF) | side | np.arange(len(part), dtype=np.uint64)
-    keys.sort()
-    return keys
-
-
-def _groups(sorted_keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each group of equal scores begins, and how many it has."""
-    value = (sorted_keys >> _HALF).astype(np.uint32)
-    starts = np.concatenate([[0], np.flatnonzero(value[1:] != value[:-1]) + 1])
-    return starts, np.diff(np.append(starts, len(value)))
+        into[:, 1] = (bits ^ ((bits >> 31) | np.int32(-(1 << 31)))).view(np.uint32)
+    keys.view(_WHOLE).ravel().sort()
+    place = keys[:, 0].astype(np.int64)
+    return _Sides(place, place >= len(clean), keys[:, 1].astype(np.uint32))

@@ -5,8 +5,6 @@ Numbers that do not exist yet (nothing ended, nothing asked) are NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +31,3 @@ def coverage(counts: Tally, track: Track) -> NDArray[np.float64]:
 def clean_accuracy(counts: Tally) -> NDArray[np.float64]:
     """Share of the clean images that each defense labels correctly, float64[D]; it counts in no score."""
     return ratio(counts.clean.correct, counts.clean.produced)
-
-
-#: How the figures of the track table are computed, by their names: one number for every entry on the track's side.
-FIGURES: Mapping[str, Callable[[Tally], NDArray[np.float64]]] = {"clean_accuracy": clean_accuracy}

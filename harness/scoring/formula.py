@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from harness.scoring.results import Entry, Results, Track
 from harness.scoring.tally import Cells, Counts, Tally, image_cells
 from harness.scoring.views import View, counted
 from harness.tracks import TRACKS
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class TrackScores:
         coverage: float64[K], the share of what was asked that the entry left.
         figures: float64[K] each, what the track's table shows beside the columns that all have, by name.
         rank: int64[K], 1 for the best; equal scores share a rank.
+        remarks: K short remarks that are shown beside the names, or none at all.
         intervals: None where they were not asked for.
     """
 
@@ -47,6 +50,7 @@ class TrackScores:
     coverage: NDArray[np.float64]
     figures: Mapping[str, NDArray[np.float64]]
     rank: NDArray[np.int64]
+    remarks: tuple[str, ...] = ()
     intervals: Intervals | None = None
 
 
@@ -72,18 +76,20 @@ class Basis:
     results: Results
     counts: Tally
 
-    @cached_property
-    def _cells(self) -> dict[bytes, tuple[Cells, Cells]]:
-        return {}
+    _known: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What was computed under this name before, else what it is now."""
+        if name not in self._known:
+            self._known[name] = compute()
+        return cast("T", self._known[name])
 
     def image_cells(self, view: View) -> tuple[Cells, Cells]:
         """Counts per image over the opponents that count in a view; see ``tally.image_cells``."""
         opponents = counted(view, self.counts)
         # Views differ in their formulas more often than in who counts.
-        key = b"|".join(side.tobytes() for side in opponents)
-        if key not in self._cells:
-            self._cells[key] = image_cells(self.results, *opponents)
-        return self._cells[key]
+        key = "|".join(side.tobytes().hex() for side in opponents)
+        return self.once(key, lambda: image_cells(self.results, *opponents))
 
 
 class Formula(Protocol):

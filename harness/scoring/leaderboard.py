@@ -156,26 +156,26 @@ def parse_track(name: str) -> Track:
 
 
 def build_leaderboards(
-    results: Results, views: Sequence[View], tracks: Sequence[Track] = tuple(TRACKS), resamples: int = RESAMPLES,
+    results: Results, views: Sequence[View], tracks: Sequence[Track] | None = None, resamples: int = RESAMPLES,
 ) -> dict[View, Leaderboard]:
     """Score, rank and order the entries in several views; what the views share is computed once.
 
     Args:
         results: The verdicts.
         views: The formulas.
-        tracks: The tracks to show.
+        tracks: The tracks to show; all by default.
         resamples: For the intervals; 0 leaves them out.
     """
     counts = tally(results)
     return {
         view: Leaderboard(results.tournament, results.round, view, results.images, results.runs,
-                          {track: _rows(results, scores[track]) for track in tracks})
+                          {track: _rows(results, scores[track]) for track in (TRACKS if tracks is None else tracks)})
         for view, scores in score_views(results, counts, views, resamples).items()
     }
 
 
 def build_leaderboard(
-    results: Results, view: View = View.STANDARD, tracks: Sequence[Track] = tuple(TRACKS), resamples: int = RESAMPLES,
+    results: Results, view: View = View.STANDARD, tracks: Sequence[Track] | None = None, resamples: int = RESAMPLES,
 ) -> Leaderboard:
     """Score, rank and order the entries in one view; see ``build_leaderboards``."""
     return build_leaderboards(results, [view], tracks, resamples)[view]
@@ -200,7 +200,8 @@ def _rows(results: Results, scores: TrackScores) -> tuple[Row, ...]:
             raw=None if scores.raw is None else int(scores.raw[place]), worst=number(scores.worst[place]),
             worst_opponent=others[opponent].name if opponent >= 0 else None,
             coverage=number(scores.coverage[place]), median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
-            figures={name: number(values[place]) for name, values in scores.figures.items()}, mark=entry.mark,
+            figures={name: number(values[place]) for name, values in scores.figures.items()},
+            mark=" ".join(filter(None, (entry.mark, scores.remarks[place] if scores.remarks else ""))),
         ))
     return tuple(rows)
 

@@ -28,6 +28,16 @@ def ranks(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return found
 
 
+def lowest(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The lowest known score of each row, float64[K], and its column, int64[K]; NaN and -1 where nothing is known."""
+    known = ~np.isnan(scores)
+    if not scores.shape[1]:
+        return np.full(len(scores), np.nan), np.full(len(scores), -1, np.int64)
+    column = np.where(known, scores, np.inf).argmin(1)
+    found = known.any(1)
+    return np.where(found, scores[np.arange(len(scores)), column], np.nan), np.where(found, column, -1)
+
+
 def display_order(scores: NDArray[np.float64], entries: Sequence[Entry]) -> list[int]:
     """Positions from the best to the last: by score, then lower median time, then earlier submission."""
     place = ranks(scores)

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import ratio
-from harness.scoring.figures import FIGURES, coverage
+from harness.scoring.detectors import undetected
+from harness.scoring.figures import clean_accuracy, coverage
 from harness.scoring.formula import Basis, Resampling, TrackScores, formula_of, members_of
-from harness.scoring.ranking import ranks
+from harness.scoring.ranking import lowest, ranks
 from harness.scoring.results import Entry, Results, Track
 from harness.scoring.tally import Cells, Counts
 from harness.scoring.views import View, counted
@@ -65,7 +66,7 @@ class Shares:
             track=track, members=members, raw=earned.sum(1), score=score, worst=worst,
             worst_opponent=np.where(column >= 0, np.append(opponents, -1)[column], -1), rank=ranks(score),
             coverage=coverage(basis.counts, track)[members],
-            figures={figure.name: FIGURES[figure.name](basis.counts)[members] for figure in TRACKS[track].figures})
+            figures={figure.name: _FIGURES[figure.name](basis)[members] for figure in TRACKS[track].figures})
 
     def resampling(self, basis: Basis, track: Track, view: View) -> Resampling:
         """Ratios of what was earned and what was possible per image."""
@@ -73,16 +74,6 @@ class Shares:
         members = members_of(basis.results, track)
         earned, possible = (part(cells)[members] for part in (self.by_view[view].earned, self.by_view[view].possible))
         return Resampling((earned, possible), ratio, (possible > 0).sum(1))
-
-
-def lowest(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The lowest known score of each row, float64[K], and its column, int64[K]; NaN and -1 where nothing is known."""
-    known = ~np.isnan(scores)
-    if not scores.shape[1]:
-        return np.full(len(scores), np.nan), np.full(len(scores), -1, np.int64)
-    column = np.where(known, scores, np.inf).argmin(1)
-    found = known.any(1)
-    return np.where(found, scores[np.arange(len(scores)), column], np.nan), np.where(found, column, -1)
 
 
 def _ratio(track: Track, view: View) -> Ratio:
@@ -106,6 +97,10 @@ def unlabelled_earned(cells: Cells, track: Track, view: View = View.STANDARD) ->
     lost: Counts = np.maximum(0, part.earned(cells) - part.earned(answered))
     return lost
 
+
+#: How the figures of these tracks are computed, by their names: one number for every entry on the track's side.
+_FIGURES: Mapping[str, Callable[[Basis], NDArray[np.float64]]] = {
+    "clean_accuracy": lambda basis: clean_accuracy(basis.counts), "undetected": undetected}
 
 _ALL: Callable[[Cells], Counts] = lambda cells: cells.images  # noqa: E731 - one row of a table
 

@@ -5,10 +5,11 @@ Every front takes these, so that they agree; how wide a column is, and which lea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.scoring import RESAMPLES, Track
+from harness.scoring.detectors import CONSTANT
 from harness.scoring.leaderboard import Leaderboard, Row
 from harness.tracks import TRACKS, Figure
 from harness.views.words import NOTHING, percent, plural, rank_span, seconds, share, span
@@ -28,6 +29,12 @@ class BoardColumn:
 
     title: str
     cell: Callable[[Row], str]
+#: What the marks beside names mean; the other marks are an audit's.
+_REMARKS = {
+    CONSTANT: "gave every image the same score, as one that flags everything does: AUROC .5, best F1 2p/(1+p) at prevalence p, "
+              "below every detector that is better than chance.",
+}
+_AUDITED = "its served answers depended on earlier batches; `harness show NAME` says how often."
 
 
 def shown_name(row: Row) -> str:
@@ -50,17 +57,35 @@ _LAST = (
     BoardColumn("cover", lambda row: percent(row.coverage)),
     BoardColumn("sec", lambda row: seconds(row.median_time_s)),
     BoardColumn("fails", lambda row: str(row.failures)),
-    BoardColumn("raw", lambda row: str(row.raw)),
+    BoardColumn("raw", lambda row: NOTHING if row.raw is None else str(row.raw)),
 )
 
 
-def columns(track: Track) -> tuple[BoardColumn, ...]:
-    """All columns of a track's table; its own figures stand among those that every table has."""
-    return (*_FIRST, *map(_figure, TRACKS[track].figures), *_LAST)
+def columns(track: Track, rows: Sequence[Row]) -> tuple[BoardColumn, ...]:
+    """All columns of a track's table; its own figures stand among those that every table has, where there are any."""
+    figures = [figure for figure in TRACKS[track].figures if figure.title and _known(rows, figure.name)]
+    last = [column for column in _LAST if column.title != "raw" or any(row.raw is not None for row in rows)]
+    return (*_FIRST, *map(_figure, figures), *last)
+
+
+def _known(rows: Sequence[Row], figure: str) -> bool:
+    return any(row.figures.get(figure) is not None for row in rows)
 
 
 def _figure(figure: Figure) -> BoardColumn:
     return BoardColumn(figure.title, lambda row: share(row.figures.get(figure.name)))
+
+
+def heading(track: Track, rows: Sequence[Row]) -> str:
+    """What a track's score is, and what its figures hang on that is the same of all."""
+    shares = sorted({share(row.figures.get("prevalence")) for row in rows if _known((row,), "prevalence")})
+    return f"score: {TRACKS[track].score}" + (f"; prevalence {' to '.join(shares[::max(1, len(shares) - 1)])}" if shares else "")
+
+
+def shown_tracks(board: Leaderboard) -> dict[Track, tuple[Row, ...]]:
+    """The tables to show: a kind of entry that 2017 did not have and that nobody submitted is shown only where it is asked for."""
+    return {track: rows for track, rows in board.tracks.items()
+            if rows or TRACKS[track].ranking is not None or len(board.tracks) == 1}
 
 
 def footnotes(board: Leaderboard) -> list[str]:
@@ -78,8 +103,8 @@ def footnotes(board: Leaderboard) -> list[str]:
         lines.append("sec: median per batch.")
     if any(row.baseline for row in rows):
         lines.append(f"{BASELINE_MARK} baseline.")
-    lines += [f"{mark} its served answers depended on earlier batches; `harness show NAME` says how often."
-              for mark in sorted({row.mark for row in rows if row.mark})]
+    marks = sorted({mark for row in rows for mark in row.mark.split()})
+    lines += [f"{mark} {_REMARKS.get(mark, _AUDITED)}" for mark in marks]
     if runs.failed:
         lines.append(f"{plural(runs.failed, 'run')} failed; `harness show NAME` says why.")
     return lines

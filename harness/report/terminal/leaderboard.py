@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal: three tables, from 80 columns upwards."""
+"""The leaderboard on a terminal: one table a track, from 80 columns upwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.report.terminal.console import table_box
 from harness.scoring import Track
 from harness.scoring.leaderboard import Leaderboard, Row
 from harness.tracks import TRACKS
-from harness.views.leaderboard import columns, footnotes
+from harness.views.leaderboard import columns, footnotes, heading, shown_tracks
 
 #: How a column is laid out (see ``Column``): those with the highest ``drop`` leave a narrow terminal first.
 _LAYOUT: dict[str, dict[str, Any]] = {
@@ -35,7 +35,7 @@ def track_columns(track: Track, rows: Sequence[Row]) -> list[Column]:
     same = {"cover": all(row.coverage in {None, 1.0} for row in rows), "fails": not any(row.failures for row in rows)}
     return [Column(column.title, tuple(map(column.cell, rows)),
                    **_LAYOUT.get(column.title, _FIGURE) | (_SAME_OF_ALL if same.get(column.title) else {}))
-            for column in columns(track)]
+            for column in columns(track, rows)]
 
 
 def track_table(track: Track, rows: Sequence[Row], width: int, frame: box.Box | None) -> Table:
@@ -46,8 +46,8 @@ def track_table(track: Track, rows: Sequence[Row], width: int, frame: box.Box | 
 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
     """Print the tables and what one needs to know to read them."""
-    for track, rows in board.tracks.items():
-        console.print(Text.assemble((TRACKS[track].title, "head"), (f"  score: {TRACKS[track].score}", "quiet")))
+    for track, rows in shown_tracks(board).items():
+        console.print(Text.assemble((TRACKS[track].title, "head"), (f"  {heading(track, rows)}", "quiet")))
         if rows:
             console.print(track_table(track, rows, console.width, table_box(console)))
         else:
