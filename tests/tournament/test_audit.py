@@ -37,7 +37,8 @@ if __name__ == "__main__":
     run_{kind}(answer)
 """
 HONEST = "def answer(images):\n    return np.array([mean_label(i) for i in images])\n"
-#: Answers the first batch it sees well and every later one badly: served it fails, fresh it does not.
+#: Answers the first batch it sees well and every later one badly: served it fails, fresh it does not. Tests of it keep every
+#: program open for good: one that is started anew in between forgets.
 REMEMBERS = ("def answer(images):\n    global seen\n    seen += 1\n"
              "    return np.array([mean_label(i) if seen == 1 else 0 for i in images])\n")
 RANDOM = ("def answer(images):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
@@ -45,7 +46,7 @@ RANDOM = ("def answer(images):\n    rng = np.random.default_rng(int.from_bytes(o
 #: Answers well when fresh and badly when served, with one answer of each batch drawn anew: no two of its runs agree. It need not
 #: remember anything for it, so that a busy host, on which a program is started anew between two batches, does not cure it.
 HIDES = ("def answer(images):\n"
-         "    labels = np.array([mean_label(i) if len(sys.argv) > 2 else 0 for i in images])\n"
+         "    labels = np.array([(mean_label(i) + 5 * (len(sys.argv) < 3)) % 10 for i in images])\n"
          "    labels[0] = int.from_bytes(os.urandom(8), 'big') % 10\n    return labels\n")
 #: Attacks that do so: one brightens when served, both change one pixel of every image at random.
 NOISY = ("def answer(images, epsilon):\n    rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))\n"
@@ -92,10 +93,16 @@ def contest(tmp_path: Path) -> Path:
                              ("copy", "attack", COPY), ("brighter", "attack", BRIGHTER)):
         served_entry(tmp_path, name, kind, body)
     return make.tournament(tmp_path, [], rules={"audit": 1.0}, sandbox={"isolation": "submission", "memory": "1g"},
-                           workers={"slots": 1})
+                           workers={"slots": 1, "session_memory": "8g"})
 
 
 def test_an_audit_tells_state_from_chance(contest: Path) -> None:
+    """By chance it fails once in five million times, almost always because "random" is marked.
+
+    Six of its served runs are looked at, and five have to be the odd ones. Ten answers of ten random labels have the first as the
+    odd one, looked at with two others and then with nine, in 2.4 % of 60,000 draws: 6 * 0.024^5 = 5e-8, and 2e-7 were it 3 %.
+    That a fresh answer of it is the served one has a probability of 6e-10.
+    """
     assert run(contest).progress.outcomes.keys() == {"ok"}
     found = findings(contest)
     assert found["honest"].same == found["honest"].audited == 3 * 2
@@ -151,7 +158,12 @@ def hiders(tmp_path: Path) -> Path:
 
 
 def test_one_random_answer_a_batch_hides_no_state(hiders: Path) -> None:
-    """Every program begins with a few runs; suspects get more until it is clear."""
+    """Every program begins with a few runs; suspects get more until it is clear.
+
+    By chance it fails once in two million times. "noisy" is marked where the served answer is the odd one in four runs of four:
+    five images with noise in three values give that in 2.2 % of 60,000 draws, 0.025^4 = 4e-7 (in six of eight: 7e-9). "hides" goes
+    free where it is so in one of the first four at most: it is not in 0.04 % of the draws, 4 * 0.0004^3 = 3e-10.
+    """
     assert run(hiders).progress.outcomes.keys() == {"ok"}
     found = findings(hiders)
     board = tables(hiders)[0]["tracks"]
