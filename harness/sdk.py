@@ -5,6 +5,9 @@ outputs, in both forms of the contract: one-shot (paths as arguments, one batch,
 serve``, one JSON line per batch on stdin, one answer on stdout, the model loaded once). Load weights before calling
 them, at import time of the entry: a served program then does it once.
 
+``run_query_attack`` and ``run_targeted_query_attack`` are for attacks that may ask the defense that they are up against. They
+exist in the served form only, and give the author's function an ``Oracle``.
+
 It needs numpy and Pillow only, and never repairs what a function returns (a wrong shape or type is an error with the
 reason): an entry that passes here passes without the harness's cutting. ``within`` is there for entries to call.
 """
@@ -17,7 +20,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,10 +31,16 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 AttackFunction = Callable[[Pixels, int], Pixels]
 TargetedAttackFunction = Callable[[Pixels, NDArray[np.int64], int], Pixels]
+QueryAttackFunction = Callable[[Pixels, int, "Oracle"], Pixels]
+TargetedQueryAttackFunction = Callable[[Pixels, NDArray[np.int64], int, "Oracle"], Pixels]
 DefenseFunction = Callable[[Pixels], NDArray[np.integer[Any]]]
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _ARRAY_FILE = "images.npy"
+_QUERY_FILES = ("queries.npy", "index.npy")
+#: What ``Oracle`` answers for a row beyond the budget, for one that the defense refuses as adversarial, and for one that it
+#: gave no label.
+BEYOND_BUDGET, REJECTED, NO_LABEL = -2, -1, -32768
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class _Task:
         epsilon: L-infinity bound in 0..255, None for a defense.
         array: Path of a ``.npy`` with the pixels, which then do not lie in ``input_dir`` as files.
         names: File names of the images; row i of the pixels is ``names[i]``.
+        oracle: Of a query attack.
     """
 
     input_dir: Path
@@ -51,6 +61,7 @@ class _Task:
     epsilon: int | None
     array: Path | None
     names: Sequence[str]
+    oracle: Oracle | None = None
 
     def pixels(self) -> Pixels:
         """Return uint8 [n, height, width, 3]."""
@@ -63,6 +74,61 @@ class _Task:
         with (self.input_dir / "target_class.csv").open(newline="") as file:
             by_stem = {_stem(row[0]): int(row[1]) for row in csv.reader(file) if len(row) > 1}
         return np.array([by_stem[_stem(name)] for name in self.names], dtype=np.int64)
+
+
+class Oracle:
+    """Answers of the defense that a query attack is up against, within the budget.
+
+    ``oracle(images, index)`` takes uint8 [m, h, w, 3], any pixels of the batch's size and not only such within the bound, and
+    integers [m] in 0..n-1: which image of the batch each row is a changed form of, and is charged to. It returns int64 [m]:
+    labels in the data set's own range; ``BEYOND_BUDGET`` (-2) where that image's queries are used up, which costs nothing and
+    tells nothing; ``REJECTED`` (-1) where the defense calls the row adversarial; ``NO_LABEL`` (-32768) where it gave no label.
+
+    The tournament remembers for each image the first query within the bound that got each label, and the smallest change that
+    did. So what was found counts even if the attack is killed later. Asking for the label of a clean image is a query like any
+    other. The attack's clock stands still while the defense works.
+
+    Attributes:
+        budget: Queries for each image.
+    """
+
+    def __init__(self, offer: dict[str, Any], task: _Task, requests: TextIO, answers: TextIO) -> None:
+        self.budget = int(offer["budget"])
+        self._token, self._most = offer["token"], int(offer["rows"])
+        self._output, self._requests, self._answers = task.output, requests, answers
+        self._shape: tuple[int, ...] = ()
+        self._count = 0
+
+    def about(self, images: Pixels) -> Oracle:
+        """Know the batch that is asked about; called by the SDK."""
+        self._count, self._shape = len(images), images.shape[1:]
+        return self
+
+    def __call__(self, images: Pixels, index: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Ask; raises ``TypeError`` or ``ValueError`` where the arguments are not as described."""
+        index = np.asarray(index)
+        if index.ndim != 1 or not (np.issubdtype(index.dtype, np.integer) or not len(index)):
+            message = f"The oracle takes one integer for each row, not {_described(index)}."
+            raise TypeError(message)
+        images = _checked_rows(images, (len(index), *self._shape))
+        if ((index < 0) | (index >= self._count)).any():
+            message = f"The oracle takes indices from 0 to {self._count - 1}."
+            raise ValueError(message)
+        parts = [self._ask(images[part], index[part].astype(np.int64)) for part in _parts(len(index), self._most)]
+        return np.concatenate([np.empty(0, np.int64), *parts])
+
+    def _ask(self, images: Pixels, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        for name, array in zip(_QUERY_FILES, (images, index), strict=True):
+            np.save(self._output / name, np.ascontiguousarray(array), allow_pickle=False)
+        _answer(self._answers, {"query": self._token})
+        line = self._requests.readline()
+        if not line:
+            message = "The tournament has gone."
+            raise EOFError(message)
+        reply = json.loads(line)
+        self._token = reply["next"]
+        labels: NDArray[np.int64] = np.load(reply["answers"], allow_pickle=False)
+        return labels
 
 
 _Work = Callable[[_Task], None]
@@ -98,6 +164,35 @@ def run_targeted_attack(attack: TargetedAttackFunction, *, at_once: int | None =
         _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), targets[part], epsilon))
 
     _main(work, takes_epsilon=True)
+
+
+def run_query_attack(attack: QueryAttackFunction) -> None:
+    """Be an attack that asks: ``./entry_point serve``.
+
+    Args:
+        attack: ``(images uint8 [n, h, w, 3], bound, oracle) -> images`` of the same shape and type, within the bound. See
+            ``Oracle``. What it returns is looked at too, one query for each image that has one left.
+    """
+
+    def work(task: _Task) -> None:
+        images, oracle, bound = task.pixels(), _oracle(task), _epsilon(task)
+        _write_attack(task, images, None, lambda _: attack(images.copy(), bound, oracle.about(images)))
+
+    _main(work, takes_epsilon=True, asks=True)
+
+
+def run_targeted_query_attack(attack: TargetedQueryAttackFunction) -> None:
+    """Be a targeted attack that asks; like ``run_query_attack``.
+
+    Args:
+        attack: ``(images uint8 [n, h, w, 3], targets int64 [n], bound, oracle) -> images``.
+    """
+
+    def work(task: _Task) -> None:
+        images, targets, oracle, bound = task.pixels(), task.targets(), _oracle(task), _epsilon(task)
+        _write_attack(task, images, None, lambda _: attack(images.copy(), targets, bound, oracle.about(images)))
+
+    _main(work, takes_epsilon=True, asks=True)
 
 
 def run_defense(defense: DefenseFunction, *, at_once: int | None = None) -> None:
@@ -137,11 +232,13 @@ def within(images: Pixels, adversarial: NDArray[Any], epsilon: int) -> Pixels:
     return cut
 
 
-def _main(work: _Work, *, takes_epsilon: bool) -> None:
+def _main(work: _Work, *, takes_epsilon: bool, asks: bool = False) -> None:
     arguments = sys.argv[1:]
     if arguments == ["serve"]:
         _serve(work)
         return
+    if asks:
+        sys.exit(f"usage: {sys.argv[0]} serve\n(an attack that asks needs somebody who answers)")
     usage = "INPUT_DIR OUTPUT_DIR EPSILON" if takes_epsilon else "INPUT_DIR RESULT_CSV"
     if len(arguments) != len(usage.split()):
         sys.exit(f"usage: {sys.argv[0]} {usage}\n   or: {sys.argv[0]} serve")
@@ -167,7 +264,7 @@ def _serve(work: _Work) -> None:
     for line in requests:
         request = json.loads(line)
         try:
-            work(_task(request))
+            work(_task(request, requests, answers))
         except Exception as error:  # noqa: BLE001 - the border of the author's code: the harness decides what follows
             traceback.print_exc()
             _answer(answers, {"batch": request["batch"], "error": f"{type(error).__name__}: {error}"})
@@ -175,7 +272,13 @@ def _serve(work: _Work) -> None:
             _answer(answers, {"batch": request["batch"], "done": True})
 
 
-def _task(request: dict[str, Any]) -> _Task:
+def _task(request: dict[str, Any], requests: TextIO, answers: TextIO) -> _Task:
+    task = _plain_task(request)
+    offer = request.get("query")
+    return task if offer is None else replace(task, oracle=Oracle(offer, task, requests, answers))
+
+
+def _plain_task(request: dict[str, Any]) -> _Task:
     input_dir, array = Path(request["input"]), request.get("array")
     if array is None:
         names = sorted(entry.name for entry in input_dir.iterdir() if entry.suffix.lower() in _IMAGE_SUFFIXES)
@@ -233,6 +336,13 @@ def _checked_pixels(made: Any, shape: tuple[int, ...]) -> Pixels:  # noqa: ANN40
     return made
 
 
+def _checked_rows(rows: Any, shape: tuple[int, ...]) -> Pixels:  # noqa: ANN401 - whatever the author's code made
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.shape != shape:
+        message = f"The oracle takes a uint8 array of shape {shape}, not {_described(rows)}."
+        raise TypeError(message)
+    return rows
+
+
 def _checked_labels(labels: Any, count: int) -> NDArray[np.int64]:  # noqa: ANN401 - whatever the author's code returned
     array = np.asarray(labels)
     if not np.issubdtype(array.dtype, np.integer) or array.shape != (count,):
@@ -252,6 +362,13 @@ def _epsilon(task: _Task) -> int:
         message = "An attack needs an epsilon, and the request names none."
         raise ValueError(message)
     return task.epsilon
+
+
+def _oracle(task: _Task) -> Oracle:
+    if task.oracle is None:
+        message = "This attack needs an oracle, and the request offers none."
+        raise ValueError(message)
+    return task.oracle
 
 
 def _stem(name: str) -> str:

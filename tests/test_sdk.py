@@ -34,6 +34,10 @@ run_targeted_attack(attack, at_once=AT_ONCE)
 from harness.sdk import run_defense
 run_defense(lambda images: images[:, 0, 0, 0].astype(int), at_once=AT_ONCE)
 """,
+    "query attack": """
+from harness.sdk import run_query_attack
+run_query_attack(lambda images, bound, oracle: images)
+""",
     "float attack": """
 from harness.sdk import run_attack
 run_attack(lambda images, epsilon: images / 255)
@@ -177,6 +181,17 @@ def test_labels_must_be_integers(tmp_path: Path) -> None:
     entry = Entry(tmp_path, "float defense")
     done = entry.once(entry.input, entry.output / "result.csv")
     assert "must return integers of shape (5,)" in done.stderr
+
+
+def test_an_attack_that_asks_is_served_only_and_with_somebody_to_ask(tmp_path: Path) -> None:
+    entry = Entry(tmp_path, "query attack")
+    done = entry.once(entry.input, entry.output, 16)
+    assert done.returncode == 1
+    assert "usage: " in done.stderr
+    assert "needs somebody who answers" in done.stderr
+    request = {"batch": "b", "input": str(entry.input), "output": str(entry.output), "epsilon": 16}
+    said = "ValueError: This attack needs an oracle, and the request offers none."
+    assert entry.serve(request)[1] == {"batch": "b", "error": said}
 
 
 @pytest.mark.parametrize("arguments", [[], ["only one"], ["a", "b", "16", "more"]])

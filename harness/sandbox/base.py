@@ -196,6 +196,9 @@ class Session(Protocol):
     def serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None = None) -> RunReport:
         """Serve one batch; ask ``alive`` afterwards: any fault has killed the program.
 
+        One that ended by itself after an answer is not alive, and is started anew within the time of a batch that it is asked for
+        all the same.
+
         With an oracle the program may ask in between. It stands while that is answered, and so does its clock (see ``Answered``).
 
         A batch that the program itself reports as failed, or that it dies in, ends ``finished`` with an exit code other

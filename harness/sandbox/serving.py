@@ -87,6 +87,7 @@ class ServedProgram:
         self._alive = True
         self._closed = False
         self._answered = False
+        self._left = False
 
     @property
     def alive(self) -> bool:
@@ -95,6 +96,8 @@ class ServedProgram:
 
     def serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None = None) -> RunReport:
         """See ``Session.serve``."""
+        if self._left:
+            return self._serve_anew(request, cancel, oracle, 0.0)
         return self._serve(request, cancel, oracle, 0.0)
 
     def _serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
@@ -124,6 +127,7 @@ class ServedProgram:
         if done.cpu_s is not None:
             done = replace(done, cpu_s=max(0.0, done.cpu_s - (before.cpu_s or 0.0)))
         if self._running.left:
+            self._left = True
             return self._over(done)
         self.memory_bytes = self._running.held_bytes()
         return done
@@ -189,6 +193,7 @@ class ServedProgram:
 
     def close(self) -> None:
         """See ``Session.close``."""
+        self._left = False
         self._end()
         self.output.close()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.formats.threats import Threat, enforce, largest_bound
+from harness.formats.threats import Threat, enforce, largest_bound, measure
 
 SIZE = (5, 4)
 
@@ -99,3 +99,12 @@ def test_the_largest_bound_allows_every_image_and_one_less_does_not(threat):
     np.testing.assert_array_equal(enforce(threat, clean, adversarial, bound).pixels, adversarial)
     if threat is not Threat.UNRESTRICTED:
         assert (enforce(threat, clean, adversarial, bound - 1).pixels != adversarial).any()
+
+
+@settings(max_examples=200, deadline=None)
+@given(batches(), st.sampled_from(Threat), st.integers(0, 255))
+def test_measuring_alone_says_the_same(pair, threat, bound):
+    clean, adversarial = pair
+    measured = measure(threat, clean, adversarial)
+    assert measured.dtype == np.int64
+    assert measured.tolist() == enforce(threat, clean, adversarial, bound).measured.tolist()

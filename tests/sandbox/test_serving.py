@@ -227,6 +227,17 @@ def test_one_that_leaves_after_its_answer_has_answered(desk, parting, flood) -> 
         assert outputs == {"x.png": f"batch{number}".encode()}
 
 
+def test_one_that_left_is_started_anew_where_it_is_asked_all_the_same(desk) -> None:
+    assert desk.open(serving(COPY + FLOOD + "say(batch=asked['batch'], done=True)\nos._exit(0)")) is None
+    for number in (1, 2, 3):
+        report, outputs = desk.serve()
+        assert (report.ending, report.exit_code, outputs) == (Ending.FINISHED, 0, {"x.png": f"batch{number}".encode()}), report
+    desk.session.close()
+    (desk.root / "in" / "late").mkdir()
+    late = RunRequest(desk.bench.program(""), "attack", desk.root / "in" / "late", desk.session.output, 8, LIMITS)
+    assert desk.session.serve(late, threading.Event()).ending is Ending.HOST_ERROR
+
+
 @pytest.mark.docker
 @pytest.mark.parametrize("by_engine", [False, True], ids=["by its group", "by the engine"])
 def test_a_container_that_left_is_known_to_have_left(docker_desk, monkeypatch, by_engine) -> None:

@@ -207,6 +207,8 @@ class Child:
             self.kill()
         self._supervisor.kill()
         self._supervisor.wait()
+        # Their numbers may soon be another file's.
+        self._sinks.clear()
         self._control.close()
         for pipe in (self._supervisor.stdin, self._supervisor.stdout, self._supervisor.stderr):
             if pipe is not None:

@@ -1,0 +1,66 @@
+"""What a query duel counts and keeps, without programs."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.execution.query_record import QueryRecord
+from harness.formats.threats import Threat
+
+CLEAN = np.full((3, 2, 2, 3), 100, np.uint8)
+
+
+def changed(*steps: int) -> np.ndarray:
+    rows = np.full((len(steps), 2, 2, 3), 100, np.uint8)
+    rows[:, 0, 0, 0] += np.array(steps, np.uint8)
+    return rows
+
+
+def asked(record: QueryRecord, images: list[int], steps: list[int], labels: list[int]) -> list[int]:
+    numbers = record.charge(np.array(images, np.intp))
+    shown = numbers > 0
+    record.observe(np.array(images, np.intp)[shown], numbers[shown], changed(*steps)[shown], np.array(labels, np.int16)[shown])
+    return numbers.tolist()
+
+
+def test_the_first_query_and_the_smallest_change_are_kept() -> None:
+    record = QueryRecord(CLEAN, Threat.LINF, bound=8, budget=10)
+    asked(record, [0, 0, 1], [9, 5, 7], [4, 4, 4])
+    asked(record, [0, 0, 0], [6, 3, 3], [4, 4, 5])
+    assert record.findings().by_label() == [(0, 4, 2, 3), (0, 5, 5, 3), (1, 4, 1, 7)]
+    found = record.findings()
+    assert list(zip(found.image.tolist(), found.label.tolist(), found.number.tolist(), found.change.tolist(), strict=True)) == [
+        (0, 4, 2, 5), (1, 4, 1, 7), (0, 4, 4, 3), (0, 5, 5, 3)], "each time that the change became smaller"
+
+
+def test_nothing_found_is_a_table_without_rows() -> None:
+    found = QueryRecord(CLEAN, Threat.L2, bound=8, budget=10).findings()
+    assert (found.by_label(), len(found.image), found.label.dtype) == ([], 0, np.int16)
+
+
+def test_a_row_beyond_the_budget_has_no_number() -> None:
+    record = QueryRecord(CLEAN, Threat.LINF, bound=8, budget=2)
+    assert asked(record, [0, 1, 0, 0, 2], [1] * 5, [0] * 5) == [1, 1, 2, 0, 1]
+    assert asked(record, [0, 1, 1], [1] * 3, [0] * 3) == [0, 2, 0]
+    assert record.counts.tolist() == [2, 2, 1]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(-3, 3)), max_size=6), max_size=8),
+       st.integers(1, 5))
+def test_counts_and_findings_against_the_definition(batches, budget) -> None:
+    record = QueryRecord(CLEAN, Threat.LINF, bound=8, budget=budget)
+    counts, first, smallest = [0] * 3, {}, {}
+    for batch in batches:
+        images, steps, labels = (list(column) for column in zip(*batch, strict=True)) if batch else ([], [], [])
+        asked(record, images, steps, labels)
+        for image, step, label in batch:
+            if counts[image] == budget:
+                continue
+            counts[image] += 1
+            if step <= 8:
+                first.setdefault((image, label), counts[image])
+                smallest[image, label] = min(step, smallest.get((image, label), step))
+    assert record.counts.tolist() == counts
+    assert record.findings().by_label() == [(*pair, first[pair], smallest[pair]) for pair in sorted(first)]
