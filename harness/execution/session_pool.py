@@ -5,7 +5,10 @@ recently used idle ones are closed until the newcomer's last known size (its lim
 budget) fits. A program is lent to one run at a time and is frozen in between.
 
 A frozen program keeps its GPU memory too, which nobody can measure for each: on a GPU as many are open as it has slots, so that
-each has the share that a fresh program would have.
+each has the share that a fresh program would have. A run of two programs has both on its slot; afterwards one of them is closed.
+
+Such a run gets both in one call, or neither. No call waits for a program that somebody else has: where none is idle one more is
+opened. So two runs that want each other's programs cannot wait for each other.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ Key = tuple[str, str | None]
 
 @dataclass
 class Loan:
-    """An open program for one batch, or the report of why it failed to start; ``start_s`` is what opening it took."""
+    """An open program for one batch, or the report of why it failed to start; ``start_s`` is what opening it took.
+
+    Of two that are lent together, one that is not there only because the other failed has neither.
+    """
 
     session: Session | None
     report: RunReport | None
@@ -39,6 +45,15 @@ class Loan:
         if array is None:
             return replace(request, output_name=name)
         return replace(request, output_name=name, array=array, names=tuple(names))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A program that a run needs open."""
+
+    program: Program
+    track: str
+    limits: Limits
 
 
 @dataclass
@@ -90,17 +105,39 @@ class SessionPool:
     def lend(self, program: Program, track: str, limits: Limits, gpu: str | None,
              labels: Mapping[str, str], cancel: threading.Event) -> Iterator[Loan]:
         """Lend an open program, opening one where none is idle (given up when ``cancel`` is set)."""
-        number = next(self._numbers)
-        loan = self._take(number, (program.digest, gpu))
-        if loan is None:
-            loan = self._open(number, program, track, limits, gpu, labels, cancel)
-        if loan.session is None:
+        with self._lend([Wanted(program, track, limits)], gpu, labels, cancel) as (loan,):
             yield loan
-            return
+
+    @contextmanager
+    def lend_both(self, first: Wanted, second: Wanted, gpu: str | None, labels: Mapping[str, str],
+                  cancel: threading.Event) -> Iterator[tuple[Loan, Loan]]:
+        """Lend two programs, or neither: where one fails to start, no session is in either loan."""
+        with self._lend([first, second], gpu, labels, cancel) as (one, other):
+            yield one, other
+
+    @contextmanager
+    def _lend(self, wanted: Sequence[Wanted], gpu: str | None, labels: Mapping[str, str],
+              cancel: threading.Event) -> Iterator[list[Loan]]:
+        numbers = [next(self._numbers) for _ in wanted]
         try:
-            yield loan
+            yield self._all_or_none(numbers, wanted, gpu, labels, cancel)
         finally:
-            self._give_back(number)
+            for number in numbers:
+                self._give_back(number)
+
+    def _all_or_none(self, numbers: Sequence[int], wanted: Sequence[Wanted], gpu: str | None, labels: Mapping[str, str],
+                     cancel: threading.Event) -> list[Loan]:
+        """What is idle is taken first, so that it does not make room for the rest, which is opened in a fixed order."""
+        idle = self._take(numbers, [(want.program.digest, gpu) for want in wanted])
+        loans: dict[int, Loan] = {at: loan for at, loan in enumerate(idle) if loan is not None}
+        for at in sorted(range(len(wanted)), key=lambda at: wanted[at].program.digest):
+            if at not in loans:
+                loans[at] = self._open(numbers[at], wanted[at], gpu, labels, cancel)
+            if loans[at].session is None:
+                for number in numbers:
+                    self._give_back(number)
+                return [loans[at] if other == at else Loan(None, None, loans[at].workspace) for other in range(len(wanted))]
+        return [loans[at] for at in range(len(wanted))]
 
     @contextmanager
     def beside(self, gpu: str) -> Iterator[None]:
@@ -116,25 +153,29 @@ class SessionPool:
             with self._lock:
                 self._coming[gpu] -= 1
 
-    def _take(self, number: int, key: Key) -> Loan | None:
-        """Lend an idle program; where none is, its place on the GPU is taken for the one to come."""
+    def _take(self, numbers: Sequence[int], keys: Sequence[Key]) -> list[Loan | None]:
+        """Lend what is idle of several programs, at one moment."""
         with self._lock:
-            for at, opened in reversed(self._idle.items()):
-                if opened.key == key:
-                    self._lent[number] = self._idle.pop(at)
-                    return Loan(opened.session, None, opened.workspace)
-            if key[1] is not None:
-                self._coming[key[1]] += 1
+            return [self._take_one(number, key) for number, key in zip(numbers, keys, strict=True)]
+
+    def _take_one(self, number: int, key: Key) -> Loan | None:
+        for at, opened in reversed(self._idle.items()):
+            if opened.key == key:
+                self._lent[number] = self._idle.pop(at)
+                return Loan(opened.session, None, opened.workspace)
         return None
 
-    def _open(self, number: int, program: Program, track: str, limits: Limits, gpu: str | None,
-              labels: Mapping[str, str], cancel: threading.Event) -> Loan:
+    def _open(self, number: int, wanted: Wanted, gpu: str | None, labels: Mapping[str, str], cancel: threading.Event) -> Loan:
+        program, limits = wanted.program, wanted.limits
         workspace = self._work / f"session-{number}"
         session: Session | RunReport | None = None
+        with self._lock:
+            if gpu is not None:
+                self._coming[gpu] += 1
         try:
             self._make_room(program, limits, gpu)
             began = time.monotonic()
-            session = self._sandbox.open(program, track, workspace, limits, gpu, labels, cancel)
+            session = self._sandbox.open(program, wanted.track, workspace, limits, gpu, labels, cancel)
             start_s = time.monotonic() - began
         finally:
             with self._lock:
@@ -150,15 +191,20 @@ class SessionPool:
         return Loan(session, None, workspace, start_s)
 
     def _give_back(self, number: int) -> None:
-        opened = self._lent[number]
-        if not opened.session.alive:
+        opened = self._lent.get(number)
+        if opened is None:
+            return
+        with self._lock:
+            gpu = opened.key[1]
+            keep = opened.session.alive and (gpu is None or self._count(gpu) <= self._per_gpu)
+            self._sizes[opened.key[0]] = max(self._sizes.get(opened.key[0], 0), opened.session.memory_bytes)
+            if keep:
+                self._idle[number] = self._lent.pop(number)
+        if not keep:
             # Counted until it is gone: what it holds is free only then.
             self._end(opened)
-        with self._lock:
-            del self._lent[number]
-            self._sizes[opened.key[0]] = max(self._sizes.get(opened.key[0], 0), opened.session.memory_bytes)
-            if opened.session.alive:
-                self._idle[number] = opened
+            with self._lock:
+                del self._lent[number]
 
     def _make_room(self, program: Program, limits: Limits, gpu: str | None) -> None:
         need = self._sizes.get(program.digest, min(limits.memory_bytes, self._budget // 4))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from harness.execution.session_pool import Loan, SessionPool
+from harness.execution.session_pool import Loan, SessionPool, Wanted
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending
 
@@ -37,14 +42,14 @@ class FakeSession:
 class FakeSandbox:
     size: int = 10 * MIB
     arrays: bool = False
-    refuses: bool = False
+    refuses: bool | set[str] = False
     opened: list[FakeSession] = field(default_factory=list)
     crowd: int = 0
 
     def open(self, program: Program, track: str, workspace: Path, limits: Limits, gpu: str | None, labels: dict,
              cancel: threading.Event | None = None) -> FakeSession | RunReport:
         workspace.mkdir()
-        if self.refuses:
+        if self.refuses is True or (self.refuses and program.digest in self.refuses):
             return RunReport(Ending.START_FAILED, detail="refused")
         session = FakeSession(program.digest, self.size, self.arrays, gpu=gpu)
         self.opened.append(session)
@@ -234,3 +239,132 @@ def test_many_threads(pool, sandbox) -> None:
         thread.join()
     pool.close()
     assert sandbox.living() == []
+
+
+def wanted(name: str) -> Wanted:
+    return Wanted(program(name), "attack", LIMITS)
+
+
+@contextmanager
+def both(pool: SessionPool, first: str, second: str, gpu: str | None = None) -> Iterator[tuple[Loan, Loan]]:
+    with pool.lend_both(wanted(first), wanted(second), gpu, {}, threading.Event()) as loans:
+        yield loans
+
+
+def test_two_that_want_each_others_programs_both_have_them(pool, sandbox) -> None:
+    with both(pool, "a", "b") as (a, b), both(pool, "b", "a") as (other_b, other_a):
+        assert [loan.session.name for loan in (a, b, other_b, other_a)] == ["a", "b", "b", "a"]
+        assert len({id(loan.session) for loan in (a, b, other_b, other_a)}) == 4
+    with both(pool, "b", "a"), both(pool, "a", "b"):
+        assert pool.opened == 4, "what is idle is lent again"
+
+
+def test_a_program_against_itself_is_two(pool) -> None:
+    with both(pool, "a", "a") as (one, other):
+        assert one.session is not other.session
+
+
+@pytest.mark.parametrize("refused", ["a", "b"])
+def test_both_or_neither(pool, sandbox, tmp_path, refused) -> None:
+    use(pool, "a", "b")
+    with lent(pool, refused):
+        sandbox.refuses = {refused}
+        with both(pool, "a", "b") as loans:
+            assert [loan.session for loan in loans] == [None, None]
+            reports = {name: loan.report for name, loan in zip("ab", loans, strict=True)}
+            assert reports.pop(refused).ending is Ending.START_FAILED
+            assert list(reports.values()) == [None]
+            with lent(pool, "b" if refused == "a" else "a"):
+                assert pool.opened == 2, "the one that was there was given back at once"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_wanted_makes_no_room_for_the_other(pool, sandbox) -> None:
+    sandbox.size = 40 * MIB
+    use(pool, "b", "c")
+    with both(pool, "a", "b"):
+        assert sorted(sandbox.living()) == ["a", "b"], "c was used last, but b is wanted"
+    assert pool.opened == 3
+
+
+def test_a_gpu_has_both_only_as_long_as_they_play(pool, sandbox) -> None:
+    with both(pool, "a", "b", "0"):
+        assert pool.open_on("0") == 2
+    assert pool.open_on("0") == 1
+    with both(pool, "a", "b", "0"):
+        assert len(sandbox.living()) == 2
+
+
+NAMES = st.sampled_from("abc")
+
+
+class Lending(RuleBasedStateMachine):
+    """Duels and single runs that begin and end in any order: each call comes back at once, whatever the others hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.root = Path(self.directory.name)
+        self.sandbox = FakeSandbox()
+        self.pool = SessionPool(self.sandbox, self.root, 45 * MIB)
+        self.threads = ThreadPoolExecutor(1)
+        self.held: list[tuple[ExitStack, list[Loan]]] = []
+
+    def entered(self, lending: AbstractContextManager) -> object:
+        stack = ExitStack()
+        # In a thread of its own: a call that waits for what is held here would never come back.
+        loans = self.threads.submit(stack.enter_context, lending).result(timeout=20)
+        self.held.append((stack, list(loans) if isinstance(loans, tuple) else [loans]))
+        return self.held[-1][1]
+
+    @rule(first=NAMES, second=NAMES, gpu=st.sampled_from([None, "0"]))
+    def begins_a_duel(self, first: str, second: str, gpu: str | None) -> None:
+        there = [loan.session is not None for loan in self.entered(both(self.pool, first, second, gpu))]
+        assert there in ([True, True], [False, False])
+        assert all(there) or {first, second} & self.refused()
+
+    @rule(name=NAMES, gpu=st.sampled_from([None, "0"]))
+    def begins_a_run(self, name: str, gpu: str | None) -> None:
+        (loan,) = self.entered(lent(self.pool, name, gpu))
+        assert loan.session is not None or name in self.refused()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def ends(self, data: st.DataObject) -> None:
+        stack, _ = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+        self.threads.submit(stack.close).result(timeout=20)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def dies(self, data: st.DataObject) -> None:
+        for loan in data.draw(st.sampled_from(self.held))[1]:
+            if loan.session is not None:
+                loan.session.alive = False
+
+    @rule(names=st.sets(NAMES, max_size=1))
+    def fails_to_start_from_now_on(self, names: set[str]) -> None:
+        self.sandbox.refuses = names
+
+    def refused(self) -> set[str]:
+        return self.sandbox.refuses or set()
+
+    @invariant()
+    def each_is_lent_once_and_open(self) -> None:
+        sessions = [loan.session for _, loans in self.held for loan in loans if loan.session is not None]
+        assert len({id(session) for session in sessions}) == len(sessions)
+        assert not any(session.closed for session in sessions)
+        assert len(list(self.root.iterdir())) == len(self.sandbox.living()) == self.pool.open_programs().total()
+
+    def teardown(self) -> None:
+        for stack, _ in self.held:
+            stack.close()
+        assert self.pool.open_on("0") <= 1
+        self.pool.close()
+        assert self.sandbox.living() == []
+        assert list(self.root.iterdir()) == []
+        self.threads.shutdown()
+        self.directory.cleanup()
+
+
+TestLending = Lending.TestCase
+TestLending.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
