@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "startup": ((), ("--repeats=2",)),
     "data_path": ((), ("--repeats=1", "--images=20")),
     "rank_sets": ((), ("--data-sets=5",)),
+    "query_round": ((), ("--rounds=5",)),
     "contest_size": (("--sizes=1/16,1/4,1",), ("--sizes=1/256,1/64",)),
     "peer": ((), ("--quick",)),
 }
