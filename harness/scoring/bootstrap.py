@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def resampled_sums(
     """Sums over each resample of the images; the same resamples for all ``terms``, whose equal rows are summed once.
 
     Args:
-        terms: Each [K, N], whole numbers or float64, per image; K may differ.
+        terms: Each [K, N], per image, whole numbers (whose sums are exact) or not; K may differ.
         resamples: How many, R.
         seed: Fixed, so that the same results give the same intervals.
 
@@ -71,39 +70,20 @@ def resampled_sums(
         One float64[R, K] for each of ``terms``.
     """
     images = max((part.shape[1] for part in terms), default=0)
-    whole = [np.issubdtype(part.dtype, np.integer) for part in terms]
-    largest = max((int(part.max()) for part, exact in zip(terms, whole, strict=True) if exact and part.size), default=0)
-    exact_type = np.dtype(np.float32 if largest * images < _EXACT_IN_FLOAT32 else np.float64)
-    kinds = [_Factors(exact_type), _Factors(np.dtype(np.float64))]
-    of_terms = [kinds[0 if exact else 1] for exact in whole]
-    columns = [factors.add(part) for factors, part in zip(of_terms, terms, strict=True)]
-    wanted = [factors for factors in kinds if images and factors.rows]
-    sums = {factors: np.zeros((resamples, len(factors.rows))) for factors in kinds}
-    generator = np.random.default_rng(seed)
-    for start in range(0, resamples if wanted else 0, _CHUNK):
-        count = min(_CHUNK, resamples - start)
-        drawn = _multiplicities(generator, images, count)
-        for factors in wanted:
-            sums[factors][start:start + count] = drawn.astype(factors.dtype) @ factors.matrix
-    return [sums[factors][:, column] for factors, column in zip(of_terms, columns, strict=True)]
-
-
-class _Factors:
-    """Rows of one type that are summed, equal ones once: tracks and views share many."""
-
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
-        self.rows: dict[bytes, int] = {}
-
-    def add(self, part: Numbers) -> NDArray[np.int64]:
-        """The place of each row."""
-        return np.array([self.rows.setdefault(row.tobytes(), len(self.rows)) for row in part.astype(self.dtype)], np.int64)
-
-    @cached_property
-    def matrix(self) -> NDArray[Any]:
-        """[N, rows], once all are there."""
-        rows: NDArray[Any] = np.frombuffer(b"".join(self.rows), self.dtype).reshape(len(self.rows), -1)
-        return rows.T
+    largest = max((int(part.max()) for part in terms if part.size and np.issubdtype(part.dtype, np.integer)), default=0)
+    dtype = np.dtype(np.float32 if largest * images < _EXACT_IN_FLOAT32 else np.float64)
+    # Tracks and views share many rows: what was possible is often the same for all entries.
+    unique: dict[bytes, int] = {}
+    columns = [np.array([unique.setdefault(row.tobytes(), len(unique)) for row in part.astype(dtype)], np.int64)
+               for part in terms]
+    sums = np.zeros((resamples, len(unique)))
+    if images and unique:
+        factors: NDArray[Any] = np.frombuffer(b"".join(unique), dtype).reshape(len(unique), images).T
+        generator = np.random.default_rng(seed)
+        for start in range(0, resamples, _CHUNK):
+            count = min(_CHUNK, resamples - start)
+            sums[start:start + count] = _multiplicities(generator, images, count).astype(dtype) @ factors
+    return [sums[:, column] for column in columns]
 
 
 def resampled_scores(

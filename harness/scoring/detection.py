@@ -20,6 +20,8 @@ Scores = NDArray[np.float32]
 FALSE_POSITIVES = (5, 1)
 #: At least so many clean images may be let through, else a threshold says nothing.
 _AT_LEAST = 10
+#: Thresholds looked at together: their arrays stay in a processor's cache, and take a half of the time of all at once.
+_BLOCK = 1 << 13
 #: A key and its halves, the lower one first on any machine.
 _WHOLE, _HALVES = np.dtype("<u8"), np.dtype("<u4")
 
@@ -66,8 +68,8 @@ def separation(adversarial: Scores, clean: Scores) -> tuple[float, NDArray[np.fl
     sides = _sorted(adversarial, clean)
     # Clean ones below an adversarial score, adversarial ones above a clean score. Equal ones are sorted clean first, so all of them
     # are counted at first.
-    place = np.cumsum(sides.positive, dtype=np.int64)
-    beaten = np.where(sides.positive, np.arange(1, 2 * count + 1) - place, count - place).astype(np.float64)
+    place = np.cumsum(sides.positive, dtype=np.int32)
+    beaten = np.where(sides.positive, np.arange(1, 2 * count + 1, dtype=np.int32) - place, count - place).astype(np.float64)
     start, middle, end = sides.ties()
     if len(middle):
         half = np.zeros(2 * count + 1)
@@ -105,12 +107,20 @@ def pooled(adversarial: Scores, clean: Scores) -> Pooled:
         return Pooled(math.nan, math.nan, math.nan)
     # A threshold between two adversarial scores flags clean images for nothing, so those at one of them are enough.
     scores, others = np.sort(adversarial), np.sort(clean)
-    first = np.flatnonzero(np.concatenate([[True], scores[1:] != scores[:-1]]))
-    found = len(scores) - first
-    flagged = found + len(others) - np.searchsorted(others, scores[first])
-    hits = np.diff(first, append=len(scores))
-    f1 = 2 * found / (flagged + len(scores))
-    return Pooled(len(scores) / (len(scores) + len(others)), float(f1.max()), float((hits * (found / flagged)).sum() / len(scores)))
+    first = np.append(0, np.flatnonzero(scores[1:] != scores[:-1]) + 1)
+    end = np.append(first[1:], len(scores))
+    best_f1, precisions, low = 0.0, [], 0
+    for start in range(0, len(first), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        limits = scores[first[part]]
+        high = int(np.searchsorted(others, limits[-1]))
+        below = low + np.searchsorted(others[low:high], limits)
+        low = high
+        found = len(scores) - first[part]
+        flagged = found + len(others) - below
+        best_f1 = max(best_f1, 2 * float((found / (flagged + len(scores))).max()))
+        precisions.append(float((end[part] - first[part]) @ (found / flagged)))
+    return Pooled(len(scores) / (len(scores) + len(others)), best_f1, math.fsum(precisions) / len(scores))
 
 
 def threshold(clean: Scores, images: int, percent: int) -> float | None:
