@@ -26,7 +26,7 @@ from harness.scoring.leaderboard import Row
 from harness.tracks import TRACKS, consumes
 from harness.tracks import Track as TrackKind
 from harness.untrusted_text import lines, plain
-from harness.views.leaderboard import columns, footnotes
+from harness.views.leaderboard import columns, footnotes, heading
 from harness.views.report import BestOfRound, Curve, ReportView
 from harness.views.status import blame, next_step, sentence
 from harness.views.submission import standing, timing
@@ -96,7 +96,8 @@ def _environment() -> Environment:
         name=_name, anchor=_anchor, link=lambda anchor: "#" + quote(anchor, safe="/"), share=share, span=span, percent=percent,
         rank_span=rank_span, duration=duration, plural=plural, sentence=sentence, next_step=next_step, blame=blame)
     made.globals.update(
-        charts=charts, heat_map=heat_map, columns=columns, consumes=consumes, standing=standing, timing=timing, TRACKS=TRACKS,
+        charts=charts, heat_map=heat_map, columns=columns, heading=heading, consumes=consumes,
+        standing=standing, timing=timing, TRACKS=TRACKS,
         causes={str(outcome): POLICY[outcome] for outcome in Outcome})
     return made
 
