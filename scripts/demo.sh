@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh machine to a leaderboard; the second time only what is new is done.
+# From a fresh machine to a leaderboard and a report; the second time only what is new is done.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ if [ "$sandbox" = process ] && .venv/bin/python - .tournament/tournament.db <<'P
 import sys
 from pathlib import Path
 
-from harness.sandbox.choose import has_run_isolated
+from harness.tournament.choose_sandbox import has_run_isolated
 
 sys.exit(not has_run_isolated(Path(sys.argv[1])))
 PYTHON
@@ -18,5 +18,7 @@ then
     echo "This tournament's entries have run isolated until now: start the engine, or run \`harness run --sandbox process\` yourself." >&2
     exit 2
 fi
-.venv/bin/harness run --sandbox "$sandbox"
+.venv/bin/harness run --sandbox "$sandbox" --report report.html
 .venv/bin/harness leaderboard
+echo
+echo "The report, for any browser: $PWD/report.html"

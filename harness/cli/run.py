@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,13 +37,15 @@ _NAMED = 5
 @click.option("--fresh", multiple=True, metavar="NAME", help="Drop this submission's results first (repeatable).")
 @click.option("--batch", type=Whole(0, MANY), help="With --fresh: only its results on this batch.")
 @click.option("--against", metavar="ATTACK", help="With --fresh NAME of a defense: only its results on this attack, or `clean`.")
+@click.option("--report", type=Place(), help="Write the round as an HTML file, each minute and at the end.")
 @click.option("--trace", type=Place(), help="Write what every slot did (Chrome/Perfetto trace).")
 @click.option("--verbose", is_flag=True, help="Say what goes to the log too: failures of the host, retries, clean-up.")
 @trust_option
 @config_option
 def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: Literal["auto", "none"] | tuple[str, ...] | None,
             round_name: str | None,
-            only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None, trace: Path | None,
+            only: tuple[str, ...], fresh: tuple[str, ...], batch: int | None, against: str | None,
+            report: Path | None, trace: Path | None,
             verbose: bool, trust_process_sandbox: bool, config_path: Path) -> int:
     """Run or resume the tournament: only what has no result yet is run."""
     from harness.event_log import shown  # noqa: PLC0415
@@ -55,8 +57,20 @@ def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus:
     held = {key: value for key, value in (("backend", sandbox), ("isolation", isolation)) if value is not None}
     config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update=held)})
     options = Options(round_name, only, fresh, slots, gpus, trace, batch, against, trust_process_sandbox)
-    with shown(say) if verbose else nullcontext():
+    with shown(say) if verbose else nullcontext(), _reported(config, config_path, round_name, report):
         return _run(config, options)
+
+
+def _reported(config: TournamentConfig, config_path: Path, round_name: str | None,
+              report: Path | None) -> AbstractContextManager[object]:
+    """The report that is written while the round runs, where one is asked for."""
+    if report is None:
+        return nullcontext()
+    from harness.files import probe  # noqa: PLC0415
+    from harness.report.html.live import LiveReport  # noqa: PLC0415
+
+    probe(report)
+    return LiveReport(config, config_path, round_name, report, say)
 
 
 def _run(config: TournamentConfig, options: Options) -> int:

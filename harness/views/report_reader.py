@@ -140,7 +140,9 @@ class ReportReader(SubmissionReader):
             else:
                 view = SubmissionView(entry, done=sum(entry.outcomes.values()), total=sum(entry.outcomes.values()), row=row)
             opponents, unlabelled = met(matrix, entry)
-            view = replace(view, opponents=opponents if whole else opponents[:_HARDEST], unlabelled=unlabelled)
+            # Where an entry lies on the organiser's disk is nothing for whoever is sent the file.
+            details = {name: value for name, value in view.details.items() if name != "source"}
+            view = replace(view, details=details, opponents=opponents if whole else opponents[:_HARDEST], unlabelled=unlabelled)
             yield EntryView(submission=view, logs=tuple(self._tails(self.member(row.name))) if failed and view.failures else ())
 
     def _tails(self, member: StoredSubmission) -> Iterator[LoggedRun]:

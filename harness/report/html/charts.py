@@ -33,7 +33,7 @@ _RANKS = _Box(26, 14, 250, 190)
 _SMALL = _Box(22, 8, 142, 70)
 _ROUNDS = _Box(30, 12, 300, 160)
 #: Characters of a name in a chart's margin; its whole is in the table.
-_NAME = 24
+_NAME = 22
 #: Least distance between two names in the margin.
 _LINE = 11.0
 #: More dots than this would be one line, and each is an element of the file.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image
 
 from harness.views.report import Attacked, CleanImage, Gallery, Pixels
@@ -20,6 +21,8 @@ _MOST_BYTES, _FEW_ROWS, _BYTES_PER_ROW = 420_000, 40, 4_000
 _FORMS = ((128, None), (128, 85), (96, 75), (72, 60), (48, 50), (32, 40))
 _LEAST_SHOWN = 64
 _GREY = 128
+#: A change of one or two of 255 everywhere is rounding, and should not look like an attack.
+_MOST_MAGNIFIED = 32
 
 
 @dataclass(frozen=True)
@@ -27,25 +30,23 @@ class Pictures:
     """The gallery's images as attributes of ``img``; the grid is that of ``Gallery``.
 
     Attributes:
+        rows: The adversarial image, the difference, and how often that is magnified.
         size: Width and height at which each is shown, in pixels of the page.
-        factors: How often each column's differences are magnified.
     """
 
     clean: tuple[str, ...]
-    rows: tuple[tuple[tuple[str, str] | None, ...], ...]
+    rows: tuple[tuple[tuple[str, str, int] | None, ...], ...]
     size: tuple[int, int]
-    factors: tuple[int, ...]
 
 
 def pictures(gallery: Gallery) -> Pictures:
     """All images in the best form that fits."""
     height, width = gallery.clean[0].pixels.shape[:2]
-    factors = tuple(max(1, (_GREY - 1) // max(1, image.epsilon)) for image in gallery.clean)
     most = _MOST_BYTES + _BYTES_PER_ROW * max(0, len(gallery.rows) - _FEW_ROWS)
     made: list[bytes] = []
     for longest, quality in _FORMS:
         made, left = [], most
-        for image in _all(gallery, factors):
+        for image in _all(gallery):
             made.append(_encoded(image, longest, quality))
             left -= len(made[-1])
             if left < 0:
@@ -54,25 +55,36 @@ def pictures(gallery: Gallery) -> Pictures:
             break
     uris = iter([_uri(data) for data in made])
     clean = tuple(next(uris, "") for _ in gallery.clean)
-    rows = tuple(tuple(None if shown is None else (next(uris, ""), next(uris, "")) for shown in row.images) for row in gallery.rows)
+    rows = tuple(tuple(
+        None if shown is None else (next(uris, ""), next(uris, ""), magnified(clean, shown))
+        for clean, shown in zip(gallery.clean, row.images, strict=True)) for row in gallery.rows)
     scale = max(1, round(_LEAST_SHOWN / max(width, height))) if max(width, height) < _LEAST_SHOWN else 1
     shrink = min(1.0, 96 / (scale * max(width, height)))
-    return Pictures(clean, rows, (round(width * scale * shrink), round(height * scale * shrink)), factors)
+    return Pictures(clean, rows, (round(width * scale * shrink), round(height * scale * shrink)))
 
 
-def _all(gallery: Gallery, factors: tuple[int, ...]) -> Iterator[Pixels]:
+def _all(gallery: Gallery) -> Iterator[Pixels]:
     yield from (image.pixels for image in gallery.clean)
     for row in gallery.rows:
-        for clean, shown, factor in zip(gallery.clean, row.images, factors, strict=True):
+        for clean, shown in zip(gallery.clean, row.images, strict=True):
             if shown is not None:
                 yield shown.pixels
-                yield difference(clean, shown, factor)
+                yield difference(clean, shown)
 
 
-def difference(clean: CleanImage, shown: Attacked, factor: int) -> Pixels:
+def _changed(clean: CleanImage, shown: Attacked) -> NDArray[np.int32]:
+    return shown.pixels.astype(np.int32) - clean.pixels
+
+
+def magnified(clean: CleanImage, shown: Attacked) -> int:
+    """How often a difference can be magnified so that its largest change still has a colour of its own."""
+    most = int(np.abs(_changed(clean, shown)).max(initial=0))
+    return min(_MOST_MAGNIFIED, (_GREY - 1) // most) if 0 < most < _GREY else 1
+
+
+def difference(clean: CleanImage, shown: Attacked) -> Pixels:
     """What an attack added, magnified, around grey: uint8[h, w, 3]."""
-    changed = shown.pixels.astype(np.int32) - clean.pixels
-    made: Pixels = np.clip(_GREY + factor * changed, 0, 255).astype(np.uint8)
+    made: Pixels = np.clip(_GREY + magnified(clean, shown) * _changed(clean, shown), 0, 255).astype(np.uint8)
     return made
 
 
