@@ -11,8 +11,9 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,11 @@ def pillow_decode(data: bytes) -> Pixels:
         return np.asarray(image.convert("RGB"))
 
 
+def pillow_read(directory: Path, names: Sequence[str]) -> list[Pixels]:
+    """Files by Pillow, in this process."""
+    return [pillow_decode((directory / name).read_bytes()) for name in names]
+
+
 def opencv_levels() -> dict[str, Callable[[Pixels], object]]:
     """OpenCV's encoder at level 0 where the library is installed (it is no dependency of ours)."""
     try:
@@ -102,15 +108,18 @@ def codecs(batch: Batch, repeats: int) -> list[Row]:
         return timed(lambda: [encode(pixels) for pixels in batch.adversarial], repeats)
 
     ours = all_images(images.encode_png)
-    rows = [row("PNG encode", ours, all_images(lambda p, level=level: pillow_encode(p, level)), f"Pillow level {level}")
+    rows = [row("PNG encode", ours, all_images(partial(pillow_encode, level=level)), f"Pillow level {level}")
             for level in (0, 1, 6)]
     rows += [row("PNG encode", ours, all_images(encode), name) for name, encode in opencv_levels().items()]
     size = (batch.clean.shape[2], batch.clean.shape[1])
     for level in (0, 6):
         data = [pillow_encode(pixels, level) for pixels in batch.adversarial]
-        rows.append(row(f"PNG decode, checked (level {level} file)",
-                        timed(lambda data=data: [images.decode(d, size) for d in data], repeats),
-                        timed(lambda data=data: [pillow_decode(d) for d in data], repeats), "Pillow alone"))
+
+        def each(decode: Callable[[bytes], object], data: Sequence[bytes] = data) -> float:
+            return timed(lambda: [decode(d) for d in data], repeats)
+
+        rows.append(row(f"PNG decode, checked (level {level} file)", each(lambda d: images.decode(d, size)), each(pillow_decode),
+                        "Pillow alone"))
     return rows
 
 
@@ -176,8 +185,8 @@ def read_back(batch: Batch, root: Path, repeats: int) -> list[Row]:
             output = reader.read_attack(directory, names, batch.clean, EPSILON)
             assert np.array_equal(output.adversarial, batch.adversarial)
             rows.append(row(f"read an attack's output (level {level} files)",
-                            timed(lambda d=directory: reader.read_attack(d, names, batch.clean, EPSILON), repeats),
-                            timed(lambda d=directory: [pillow_decode((d / n).read_bytes()) for n in names], repeats),
+                            timed(partial(reader.read_attack, directory, names, batch.clean, EPSILON), repeats),
+                            timed(partial(pillow_read, directory, names), repeats),
                             "Pillow in this process", "worker process, enforced"))
         directory = root / "out-array"
         directory.mkdir()

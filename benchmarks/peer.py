@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -26,7 +27,7 @@ from benchmarks.measure import load, machine, stage, table, verdict
 from benchmarks.peer_ways import Labels, Took, as_in_2017, by_harness, in_one_process
 from benchmarks.peer_workloads import Workload, make
 from harness.dataset.load import load as load_dataset
-from harness.tournament.choose_sandbox import docker_answers
+from harness.tournament.choose_sandbox import DockerHost
 
 WORKLOADS = ("contest", "digits")
 
@@ -49,7 +50,7 @@ def main() -> None:
         workload = make(options.workload, options.root, options.images, quick=options.quick)
         print(json.dumps(asdict(in_one_process(workload, options.threads))))
         return
-    sandbox = options.sandbox or ("docker" if docker_answers() else "process")
+    sandbox = options.sandbox or ("process" if DockerHost().absent() else "docker")
     for name in WORKLOADS if options.workload == "both" else (options.workload,):
         with tempfile.TemporaryDirectory(prefix="peer-") as directory:
             root = options.keep or Path(directory)
@@ -74,8 +75,7 @@ def compare(workload: Workload, root: Path, sandbox: str, options: argparse.Name
     plain = best("2017", lambda: as_in_2017(workload, root, sandbox))
     ours = [(f"ours, isolation {isolation}, batches of {batch or whole}", isolation, target,
              best(f"{isolation}, batches of {batch or whole}",
-                  lambda isolation=isolation, batch=batch: by_harness(workload, root, sandbox, isolation, options.slots,
-                                                                      batch or whole)))
+                  partial(by_harness, workload, root, sandbox, isolation, options.slots, batch or whole)))
             for isolation, batch, target in workload.ways]
     limits += at_the_limit(workload, root)
     limit = min(limits, key=lambda took: took.seconds)

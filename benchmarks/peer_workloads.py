@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def _write_textures(into: Path, count: int) -> None:
     labels = generator.integers(1, CLASSES + 1, count)
     targets = (labels - 1 + generator.integers(1, CLASSES, count)) % CLASSES + 1
     plans = [Plan(f"{number:06d}", int(labels[number]), int(targets[number]), "",
-                  lambda number=number: _texture(0, int(labels[number]), number)) for number in range(count)]
+                  partial(_texture, 0, int(labels[number]), number)) for number in range(count)]
     write_dataset(into, plans, label_range=(1, CLASSES), size=(SIDE, SIDE), classes=(), source="textures made from seeds")
 
 

@@ -30,7 +30,7 @@ def simulate(generator: np.random.Generator, entries: int, step: float, images: 
     """Right answers, int64[entries, images] of 0 and 1, and the true ranks, int64[entries]."""
     ability = -step * np.arange(entries)
     able = ability[:, None] + generator.standard_normal(images) + generator.standard_normal((entries, images))
-    return (able > 0).astype(np.int64), ranks(ability)
+    return (able > 0).astype(np.int64), ranks(ability.astype(np.float64))
 
 
 def percentiles(scores: NDArray[np.float64], point: NDArray[np.float64]) -> Ends:

@@ -11,6 +11,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def make_tournament(root: Path, size: Size) -> Path:
     count = size.batches * size.images_per_batch
     labels = generator.integers(1, CLASSES + 1, count)
     targets = (labels + generator.integers(0, CLASSES - 1, count)) % CLASSES + 1
-    plans = [Plan(f"{i:06d}", int(labels[i]), int(targets[i]), "", lambda i=i: np.full((8, 8, 3), i % 251, np.uint8))
+    plans = [Plan(f"{i:06d}", int(labels[i]), int(targets[i]), "", partial(np.full, (8, 8, 3), i % 251, np.uint8))
              for i in range(count)]
     write_dataset(root / "dataset", plans, label_range=(1, CLASSES), size=(8, 8), classes=(), source="synthetic")
     for number in range(size.attacks):
