@@ -29,13 +29,20 @@ types() {
     .venv/bin/mypy && MYPYPATH=docker .venv/bin/mypy --strict docker/*.py
 }
 
+# Ends well too where the arguments name no test of this part (5).
+tests() { .venv/bin/python -m pytest "$@" || [ $? = 5 ]; }
+
+# Most tests wait for limits and containers: one process more than there are cores.
+processes=$(($(nproc) < 8 ? $(nproc) + 1 : 8))
+
 stage environment scripts/setup.sh
 [ ${#failed[@]} -eq 0 ] || exit 2
 stage lint .venv/bin/ruff check --output-format concise
 stage types types
 [ -f dataset/digits/dataset.yaml ] || stage dataset .venv/bin/harness dataset build digits
 stage images images
-stage tests .venv/bin/python -m pytest "$@"
+stage tests tests -n "${TEST_PROCESSES:-$processes}" --dist worksteal --alone no "$@"
+stage tests-alone tests --alone only "$@"
 if [ ${#failed[@]} -gt 0 ]; then
     echo "Failed: ${failed[*]}" >&2
     exit 1

@@ -14,9 +14,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
@@ -73,6 +73,34 @@ def browser_problem() -> str:
 
 NEEDS = {"docker": docker_problem, "browser": browser_problem, "field": field_problem, "root": root_problem,
          "compat": compat_problem}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``-n 3 --alone no``, then ``--alone only``: all tests, several at a time where they may be (scripts/test.sh)."""
+    parser.addoption("--alone", choices=("no", "only"), help="leave out tests that nothing may run beside, or run only these")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out what ``--alone`` leaves out."""
+    if asked := config.getoption("--alone"):
+        chosen = [item for item in items if (item.get_closest_marker("alone") is not None) is (asked == "only")]
+        config.hook.pytest_deselected(items=list(set(items).difference(chosen)))
+        items[:] = chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, dict[str, Any], dict[str, Any]]:
+    """What a test prints may hold half characters on purpose; sent as they are to the process that reports, they end the run."""
+    found: dict[str, Any] = _whole((yield))
+    return found
+
+
+def _whole(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.encode("utf-8", "backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_whole(key): _whole(value) for key, value in data.items()}
+    return type(data)(map(_whole, data)) if isinstance(data, list | tuple) else data
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

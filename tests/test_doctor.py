@@ -215,6 +215,7 @@ def test_the_real_engine_is_examined_and_its_limits_bite(tmp_path, light_image):
 
 
 @pytest.mark.docker
+@pytest.mark.alone  # removes what dead harnesses left
 def test_clean_removes_a_dead_owners_container_and_no_other(tmp_path, light_image, docker_client):
     owner = f"elsewhen/pid-{uuid.uuid4().hex}:1:1"
     mine = docker_client.containers.create(light_image, ["true"], labels={"harness": "1", "harness.owner": owner})

@@ -29,6 +29,7 @@ def rebuild(name: str) -> None:
                    capture_output=True, input=f"FROM {name}\nRUN date > /root/built")
 
 
+@pytest.mark.alone  # removes what dead harnesses left
 def test_what_ran_on_another_image_runs_again_and_is_counted(image, make_place) -> None:
     place = make_place(("attack-darken",), images=10, sandbox={"backend": "docker"})
     entry(place.root / "entries" / "defense-mean", "defense-mean", metadata={"container": image})

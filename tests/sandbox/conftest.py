@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,7 +66,8 @@ class Bench:
     def program(self, text: str | bytes, *, mode: int = 0o755, entry_point: str = "run.sh",
                 profile: str = "legacy") -> Program:
         data = text.encode() if isinstance(text, str) else text
-        digest = hashlib.sha256(data + f"{mode:o}".encode()).hexdigest()
+        # Another process of these tests must not remove the image of a program of ours.
+        digest = hashlib.sha256(data + f"{mode:o} {os.getpid()}".encode()).hexdigest()
         MADE.add(digest)
         folder = self.root / digest[:16]
         folder.mkdir(exist_ok=True)

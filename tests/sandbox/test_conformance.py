@@ -17,6 +17,8 @@ from harness.sandbox.outcomes import Ending
 
 from .conftest import LIMITS, Bench
 
+pytestmark = pytest.mark.alone  # its limits are those of a host at rest
+
 PYTHON = "#!/usr/bin/env python3\nimport os, sys, signal, time\n"
 BASH = "#!/bin/bash\n"
 

@@ -25,7 +25,7 @@ from harness.sandbox.outcomes import Ending
 
 from .conftest import LIMITS
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]  # its limits are those of a host at rest
 
 BASH = "#!/bin/bash\n"
 

@@ -22,7 +22,7 @@ from harness.sandbox.outcomes import Ending
 from .conftest import LIMITS, Bench
 from .test_docker import meanwhile
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]  # its limits are those of a host at rest
 
 
 class Wire:

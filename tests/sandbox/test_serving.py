@@ -23,6 +23,8 @@ from harness.sandbox.watch import Verdict
 
 from .conftest import LIMITS, Bench
 
+pytestmark = pytest.mark.alone  # its limits are those of a host at rest
+
 HEAD = """#!/usr/bin/env python3
 import json, os, signal, sys, time
 def say(**message): print(json.dumps(message), flush=True)

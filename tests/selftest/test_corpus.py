@@ -11,7 +11,8 @@ from harness.selftest.table import ROWS
 from .conftest import QUICK
 
 #: The first item of a sandbox runs the whole corpus: minutes on a loaded machine.
-pytestmark = pytest.mark.timeout(1800)
+#: Nothing beside it: only then is what it leaves in the engine judged, and its limits are those of a host at rest.
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.alone]
 
 
 def verdict(findings: Findings, name: str) -> Verdict:

@@ -89,6 +89,7 @@ def test_an_omission_is_noticed(omission: str, monkeypatch) -> None:
     assert failed(name) == [name]
 
 
+@pytest.mark.alone  # others start containers of that image, which brings its pages back
 def test_pages_left_out_of_memory_are_noticed(monkeypatch) -> None:
     monkeypatch.setattr(page_cache.PageCache, "settle", lambda *_: None)
     sandbox = DockerSandbox()
