@@ -9,17 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from sqlalchemy import select
 
 from harness import tracks
 from harness.config import load
 from harness.formats.answers import Answers, Reading
 from harness.scoring.leaderboard import build_leaderboard
-from harness.store.models import RunRow
 from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, Watcher, run_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
+from tests.helpers import stored
 
 #: Says of each image what its name's first digit is.
 PROGRAM = """#!/usr/bin/env python3
@@ -54,9 +53,9 @@ def test_it_runs_from_its_entry_to_the_leaderboard(tmp_path, monkeypatch) -> Non
         results = load_results(tournament, tournament.dataset())
         board = build_leaderboard(results, tracks=tuple(tracks.TRACKS), resamples=10).to_json()
         with tournament.read() as transaction:
-            answers = transaction.session.scalars(select(RunRow.labels).where(RunRow.labels.is_not(None))).all()
-    stored = [np.frombuffer(answer, np.float32) for answer in answers if len(answer or b"") == 4 * 10]
+            answers = stored.answers(transaction)
+    given = [np.frombuffer(answer, np.float32) for answer in answers if len(answer) == 4 * 10]
     assert [found["name"] for found in board["tracks"]["meter"]] == ["meter"]
     # On the clean images and on what the attack made of each of three batches, as answered.
-    assert len(stored) == 2 * 3
-    assert all(np.isin(values % 1, [0.5]).all() for values in stored)
+    assert len(given) == 2 * 3
+    assert all(np.isin(values % 1, [0.5]).all() for values in given)

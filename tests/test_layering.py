@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import sys
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def test_nobody_imports_what_another_module_keeps_to_itself():
     wrong = [f"{dotted(path)}:{line} imports {name}" for path in places() for line, name in imports(path)
              if name.startswith("harness.") and any(part.startswith("_") and not part.startswith("__") for part in name.split("."))]
     assert not wrong, "\n".join(wrong)
+
+
+def test_tests_ask_the_tables_in_one_place():
+    """Beside those of the store itself: a table that changes changes no other test."""
+    tests = ROOT / "tests"
+    own = {*(tests / "store").rglob("*.py"), tests / "helpers" / "stored.py", tests / "docs" / "test_tables.py"}
+    database = re.compile(r"^\s*(import|from) (sqlite3|sqlalchemy)\b", re.MULTILINE)
+    assert [str(path) for path in sorted(tests.rglob("*.py")) if path not in own and database.search(path.read_text())] == []
 
 
 def test_modules_import_each_other_in_no_circle():

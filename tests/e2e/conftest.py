@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.e2e import make
+from tests.helpers import stored
 
 ROOT = Path(__file__).resolve().parents[2]
 #: For a child to be gone, a file to appear: long, because the machine may be loaded, and nobody waits for it in vain.
@@ -101,18 +102,13 @@ class Place:
             rows.sort(key=lambda row: row["name"])
         return {"matrix": json.loads(matrix.stdout), "leaderboard": board}
 
-    def rows(self, query: str, *values: object) -> list[tuple]:
-        """A question to the database."""
-        connection = sqlite3.connect(f"file:{self.state / 'tournament.db'}?mode=ro", uri=True, timeout=30)
-        try:
-            return connection.execute(query, values).fetchall()
-        finally:
-            connection.close()
-
     def runs(self) -> dict[str, int]:
         """Runs by submission that have a result."""
-        return dict(self.rows("SELECT name, count(*) FROM run JOIN submission ON submission.id = submission_id "
-                              "WHERE run.state = 2 GROUP BY name"))
+        return dict(Counter(run.name for run in stored.runs(self.state) if run.done))
+
+    def versions(self, name: str) -> list[tuple[int, str]]:
+        """Number and state of every version of a submission."""
+        return [(found.version, found.state) for found in stored.submissions(self.state) if found.name == name]
 
     def started(self) -> int:
         """Programs that were started, by their own account."""
@@ -154,10 +150,7 @@ class Place:
 
     def done(self) -> int:
         """Runs that have a result; 0 while there is no database."""
-        try:
-            return int(self.rows("SELECT count(*) FROM run WHERE state = 2")[0][0])
-        except sqlite3.Error:
-            return 0
+        return stored.done(self.state)
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from harness.store.models import SCHEMA_VERSION
 from harness.tournament.choose_sandbox import WARNING
 from tests.e2e import make
 from tests.e2e.conftest import Place
+from tests.helpers import stored
 
 PROGRAMS = ("attack-darken", "defense-mean")
 RUN = ("run",)
@@ -97,11 +97,7 @@ def other_pixels(place: Place) -> None:
 def database(version: int) -> Callable[[Place], None]:
     def broken(place: Place) -> None:
         place.state.mkdir()
-        connection = sqlite3.connect(place.state / "tournament.db")
-        connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("CREATE TABLE something (id INTEGER)")
-        connection.commit()
-        connection.close()
+        stored.make_foreign(place.state / "tournament.db", version)
 
     return broken
 
@@ -312,7 +308,8 @@ def test_a_name_in_the_file_is_not_for_others(make_place) -> None:
     done = place.run()
     assert "entries/late is left out" in done.stderr
     assert "belongs to team B" in done.stderr
-    assert place.rows("SELECT team, state, version FROM submission WHERE name = 'late'") == [("B", "active", 1)]
+    assert [(found.team, found.state, found.version) for found in stored.submissions(place.state) if found.name == "late"] == [
+        ("B", "active", 1)]
 
 
 def test_two_teams_with_one_file_name(make_place) -> None:
@@ -321,10 +318,10 @@ def test_two_teams_with_one_file_name(make_place) -> None:
         make.entry(place.root / team / "entry", program, metadata={"name": None, "baseline": False})
         shutil.make_archive(str(place.root / team / "submission"), "zip", place.root / team, "entry")
     assert place.harness("submit", "a/submission.zip").returncode == 0
-    before = place.rows("SELECT * FROM submission")
+    before = stored.submission_rows(place.state)
     for more in ((), ("--team", "B"), ("--name", "SUBMISSION")):
         check(place.harness("submit", "b/submission.zip", *more), ("The name submission belongs to", "--name", "--replace"))
-    assert place.rows("SELECT * FROM submission") == before
+    assert stored.submission_rows(place.state) == before
     assert place.harness("submit", "b/submission.zip", "--name", "b", "--team", "B").returncode == 0
     done = place.harness("submit", "b/submission.zip", "--name", "submission", "--replace")
     assert "same content as the submission b" in done.stderr

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from tests.e2e import make
 from tests.e2e.conftest import Place, differences, eventually
 from tests.e2e.test_bad_input import mounted
+from tests.helpers import stored
 
 MAIN = "from harness.cli.main import main; main()"
 #: Honest entries, two of which take a while.
@@ -41,7 +41,7 @@ def slow(make_place) -> Place:
 def artifacts(place: Place) -> list[Path]:
     """Those that a defense reads; the clean images that a copying attack left are taken from the data set."""
     return sorted((place.state / "artifacts" / digest[:2] / f"{digest}.pert"
-                   for digest, in place.rows("SELECT digest FROM input WHERE kind = 'adversarial'")))
+                   for kind, digest in stored.inputs(place.state) if kind == "adversarial"))
 
 
 def test_artifacts_that_were_damaged_on_disk_are_found_made_again_and_reported(finished, tmp_path) -> None:
@@ -105,7 +105,7 @@ def test_the_disk_runs_full_in_the_middle(make_place, undisturbed, leave) -> Non
         assert before >= 4
         assert differences(place.tables(), undisturbed) == []
         assert place.leftovers() == []
-        assert place.rows("PRAGMA integrity_check") == [("ok",)]
+        assert stored.is_sound(place.state)
 
 
 def test_a_harness_that_was_stopped_for_longer_than_a_limit_judges_fairly(make_place, undisturbed) -> None:
@@ -113,14 +113,13 @@ def test_a_harness_that_was_stopped_for_longer_than_a_limit_judges_fairly(make_p
     place = make_place(SLOW, rules={"time_limit_s": 4})
     process = place.start("run")
     place.until(lambda: place.done() >= 1, process)
-    place.until(lambda: place.rows("SELECT count(*) FROM run JOIN submission s ON s.id = submission_id "
-                                   "WHERE s.name = 'attack-pause' AND run.state = 1") > [(0,)], process)
+    place.until(lambda: any(run.running and run.name == "attack-pause" for run in stored.runs(place.state)), process)
     process.send_signal(signal.SIGSTOP)
     time.sleep(7)
     process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert place.rows("SELECT outcome, count(*) FROM run WHERE outcome <> 'ok' GROUP BY outcome") == []
+    assert {run.outcome for run in stored.runs(place.state)} == {"ok"}
     assert differences(place.tables(), undisturbed) == []
 
 
@@ -132,24 +131,15 @@ def test_the_wall_clock_set_back_and_forward_does_not_matter(slow, undisturbed) 
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert differences(slow.tables(), undisturbed) == []
-    walls = [wall for wall, in slow.rows("SELECT wall_s FROM run")]
-    assert all(0 < wall < 100 for wall in walls)
+    assert all(0 < run.wall_s < 100 for run in stored.runs(slow.state))
     assert slow.leftovers() == []
-
-
-def locked(place: Place) -> sqlite3.Connection:
-    connection = sqlite3.connect(place.state / "tournament.db", timeout=60, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    return connection
 
 
 def test_a_database_that_another_program_holds_for_a_while(slow, undisturbed) -> None:
     process = slow.start("run")
     slow.until(lambda: slow.done() >= 3, process)
-    other = locked(slow)
-    time.sleep(3)
-    other.rollback()
-    other.close()
+    with stored.held(slow.state):
+        time.sleep(3)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert differences(slow.tables(), undisturbed) == []
@@ -158,17 +148,15 @@ def test_a_database_that_another_program_holds_for_a_while(slow, undisturbed) ->
 def test_a_database_that_another_program_does_not_let_go(slow, undisturbed) -> None:
     process = slow.start("run", code="import harness.store.database as d; d.BUSY_TIMEOUT_S = 1; " + MAIN)
     slow.until(lambda: slow.done() >= 3, process)
-    other = locked(slow)
-    _, err = process.communicate(timeout=200)
-    assert process.returncode == 2, err
-    assert "is locked by another program" in err
-    assert "Traceback" not in err
-    again = slow.start("run", code="import harness.store.database as d; d.BUSY_TIMEOUT_S = 1; " + MAIN)
-    _, err = again.communicate(timeout=200)
-    assert again.returncode == 2, err
-    assert "is locked by another program" in err
-    other.rollback()
-    other.close()
+    with stored.held(slow.state):
+        _, err = process.communicate(timeout=200)
+        assert process.returncode == 2, err
+        assert "is locked by another program" in err
+        assert "Traceback" not in err
+        again = slow.start("run", code="import harness.store.database as d; d.BUSY_TIMEOUT_S = 1; " + MAIN)
+        _, err = again.communicate(timeout=200)
+        assert again.returncode == 2, err
+        assert "is locked by another program" in err
     assert slow.leftovers() == []
     slow.run()
     assert differences(slow.tables(), undisturbed) == []
@@ -293,9 +281,8 @@ def test_dockerd_stays_away(contained, daemon, undisturbed) -> None:
 @pytest.mark.slow
 def test_a_container_is_removed_behind_our_back(contained, daemon, undisturbed) -> None:
     process = contained.start("run")
-    told = "SELECT count(*) FROM attempt WHERE outcome = 'host_error'"
     # One that was at its end anyway does not count: until the harness has missed one.
-    while process.poll() is None and not (contained.done() and contained.rows(told)[0][0]):
+    while process.poll() is None and not (contained.done() and stored.host_errors(contained.state)):
         for ident in daemon.docker("ps", "-q").stdout.decode().split():
             daemon.docker("rm", "-f", ident)
     _, err = process.communicate(timeout=200)
@@ -303,10 +290,10 @@ def test_a_container_is_removed_behind_our_back(contained, daemon, undisturbed) 
     assert "failed on the host's side and were not scored" in err
     go_on(contained)
     assert differences(contained.tables(), undisturbed) == []
-    told = contained.rows("SELECT outcome, evidence FROM attempt WHERE outcome = 'host_error'")
+    told = stored.host_errors(contained.state)
     assert len(told) >= 1
     # Removed while it ran, or before it was started: the engine's words differ, what they are about does not.
-    assert all("container" in evidence for _, evidence in told), told
+    assert all("container" in evidence for evidence in told), told
     assert contained.leftovers() == []
 
 
@@ -323,6 +310,6 @@ def test_the_images_are_deleted(contained, daemon, undisturbed, light_image) -> 
     daemon.load(light_image)
     assert process.returncode in (0, 2), err
     assert "Traceback" not in err
-    assert contained.rows("SELECT count(*) FROM run WHERE outcome = 'image_missing'") == [(0,)]
+    assert "image_missing" not in {run.outcome for run in stored.runs(contained.state)}
     go_on(contained)
     assert differences(contained.tables(), undisturbed) == []

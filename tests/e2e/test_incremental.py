@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e import make
 from tests.e2e.conftest import Place, differences
+from tests.helpers import stored
 
 BATCHES, DEFENSES = 3, 2
 
@@ -33,7 +34,7 @@ def again(finished, tmp_path) -> Place:
 
 def test_the_honest_tournament_runs_what_is_needed_and_nothing_else(finished) -> None:
     place, tables = finished
-    inputs = place.rows("SELECT count(*) FROM input WHERE kind <> 'task'")[0][0]
+    inputs = sum(kind != "task" for kind, _ in stored.inputs(place.state))
     runs = place.runs()
     attacks = {name: count for name, count in runs.items() if not name.startswith("defense")}
     assert attacks == dict.fromkeys(("attack-copy", "attack-noise", "attack-darken", "targeted-step"), BATCHES)
@@ -45,9 +46,7 @@ def test_the_honest_tournament_runs_what_is_needed_and_nothing_else(finished) ->
 
 def test_an_attack_that_changes_nothing_shares_the_predictions_on_the_clean_images(finished) -> None:
     place, tables = finished
-    made = place.rows("SELECT DISTINCT kind FROM input WHERE id IN (SELECT output_id FROM run JOIN submission s "
-                      "ON s.id = submission_id WHERE s.name = 'attack-copy')")
-    assert made == [("clean",)]
+    assert {run.makes for run in stored.runs(place.state) if run.name == "attack-copy"} == {"clean"}
     row = tables["matrix"]["attacks"].index("attack-copy")
     assert tables["matrix"]["correct"][row] == [30, 30]
 
@@ -62,10 +61,10 @@ def test_two_attacks_that_make_the_same_share_predictions(make_place) -> None:
 
 
 def test_a_second_run_runs_nothing(again) -> None:
-    before = again.rows("SELECT * FROM run ORDER BY id")
+    before = stored.run_rows(again.state)
     done = again.run()
     assert "Nothing new to run" in done.stderr
-    assert again.rows("SELECT * FROM run ORDER BY id") == before
+    assert stored.run_rows(again.state) == before
 
 
 def test_one_new_attack_costs_b_and_b_times_d(again) -> None:
@@ -90,8 +89,7 @@ def test_a_changed_directory_is_a_new_version_and_says_so(again) -> None:
     make.entry(again.root / "entries" / "attack-noise", "attack-bright")
     done = again.run()
     assert "attack-noise changed: this is version 2." in done.stderr
-    versions = again.rows("SELECT version, state FROM submission WHERE name = 'attack-noise' ORDER BY version")
-    assert versions == [(1, "superseded"), (2, "active")]
+    assert again.versions("attack-noise") == [(1, "superseded"), (2, "active")]
     names = again.tables()["matrix"]["attacks"]
     assert names.count("attack-noise") == 1
 
@@ -125,11 +123,11 @@ def test_only_an_unknown_name_is_refused(again) -> None:
 
 
 def test_fresh_runs_a_submission_again_and_what_depends_on_it_only_where_it_made_something_else(again, finished) -> None:
-    before = dict(again.rows("SELECT id, attempt FROM run"))
+    before = stored.runs(again.state)
     done = again.run("--fresh", "attack-noise")
     assert f"{BATCHES} runs done" in done.stderr
     assert again.runs() == finished[0].runs()
-    assert len(dict(again.rows("SELECT id, attempt FROM run"))) == len(before)
+    assert len(stored.runs(again.state)) == len(before)
     assert differences(again.tables(), finished[1]) == []
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
 from harness.formats.result_csv import NO_LABEL
 from tests.e2e import make
 from tests.e2e.conftest import Place
+from tests.helpers import stored
 
 #: Images in all, and in each of the three batches (names sorted, ten at a time).
 IMAGES, BATCH = 30, 10
@@ -20,17 +20,13 @@ TIME_LIMIT_S = 4
 
 def outcomes(place: Place, name: str, kind: str) -> list[tuple[str, int]]:
     """Outcome and accepted outputs of a submission's runs on inputs of a kind, by batch."""
-    return place.rows("SELECT outcome, usable FROM run JOIN submission s ON s.id = submission_id JOIN input i ON i.id = input_id "
-                      "JOIN round_batch b ON b.batch_id = i.batch_id WHERE run.state = 2 AND s.name = ? AND i.kind = ? "
-                      "ORDER BY b.position", name, kind)
+    found = [run for run in stored.runs(place.state) if run.done and (run.name, run.reads) == (name, kind)]
+    return [(run.outcome, run.usable) for run in sorted(found, key=lambda run: run.position)]
 
 
 def labels(place: Place, name: str) -> dict[int, list[int]]:
     """What a defense answered on the clean images, by batch."""
-    found = place.rows("SELECT b.position, labels FROM run JOIN submission s ON s.id = submission_id JOIN input i "
-                       "ON i.id = input_id JOIN round_batch b ON b.batch_id = i.batch_id "
-                       "WHERE s.name = ? AND i.kind = 'clean'", name)
-    return {position: np.frombuffer(given, "<i2").tolist() for position, given in found}
+    return {run.position: list(run.labels) for run in stored.runs(place.state) if (run.name, run.reads) == (name, "clean")}
 
 
 def board(place: Place) -> dict[str, dict[str, Any]]:
@@ -47,9 +43,9 @@ def matrix(place: Place) -> dict[str, Any]:
 
 
 def nothing_is_run_again(place: Place) -> None:
-    before, started = place.rows("SELECT * FROM run ORDER BY id"), place.started()
+    before, started = stored.run_rows(place.state), place.started()
     assert "Nothing new to run" in place.run().stderr
-    assert place.rows("SELECT * FROM run ORDER BY id") == before
+    assert stored.run_rows(place.state) == before
     assert place.started() == started
 
 
@@ -107,8 +103,8 @@ def test_what_half_an_attack_made_counts_and_every_batch_is_tried(halves, name, 
 
 def test_a_run_is_killed_at_its_limit(halves) -> None:
     place, _ = halves
-    times = place.rows("SELECT wall_s FROM run JOIN submission s ON s.id = submission_id WHERE s.name = 'attack-slow'")
-    assert all(TIME_LIMIT_S <= wall_s < TIME_LIMIT_S + 5 for (wall_s,) in times), times
+    times = [run.wall_s for run in stored.runs(place.state) if run.name == "attack-slow"]
+    assert all(TIME_LIMIT_S <= wall_s < TIME_LIMIT_S + 5 for wall_s in times), times
 
 
 def test_scores_are_divided_by_what_there_is(halves) -> None:

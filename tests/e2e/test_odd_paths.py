@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 
 import pytest
 
 from harness.store.database import open_database
 from tests.e2e import make
 from tests.e2e.conftest import Place
+from tests.helpers import stored
 
 ODD = {
     "a blank at the end": "two ", "a quoted blank": "two%20", "query and fragment": "a?mode=ro#b", "volume and mount": "a:ro,ro=1",
@@ -41,6 +41,4 @@ def test_every_directory_has_its_own_database(tmp_path) -> None:
         open_database(tmp_path / name / "t.db").dispose()
     assert sorted(os.listdir(tmp_path)) == sorted(ODD.values())
     for name in ODD.values():
-        with sqlite3.connect(tmp_path / name / "t.db") as connection:
-            assert connection.execute("PRAGMA user_version").fetchone()[0] > 0
-        connection.close()
+        assert stored.version(tmp_path / name / "t.db") > 0

@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e import make
 from tests.e2e.conftest import Place, differences, eventually, kill_group
+from tests.helpers import stored
 
 #: Ctrl-C must stop within this; measured from the signal to the end of the process.
 STOP_S = 5.0
@@ -38,7 +39,7 @@ def test_a_signal_stops_the_run_and_says_how_to_go_on(sleeping, number) -> None:
     assert "Traceback" not in err
     assert sleeping.leftovers() == []
     # What was recorded is kept, what ran is on record as stopped and waits again.
-    assert sleeping.rows("SELECT count(*) FROM run WHERE state = 1") == [(0,)]
+    assert not any(run.running for run in stored.runs(sleeping.state))
     assert sleeping.done() >= 3
 
 
@@ -74,11 +75,11 @@ def test_the_second_of_two_at_once_says_so_and_leaves(sleeping) -> None:
         sleeping.until(lambda: sleeping.done() >= 1, process)
         # A directory that changed meanwhile is none of the second one's business.
         make.entry(sleeping.root / "entries" / "attack-late", "attack-bright")
-        submissions = sleeping.rows("SELECT name, version, state FROM submission")
+        submissions = stored.submission_rows(sleeping.state)
         second = sleeping.harness("run")
         assert second.returncode == 2
         assert f"Another `harness run` (process {process.pid})" in second.stderr
-        assert sleeping.rows("SELECT name, version, state FROM submission") == submissions
+        assert stored.submission_rows(sleeping.state) == submissions
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGINT)
@@ -104,7 +105,7 @@ def test_the_lock_is_gone_with_a_killed_process(sleeping) -> None:
     kill_group(process)
     assert eventually(lambda: not sleeping.processes())
     second = sleeping.start("run")
-    sleeping.until(lambda: sleeping.rows("SELECT count(*) FROM run WHERE attempt > 1")[0][0] > 0, second)
+    sleeping.until(lambda: any(run.attempt > 1 for run in stored.runs(sleeping.state)), second)
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=60)
     assert "Removed what an earlier harness left" in err

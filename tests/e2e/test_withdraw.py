@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e import make
 from tests.e2e.conftest import Place, differences
+from tests.helpers import stored
 
 PROGRAMS = ("attack-copy", "attack-darken", "defense-mean", "defense-centre")
 #: The entries of the tournament file but the withdrawn one, as the organiser leaves it.
@@ -43,7 +44,7 @@ def out_of_the_file(place: Place) -> None:
 
 
 def test_a_withdrawn_entry_leaves_and_its_results_stay(place) -> None:
-    before = place.rows("SELECT * FROM run ORDER BY id")
+    before = stored.run_rows(place.state)
     assert WITHDRAWN in names(place, "--round", "default")
     out_of_the_file(place)
     withdraw(place)
@@ -53,7 +54,7 @@ def test_a_withdrawn_entry_leaves_and_its_results_stay(place) -> None:
         matrix = json.loads(place.harness("matrix", "--round", "default", "--format", "json").stdout)
         assert matrix["attacks"] == ["attack-copy"]
         assert "Nothing new to run" in place.run().stderr
-    assert place.rows("SELECT * FROM run ORDER BY id") == before
+    assert stored.run_rows(place.state) == before
     # A round that somebody named is a record of what was.
     assert names(place, "--round", "kept") == set(PROGRAMS)
     listed = json.loads(place.harness("submissions", "--all", "--format", "json").stdout)
@@ -62,7 +63,7 @@ def test_a_withdrawn_entry_leaves_and_its_results_stay(place) -> None:
 
 def test_the_same_content_comes_back_without_a_run(place) -> None:
     tables, started = place.tables(), place.started()
-    before = place.rows("SELECT * FROM run ORDER BY id")
+    before = stored.run_rows(place.state)
     out_of_the_file(place)
     withdraw(place)
     place.run()
@@ -73,7 +74,7 @@ def test_the_same_content_comes_back_without_a_run(place) -> None:
     assert differences(place.tables(), tables) == []
     assert WITHDRAWN in names(place, "--round", "default")
     assert place.started() == started
-    assert place.rows("SELECT * FROM run ORDER BY id") == before
+    assert stored.run_rows(place.state) == before
 
 
 def test_a_line_in_the_file_takes_it_in_again(place) -> None:
@@ -92,10 +93,9 @@ def test_an_old_version_that_was_put_back_can_be_withdrawn(place) -> None:
     shutil.rmtree(place.root / "entries" / WITHDRAWN)
     for version in (place.root / "second" / WITHDRAWN, first):
         assert place.harness("submit", str(version), "--replace").returncode == 0
-    states = "SELECT version, state FROM submission WHERE name = ? ORDER BY version"
-    assert place.rows(states, WITHDRAWN) == [(1, "active"), (2, "superseded")]
+    assert place.versions(WITHDRAWN) == [(1, "active"), (2, "superseded")]
     withdraw(place)
-    assert place.rows(states, WITHDRAWN) == [(1, "withdrawn"), (2, "superseded")]
+    assert place.versions(WITHDRAWN) == [(1, "withdrawn"), (2, "superseded")]
     again = place.harness("submissions", "--withdraw", WITHDRAWN)
     assert again.returncode == 2
     assert f"{WITHDRAWN} does not take part any more" in again.stderr
@@ -107,8 +107,8 @@ def test_withdrawn_content_under_another_name_supersedes_who_had_it(place) -> No
     withdraw(place)
     done = place.harness("submit", str(place.root / WITHDRAWN), "--name", "attack-copy", "--replace")
     assert done.returncode == 0, done.stderr
-    taking_part = place.rows("SELECT name, version FROM submission WHERE state = 'active' AND type = 'attack'")
-    assert taking_part == [("attack-copy", 2)]
+    taking_part = [found for found in stored.submissions(place.state) if (found.state, found.type) == ("active", "attack")]
+    assert [(found.name, found.version) for found in taking_part] == [("attack-copy", 2)]
     place.run()
     assert names(place, "--round", "default") == {"attack-copy", "defense-mean", "defense-centre"}
 

@@ -21,7 +21,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import text
 
 from benchmarks.synthetic import NullExecutor, Size, make_tournament, read_tournament
 from harness.engine.base import SlotView
@@ -37,6 +36,7 @@ from harness.store.round_state import suspects
 from harness.store.values import DONE
 from harness.tournament.results import load_results
 from harness.tournament.tournament import Tournament
+from tests.helpers import stored
 
 SIZE = Size(attacks=3, defenses=2, batches=2, images_per_batch=4)
 #: Those of ``SIZE`` that come later, if they do.
@@ -186,11 +186,10 @@ class Call:
         self.disk = Disk(recorder)
         self.scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, fleet, self.disk, clock=lambda: fleet.now)
 
-    def rows(self) -> list[tuple[int, int, int, int, int]]:
-        """(id, submission, input, conditions, state) of every run."""
+    def runs(self) -> list[tuple[tuple[int, int, int], int, bool]]:
+        """Key, id and whether there is a result, of every run."""
         with self.tournament.read() as transaction:
-            found = transaction.connection.execute(text("SELECT id, submission_id, input_id, conditions_id, state FROM run"))
-            return [tuple(row) for row in found]  # type: ignore[misc]
+            return stored.run_keys(transaction)
 
     def tables(self) -> str:
         """The leaderboard as it is published."""
@@ -222,7 +221,7 @@ def straight(added: frozenset[str]) -> tuple[str, int]:
     call = Call(root, fleet)
     try:
         assert run_to_its_end(call, fleet)
-        return call.tables(), len(call.rows())
+        return call.tables(), len(call.runs())
     finally:
         call.close()
         shutil.rmtree(root.parent)
@@ -363,9 +362,9 @@ class Contest(RuleBasedStateMachine):
             assert not progress.left_out
 
     def check_rows(self) -> None:
-        rows = self.call.rows()
-        assert len({row[1:4] for row in rows}) == len(rows), "a key has two rows"
-        assert self.call.disk.done <= {row[0] for row in rows if row[4] == DONE}, "a result that was on the disk is gone"
+        runs = self.call.runs()
+        assert len({key for key, _, _ in runs}) == len(runs), "a key has two rows"
+        assert self.call.disk.done <= {run for _, run, done in runs if done}, "a result that was on the disk is gone"
 
     def teardown(self) -> None:
         if not hasattr(self, "root"):
@@ -386,8 +385,8 @@ class Contest(RuleBasedStateMachine):
                 self.kill()
             assert complete, "something is never done"
             tables, runs = straight(self.added)
-            assert {row[4] for row in self.call.rows()} == {DONE}
-            assert len(self.call.rows()) == runs, "a run is lost, or made twice"
+            assert all(done for _, _, done in self.call.runs())
+            assert len(self.call.runs()) == runs, "a run is lost, or made twice"
             assert self.call.tables() == tables
         finally:
             if self.call is not None:

@@ -23,6 +23,7 @@ from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
+from tests.helpers import stored
 from tests.verdicts import codes_from_labels, codes_of
 
 answers = st.integers(-1, 4) | st.sampled_from([NO_LABEL, -OUT_OF_RANGE, OUT_OF_RANGE])
@@ -112,17 +113,13 @@ def records(tournament: Tournament) -> dict[int, bytes]:
                 for data in round_state.score_records(transaction, size) for record in np.frombuffer(data, kind)}
 
 
-DAMAGE = {"absent": "DELETE FROM score WHERE run_id % 3 = 0", "cut short": "UPDATE score SET record = substr(record, 1, 20)",
-          "empty": "UPDATE score SET record = x''"}
-
-
-@pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.parametrize("name", stored.RECORD_DAMAGE)
 def test_records_are_made_again_from_the_labels(played: Tournament, name: str) -> None:
     dataset = played.dataset()
     before = load_results(played, dataset)
     kept = records(played)
     with played.store.write() as transaction:
-        transaction.connection.exec_driver_sql(DAMAGE[name])
+        transaction.connection.execute(stored.RECORD_DAMAGE[name])
     assert load_results(played, dataset).runs != before.runs
     assert played.open_round(dataset, sandbox="process").board.complete
     found = load_results(played, dataset)

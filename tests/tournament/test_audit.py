@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
+from tests.helpers import stored
 from tests.verdicts import codes_of
 
 SERVED = """#!/usr/bin/env python3
@@ -123,7 +123,7 @@ def what_the_host_cannot_run_is_asked_for_once(contest: Path) -> None:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         with tournament.store.write() as transaction:
             served = rounds.find(transaction).served_conditions_id
-            transaction.connection.exec_driver_sql("DELETE FROM run WHERE conditions_id <> ?", (served,))
+            stored.forget_runs_under_other(transaction, served)
         asked: set[tuple[int, int, int]] = set()
         first = audit.plan_audit(tournament, tournament.dataset(), round_, asked)
         assert first is not None
@@ -215,13 +215,7 @@ def test_a_leaderboard_read_beside_a_running_harness_is_of_one_moment(contest: P
 
         def then_something_ends(*args):
             found = inputs_of(*args)
-            connection = sqlite3.connect(tournament.config.database)
-            with connection:
-                connection.execute("INSERT INTO input (id, batch_id, kind, digest, produced, stored_bytes) "
-                                   "SELECT 999, batch_id, kind, 'new', produced, 0 FROM input WHERE kind = 'adversarial' LIMIT 1")
-                connection.execute("UPDATE run SET output_id = 999 WHERE output_id IN "
-                                   "(SELECT id FROM input WHERE kind = 'adversarial' AND id < 999)")
-            connection.close()
+            stored.remake_outputs(tournament.config.state)
             return found
 
         monkeypatch.setattr(round_state, "inputs_of", then_something_ends)

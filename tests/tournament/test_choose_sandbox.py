@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import sqlite3
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +16,7 @@ from harness.sandbox.image_rules import ImageRules
 from harness.submission import archive
 from harness.tournament import choose_sandbox as choose
 from tests.e2e.conftest import Place, make_place  # noqa: F401 - a fixture
+from tests.helpers import stored
 
 PROGRAMS = ("attack-darken", "defense-mean")
 
@@ -71,21 +71,13 @@ def test_validate_connects_and_unpacks_once(make_place, tmp_path, monkeypatch) -
     assert (connect.calls, unpack.calls) == (1, 1)
 
 
-def made_isolated(place: Place) -> None:
-    """The results of a tournament as if they came of containers."""
-    with sqlite3.connect(place.state / "tournament.db") as connection:
-        connection.execute("UPDATE conditions SET text = replace(text, '\"sandbox\":\"process\"', '\"sandbox\":\"docker\"')")
-        connection.execute("UPDATE conditions SET text = replace(text, '\"sandbox\": \"process\"', '\"sandbox\": \"docker\"')")
-    connection.close()
-
-
 @pytest.mark.parametrize("command", [("run",), ("run", "--round", "new"), ("validate", "entries/attack-darken")], ids=" ".join)
 def test_what_has_run_isolated_goes_on_without_only_when_told(make_place, tmp_path, command) -> None:  # noqa: F811
     place = make_place(PROGRAMS, sandbox={"backend": "auto"})
     nowhere = f"unix://{tmp_path}/absent.sock"
     place.run(DOCKER_HOST=nowhere)
     assert place.harness(*command, DOCKER_HOST=nowhere).returncode == 0
-    made_isolated(place)
+    stored.make_isolated(place.state)
     started = place.started()
     done = place.harness(*command, DOCKER_HOST=nowhere)
     assert done.returncode == 2, done.stderr

@@ -15,6 +15,7 @@ from harness.store.counters import results_version
 from harness.tournament.leaderboard_cache import kept_leaderboard, load_leaderboards
 from harness.tournament.results import load_results
 from harness.tournament.tournament import Fresh, Tournament
+from tests.helpers import stored
 
 
 class _Options:
@@ -52,7 +53,7 @@ def test_a_kept_table_equals_a_computed_one_in_every_view(tournament: Tournament
 def test_dropped_and_renamed_submissions_make_it_again(tournament: Tournament) -> None:
     load_leaderboards(tournament, tournament.dataset)
     with tournament.store.write() as transaction:
-        transaction.connection.exec_driver_sql("UPDATE submission SET team = 'another team' WHERE name = 'a000'")
+        stored.change_team(transaction, "a000", "another team")
     assert kept_leaderboard(tournament.config, View.STANDARD) is None
     assert load_leaderboards(tournament, tournament.dataset)[View.STANDARD].to_json() == computed(tournament)
     assert kept_leaderboard(tournament.config, View.STANDARD, "no such round") is None
