@@ -51,12 +51,14 @@ class Findings:
         scores: Differences of the honest entries' verdicts with and without the hostile ones; none where all is well.
         host: Differences of the host before and after.
         notes: Remarks for people.
+        alone: Results of the honest entries' own tournament.
     """
 
     verdicts: tuple[Verdict, ...]
     scores: tuple[str, ...]
     host: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    alone: Results | None = None
 
     @property
     def passed(self) -> bool:
@@ -85,7 +87,7 @@ class _Witness(Watcher):
 
 
 def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME_LIMIT_S, slots: int | None = None,
-            told: Callable[[str], None] = lambda _: None) -> Findings:
+            told: Callable[[str], None] = lambda _: None, alone: Results | None = None) -> Findings:
     """Run rows in one tournament and judge what came of them.
 
     Args:
@@ -94,6 +96,7 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
         time_limit_s: Of each run.
         slots: Runs at the same time; by default two for each core, because rows that are killed at a limit mostly wait.
         told: Is told what happens, a line at a time.
+        alone: Of an earlier call's findings: that tournament is not run again.
 
     Raises:
         HarnessError: The self-test itself cannot be run here.
@@ -101,14 +104,15 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
     with ExitStack() as stack:
         scene = stack.enter_context(_Scene(sandbox, time_limit_s, slots or 2 * (os.cpu_count() or 1), told))
         before = host.look(scene.watch)
-        alone = scene.run("honest", (), Watcher())
+        if alone is None:
+            alone = scene.run("honest", (), Watcher())
         settled, beside, witness = scene.run_rows(rows)
         unplanted = scene.unplanted()
         left = scene.tidy()
         after = host.look(scene.watch)
         verdicts = tuple(settled.get(row.name) or judge(row, list(witness.seen[row.name].values())) for row in rows)
         changed = (*unplanted, *left, *host.differences(before, after, scene.watch))
-        return Findings(verdicts, tuple(differences(alone, beside)), changed, tuple(host.notes(before, after, scene.watch)))
+        return Findings(verdicts, tuple(differences(alone, beside)), changed, tuple(host.notes(before, after, scene.watch)), alone)
 
 
 class _Scene:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.sandbox.process import ProcessSandbox
+from harness.scoring import Results
 from harness.selftest.run import TIME_LIMIT_S, Findings, examine
 from harness.selftest.table import ROWS
 from tests.conftest import built, docker_problem
@@ -29,6 +31,23 @@ def docker_findings() -> Findings:
 
 @pytest.fixture(scope="session")
 def process_findings(tmp_path_factory) -> Findings:
-    from harness.sandbox.process import ProcessSandbox
-
     return examine(QUICK, ProcessSandbox(tmp_path_factory.mktemp("scratch")))
+
+
+@pytest.fixture(scope="session")
+def honest_in_docker() -> Results | None:
+    """The honest entries' own tournament, where nothing is open: once for all tests that open something."""
+    from harness.sandbox.docker import DockerSandbox
+
+    built("light")
+    sandbox = DockerSandbox()
+    try:
+        return examine((), sandbox, time_limit_s=20).alone
+    finally:
+        sandbox.api.close()
+
+
+@pytest.fixture(scope="session")
+def honest_in_processes(tmp_path_factory) -> Results | None:
+    """The same in processes."""
+    return examine((), ProcessSandbox(tmp_path_factory.mktemp("scratch"))).alone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.sandbox.docker import DockerSandbox, container, layer, page_cache
 from harness.sandbox.docker import options as docker_options
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.serving import ServedProgram
-from harness.selftest.run import examine
+from harness.selftest.run import Findings, examine
 from harness.selftest.table import ROWS
 from tests.conftest import built
 from tests.sandbox.test_page_cache import put_out
@@ -43,23 +44,34 @@ WITHOUT_RULES = {
 }
 
 
+@pytest.fixture
+def look(honest_in_docker) -> Callable[[str], Findings]:
+    """Runs one row and says what came of it."""
+    def run(name: str) -> Findings:
+        sandbox = DockerSandbox()
+        try:
+            return examine([row for row in ROWS if row.name == name], sandbox, time_limit_s=20, alone=honest_in_docker)
+        finally:
+            sandbox.api.close()
+
+    return run
+
+
+def failed(findings: Findings) -> list[str]:
+    return [verdict.row.name for verdict in findings.verdicts if not verdict.passed]
+
+
 @pytest.mark.parametrize("hole", WITHOUT_RULES)
-def test_a_rule_for_images_that_is_left_out_is_noticed(hole: str, monkeypatch) -> None:
-    built("light")
+def test_a_rule_for_images_that_is_left_out_is_noticed(hole: str, look, monkeypatch) -> None:
     rule, says, name = WITHOUT_RULES[hole]
     monkeypatch.setattr(ImageRules, rule, lambda *_: says)
-    sandbox = DockerSandbox()
-    try:
-        findings = examine([row for row in ROWS if row.name == name], sandbox, time_limit_s=20)
-    finally:
-        sandbox.api.close()
-    assert [verdict.row.name for verdict in findings.verdicts if not verdict.passed] == [name]
+    findings = look(name)
+    assert failed(findings) == [name]
     assert any("planted port" in line for line in findings.host) is (rule == "may_pull")
 
 
 @pytest.mark.parametrize("hole", HOLES)
-def test_a_hole_is_noticed(hole: str, monkeypatch) -> None:
-    built("light")
+def test_a_hole_is_noticed(hole: str, look, monkeypatch) -> None:
     changed, name = HOLES[hole]
     real = docker_options.container_config
 
@@ -70,7 +82,7 @@ def test_a_hole_is_noticed(hole: str, monkeypatch) -> None:
         return {**config, **more, "HostConfig": {**config["HostConfig"], **changed}}
 
     monkeypatch.setattr(container, "container_config", opened)
-    assert failed(name) == [name]
+    assert failed(look(name)) == [name]
 
 
 #: What of the harness's own doing is left out, and a row that has to notice.
@@ -82,33 +94,22 @@ OMISSIONS = {
 
 
 @pytest.mark.parametrize("omission", OMISSIONS)
-def test_an_omission_is_noticed(omission: str, monkeypatch) -> None:
-    built("light")
+def test_an_omission_is_noticed(omission: str, look, monkeypatch) -> None:
     where, what, instead, name = OMISSIONS[omission]
     monkeypatch.setattr(where, what, instead)
-    assert failed(name) == [name]
+    assert failed(look(name)) == [name]
 
 
 @pytest.mark.alone  # others start containers of that image, which brings its pages back
-def test_pages_left_out_of_memory_are_noticed(monkeypatch) -> None:
+def test_pages_left_out_of_memory_are_noticed(look, monkeypatch) -> None:
     monkeypatch.setattr(page_cache.PageCache, "settle", lambda *_: None)
     sandbox = DockerSandbox()
     for layer_directory in page_cache.PageCache(sandbox.api)._find_layers(built("light")):
         put_out(layer_directory)
     sandbox.api.close()
-    assert failed("reads-the-page-cache") == ["reads-the-page-cache"]
+    assert failed(look("reads-the-page-cache")) == ["reads-the-page-cache"]
 
 
-def failed(name: str) -> list[str]:
-    sandbox = DockerSandbox()
-    try:
-        findings = examine([row for row in ROWS if row.name == name], sandbox, time_limit_s=20)
-    finally:
-        sandbox.api.close()
-    return [verdict.row.name for verdict in findings.verdicts if not verdict.passed]
-
-
-def test_a_batch_in_sight_of_a_program_that_starts_is_noticed(monkeypatch) -> None:
-    built("light")
+def test_a_batch_in_sight_of_a_program_that_starts_is_noticed(look, monkeypatch) -> None:
     monkeypatch.setattr(ServedProgram, "_out_of_sight", lambda *_: nullcontext())
-    assert failed("serves-and-works-while-it-starts") == ["serves-and-works-while-it-starts"]
+    assert failed(look("serves-and-works-while-it-starts")) == ["serves-and-works-while-it-starts"]

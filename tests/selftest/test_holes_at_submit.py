@@ -24,8 +24,9 @@ HOLES = {
 
 
 @pytest.mark.parametrize("hole", HOLES)
-def test_a_hole_is_noticed(hole, monkeypatch, tmp_path) -> None:
+def test_a_hole_is_noticed(hole, monkeypatch, tmp_path, honest_in_processes) -> None:
     where, name, opened, rows = HOLES[hole]
     monkeypatch.setattr(where, name, opened)
-    findings = examine([row for row in ROWS if row.name in rows], ProcessSandbox(tmp_path))
+    findings = examine([row for row in ROWS if row.name in rows], ProcessSandbox(tmp_path),
+                       alone=honest_in_processes)
     assert {verdict.row.name for verdict in findings.verdicts if not verdict.passed} == set(rows)

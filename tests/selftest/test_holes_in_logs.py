@@ -22,9 +22,11 @@ HOLES = {
 
 
 @pytest.mark.parametrize("hole", HOLES)
-def test_a_hole_is_noticed(hole: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_a_hole_is_noticed(hole: str, monkeypatch: pytest.MonkeyPatch, tmp_path,
+                             honest_in_processes) -> None:
     changes, rows = HOLES[hole]
     for where, name, opened in changes:
         monkeypatch.setattr(where, name, opened)
-    findings = examine([row for row in ROWS if row.name in rows], ProcessSandbox(tmp_path))
+    findings = examine([row for row in ROWS if row.name in rows], ProcessSandbox(tmp_path),
+                       alone=honest_in_processes)
     assert {verdict.row.name for verdict in findings.verdicts if not verdict.passed} == set(rows)
