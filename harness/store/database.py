@@ -6,6 +6,8 @@ runs into one commit instead of weakening it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
@@ -42,7 +44,7 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
             raise StoreError(f"The state directory {path.parent} cannot be made: {error.strerror}.",
                              "Choose another `state:` in tournament.yaml, or make it writable.") from None
     url = URL.create("sqlite", database=str(path))  # pasted into a URL, `two%20` and `two ` are one path
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+    engine = create_engine(url, creator=lambda: connect(path))
     event.listen(engine, "connect", _configure)
     try:
         with explain(path):
@@ -53,9 +55,25 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
     return engine
 
 
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database file; one on a file system that is mounted read-only, as an archived contest may be, to be read."""
+    target = str(path)
+    if is_frozen(path):
+        # SQLite makes two files beside a WAL database even to read it, unless it is told that nobody writes.
+        target = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    return sqlite3.connect(target, uri=target != str(path), timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+
+
+def is_frozen(path: Path) -> bool:
+    """Whether a file lies on a file system that is mounted read-only, and no SQLite had its hands on it then."""
+    with contextlib.suppress(OSError):
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not path.with_name(f"{path.name}-wal").exists()
+    return False
+
+
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's hook
     connection.execute("PRAGMA foreign_keys=ON")
-    use_wal(connection)
+    use_wal(connection)  # one that is frozen says "off", and stays as it is
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA cache_size=-65536")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zstandard
 
-from harness.store.database import BUSY_TIMEOUT_S, explained, use_wal
+from harness.store.database import connect, explained, is_frozen, use_wal
 
 _CREATE = """CREATE TABLE IF NOT EXISTS log
 (run_id INTEGER, attempt INTEGER, data BLOB NOT NULL, PRIMARY KEY (run_id, attempt)) WITHOUT ROWID"""
@@ -32,10 +32,11 @@ class LogStore:
         self._lock = threading.Lock()
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
-            use_wal(self._connection)
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.execute(_CREATE)
+            self._connection = connect(self.path)
+            if not is_frozen(self.path):
+                use_wal(self._connection)
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.execute(_CREATE)
         except (OSError, sqlite3.Error) as error:
             raise explained(self.path, error) from error
         self._compressor = zstandard.ZstdCompressor(level=3)
