@@ -1,5 +1,5 @@
 # From a fresh Debian or Ubuntu with Python 3.11+:
-#   make demo    environment, data set, base images, tournament, leaderboard
+#   make demo    environment, data set, base images, tournament, leaderboard, report
 #   make test    environment, lint, types, all tests (needs a Docker engine for a part of them and says which it left out)
 #   make check   lint, types, and the quick tests: no container, no torch, no program that runs for long
 #   make bench   all benchmarks
