@@ -13,15 +13,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
-
-import psutil
 
 from harness.sandbox.base import Limits
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.pace import Pace
+from harness.sandbox.process.family import Family, Look
 from harness.sandbox.protocol import LineReader
 from harness.sandbox.running import NotStartedError, State, Use
 from harness.sandbox.tail import LogTail
@@ -54,6 +53,7 @@ class Child:
             _number(supervisor.stdout): reader.feed if reader else self.stdout.feed,
             _number(supervisor.stderr): self.stderr.feed}
         self._pace = Pace()
+        self._family = Family(supervisor.pid)
         self._received = b""
         self._end: dict[str, Any] | None = None
         self._group = 0
@@ -118,7 +118,7 @@ class Child:
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
         # Frozen processes do not die of the supervisor's signal alone on every kernel.
-        self._signal(signal.SIGKILL)
+        self._signal(signal.SIGKILL, self._look().members)
         until = time.monotonic() + _PATIENCE_S
         while not self.ended() and time.monotonic() < until:
             self.pump(0.01)
@@ -149,29 +149,28 @@ class Child:
 
     def freeze(self) -> Verdict | None:
         """Stop every process of it, those too that are being born meanwhile."""
-        self._signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP, [])
         until = time.monotonic() + _PATIENCE_S
         stood: set[int] | None = None
         while not self.ended():
-            before = set(psutil.pids())
-            processes = {process.pid: process for process in self._processes()}
-            # What ended during the look may have left a child that the look missed: each begets the next and is gone.
-            whole = before <= set(psutil.pids())
-            running = [process for process in processes.values() if not _stands(process)]
+            look = self._look()
+            running = [pid for pid, member in look.members.items() if not member.stands]
             # Seen twice: one that was born between the look and the signal is among the second ones.
-            if whole and not running and stood == processes.keys():
+            if look.whole and not running and stood == look.members.keys():
                 return None
-            stood = set(processes) if whole and not running else None
-            for process in running:
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(signal.SIGSTOP)
+            # What ended during the look may have left a child that the look missed: each begets the next and is gone.
+            stood = set(look.members) if look.whole and not running else None
+            self._signal(signal.SIGSTOP, running)
+            if running:
+                # They need a turn to stand.
+                time.sleep(0.0002)
             if time.monotonic() > until:
                 return Verdict(Ending.FINISHED, "Its processes could not be stopped between two batches.")
         return None
 
     def thaw(self) -> Verdict | None:
         """Let it go on."""
-        self._signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT, self._look().members)
         return None
 
     @property
@@ -181,7 +180,7 @@ class Child:
 
     def held_bytes(self) -> int:
         """Resident memory of all its processes; pages that they share count for each."""
-        return self._measure(self._processes())
+        return self._look().rss_bytes
 
     def use(self) -> Use:
         """What the kernel counted for it and its children."""
@@ -190,14 +189,13 @@ class Child:
 
     def memory_verdict(self) -> Verdict | None:
         """Whether it holds more memory, or more processes, than allowed."""
-        processes = self._processes()
-        held = self._measure(processes)
-        if held > self._limits.memory_bytes:
-            return Verdict(Ending.MEMORY_LIMIT, f"{held} bytes of memory were in use; "
+        look = self._look()
+        if look.rss_bytes > self._limits.memory_bytes:
+            return Verdict(Ending.MEMORY_LIMIT, f"{look.rss_bytes} bytes of memory were in use; "
                            f"{self._limits.memory_bytes} are allowed.")
-        if len(processes) > self._limits.pids:
+        if len(look.members) > self._limits.pids:
             # No outcome of its own: the container's kernel refuses the fork, and the program fails by itself.
-            return Verdict(Ending.FINISHED, f"Killed: {len(processes)} processes were running; "
+            return Verdict(Ending.FINISHED, f"Killed: {len(look.members)} processes were running; "
                            f"{self._limits.pids} are allowed.")
         return None
 
@@ -258,33 +256,22 @@ class Child:
         while self._sinks and time.monotonic() < until:
             self.pump(0.02)
 
-    def _measure(self, processes: Sequence[psutil.Process]) -> int:
-        total = 0
-        for process in processes:
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
-        self._peak = max(self._peak, total)
-        return total
+    def _look(self) -> Look:
+        if self._supervisor.returncode is not None:
+            # Its number may be another process's by now.
+            return Look({}, whole=True)
+        look = self._family.look()
+        self._peak = max(self._peak, look.rss_bytes)
+        return look
 
-    def _processes(self) -> list[psutil.Process]:
-        with contextlib.suppress(psutil.Error):
-            return psutil.Process(self._supervisor.pid).children(recursive=True)
-        return []
-
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: signal.Signals, processes: Iterable[int]) -> None:
+        """Send to the program's group, and to these, which may have left it."""
         if self._group and self._end is None:
             with contextlib.suppress(OSError):
                 os.killpg(self._group, number)
-        # What left the group.
-        for process in self._processes():
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-
-
-def _stands(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error):
-        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    return True
+        for pid in processes:
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
 
 
 def _number(pipe: Any) -> int:  # noqa: ANN401 - whatever Popen made
