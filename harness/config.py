@@ -11,16 +11,29 @@ import difflib
 import glob
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from harness.errors import ConfigError, StoreError
 from harness.formats.field_errors import explain
 from harness.formats.strict_yaml import Document, read_yaml
+from harness.tracks import Threat
 
 #: Docker refuses less.
 _LEAST_MEMORY = 6 << 20
@@ -148,13 +161,59 @@ class Condition:
     always: bool = True
 
 
+_Epsilon = Annotated[int, Field(ge=0, le=255)]
+#: What is too large for the images is refused where their size is known (``Dataset.batches``).
+_Bound = Annotated[int, Field(ge=1, le=1 << 31)]
+
+
+class _LinfBounds(_Model):
+    bounds: tuple[_Epsilon, ...] = Field(strict=False, min_length=1, max_length=1000)
+
+
+class _Bounds(_Model):
+    bounds: tuple[_Bound, ...] = Field(strict=False, min_length=1, max_length=1000)
+
+
+class _NoBounds(_Model):
+    pass
+
+
+class Threats(_Model):
+    """What attacks may change; one that is not given is not part of the contest."""
+
+    linf: _LinfBounds | None = None
+    l2: _Bounds | None = None
+    patch: _Bounds | None = None
+    unrestricted: _NoBounds | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _some(cls, given: object) -> object:
+        if isinstance(given, dict):
+            if not given:
+                message = f"it names no threat; name at least one of {', '.join(Threat)}"
+                raise ValueError(message)
+            # Left empty, it would be none at all.
+            for name in (name for name, value in given.items() if name in list(Threat) and value is None):
+                message = f"{name} says nothing; write {name}: {'{}' if name == Threat.UNRESTRICTED else '{bounds: [...]}'}"
+                raise ValueError(message)
+        return given
+
+    @model_serializer(mode="wrap")
+    def _given(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return {name: value for name, value in whole(self).items() if value is not None}
+
+
 class Rules(_Model):
     """Rules that affect scores."""
 
     batch_size: int = Field(100, ge=1, le=1000, description="Clean images in one batch; 2017 used 100.")
     max_epsilon: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
         (16,), strict=False, min_length=1, max_length=1000,
-        description="L-infinity bounds in 0..255; batch k gets max_epsilon[k mod length].")
+        description="L-infinity bounds in 0..255; batch k gets max_epsilon[k mod length]. The short form of threats.linf.")
+    threats: Threats | None = Field(
+        None, description="What attacks may change, instead of max_epsilon, as in `{linf: {bounds: [4, 8]}, l2: {bounds: [256]}, "
+        "patch: {bounds: [48]}, unrestricted: {}}`; batch k gets bounds[k mod length] of each. null: linf with max_epsilon.")
     time_limit_s: Annotated[float, Condition(limit="time_limit_s")] = Field(
         500.0, ge=0.01, le=_WEEK_S, description="Wall clock of one run, seconds, from the container's start.")
     mixed_batches: bool = Field(
@@ -163,6 +222,29 @@ class Rules(_Model):
     audit: float = Field(
         0.0, ge=0, le=1, description="Share of served runs that is run again in fresh containers and compared, at least four of "
         "each program.")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if self.threats is not None and "max_epsilon" in self.model_fields_set:
+            message = "max_epsilon is the short form of threats.linf; write one of the two, max_epsilon or threats"
+            raise ValueError(message)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
+        values: dict[str, object] = whole(self)
+        # Rules without threats are kept as version 0.1.0 kept them.
+        del values["threats" if self.threats is None else "max_epsilon"]
+        return values
+
+    @property
+    def bounds(self) -> Mapping[Threat, tuple[int, ...]]:
+        """The threats of the contest, each with its bounds, in the order of ``Threat``."""
+        if self.threats is None:
+            return {Threat.LINF: self.max_epsilon}
+        given = {threat: getattr(self.threats, threat) for threat in Threat}
+        # 255 is how far a pixel can go; an attack is given it all the same.
+        return {threat: getattr(held, "bounds", (255,)) for threat, held in given.items() if held is not None}
 
     @classmethod
     def stored(cls, text: str) -> Rules:
@@ -312,12 +394,18 @@ def _place(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
         if fields is None:
             # An item of a list is a place; a member of a union is none.
             return location[: depth + isinstance(part, int)]
-        model = fields[str(part)].annotation if str(part) in fields else None
+        model = _alone(fields[str(part)].annotation) if str(part) in fields else None
     return location
+
+
+def _alone(annotation: Any) -> Any:  # noqa: ANN401 - what a field is annotated with
+    """The model of a part that may be null."""
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    return members[0] if len(members) == 1 and NoneType in get_args(annotation) else annotation
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     model: Any = TournamentConfig
     for part in location:
-        model = model.model_fields[str(part)].annotation
+        model = _alone(model.model_fields[str(part)].annotation)
     return list(model.model_fields)

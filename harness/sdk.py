@@ -50,7 +50,7 @@ class _Task:
     Attributes:
         input_dir: Where the images lie (and ``target_class.csv`` for a targeted attack).
         output: Directory for an attack, path of ``result.csv`` for a defense.
-        epsilon: L-infinity bound in 0..255, None for a defense.
+        epsilon: The bound of the attack's threat, 0..255 for L-infinity; None for a defense.
         array: Path of a ``.npy`` with the pixels, which then do not lie in ``input_dir`` as files.
         names: File names of the images; row i of the pixels is ``names[i]``.
         oracle: Of a query attack.
@@ -139,7 +139,7 @@ def run_attack(attack: AttackFunction, *, at_once: int | None = None) -> None:
 
     Args:
         attack: ``(images uint8 [n, h, w, 3], epsilon) -> images`` of the same shape and type, each pixel within
-            ``epsilon`` of the clean one.
+            ``epsilon`` of the clean one; under another threat ``epsilon`` is its bound, as the harness gives it.
         at_once: Images per call, all by default. A smaller number bounds memory, and what is finished is already
             written when the time limit comes.
     """

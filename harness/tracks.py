@@ -21,6 +21,15 @@ class Side(StrEnum):
     CONSUMER = "consumer"
 
 
+class Threat(StrEnum):
+    """What an attack may change (``formats.threats``)."""
+
+    LINF = "linf"
+    L2 = "l2"
+    PATCH = "patch"
+    UNRESTRICTED = "unrestricted"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """A share in [0, 1] that the tables show of one kind of submission, beside what they show of all.

@@ -19,6 +19,7 @@ from harness.scheduling.board import Board, PlannedInput
 from harness.scheduling.entrants import Entrant, Lineup
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
 from harness.store.values import DONE, OPEN
+from harness.tracks import Threat
 
 IMAGES = 3
 
@@ -26,7 +27,7 @@ IMAGES = 3
 def make_batches(count: int, images: int = IMAGES) -> tuple[Batch, ...]:
     def batch(index: int) -> Batch:
         ids = tuple(f"{index:04d}{i:04d}" for i in range(images))
-        return Batch(index=index, ids=ids, labels=np.zeros(images, np.int32), targets=np.ones(images, np.int32), epsilon=16,
+        return Batch(index=index, ids=ids, labels=np.zeros(images, np.int32), targets=np.ones(images, np.int32), bound=16,
                      clean_digest=f"clean{index}", task_digest=f"task{index}")
 
     return tuple(batch(index) for index in range(count))
@@ -39,7 +40,7 @@ def make_field(attacks: int, defenses: int, batches: int, images: int = IMAGES) 
     return Lineup(
         tuple(entrant(1 + a, f"attack{a}", "attack") for a in range(attacks)),
         tuple(entrant(1 + attacks + d, f"defense{d}", "defense") for d in range(defenses)),
-        make_batches(batches, images), tuple(range(1, batches + 1)), tuple(range(1, batches + 1)))
+        make_batches(batches, images), tuple(range(1, batches + 1)), {Threat.LINF: tuple(range(1, batches + 1))})
 
 
 def clean_inputs(batches: int, images: int = IMAGES) -> list[PlannedInput]:

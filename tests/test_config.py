@@ -227,6 +227,39 @@ def test_rules_that_an_earlier_version_could_not_read_back_are_one_sentence() ->
         Rules.stored('{"batch_size": 100, "max_epsilon": [16], "time_limit_s": null}')
 
 
+THREATS = [
+    ("{}", "rules.threats: it names no threat"), ("{l2: {}}", "rules.threats.l2.bounds: is missing"),
+    ("{l2: null}", "l2 says nothing"), ("{unrestricted: null}", "unrestricted says nothing"),
+    ("{l2: {bounds: []}}", "rules.threats.l2.bounds: must hold at least 1"),
+    ("{l2: {bounds: [0]}}", "rules.threats.l2.bounds.0: must be at least 1"),
+    ("{patch: {bounds: [4, -1]}}", "rules.threats.patch.bounds.1: must be at least 1"),
+    ("{patch: {bounds: [1.5]}}", "rules.threats.patch.bounds.0: must be a whole number"),
+    ("{linf: {bounds: [256]}}", "rules.threats.linf.bounds.0: must be at most 255"),
+    ("{l2: [256]}", "rules.threats.l2: must be a mapping"), ("[l2]", "rules.threats: must be a mapping"),
+    ("{unrestricted: {bounds: [3]}}", "unknown field rules.threats.unrestricted.bounds"),
+    ("{L2: {bounds: [3]}}", "unknown field rules.threats.L2"),
+    ("{linf: {bounds: [4]}}, max_epsilon: [4]", "max_epsilon is the short form of threats.linf; write one of the two"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), THREATS)
+def test_threats_that_make_no_sense(loaded, given, words) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(SMALL + f"rules: {{threats: {given}}}")
+    assert words in refused.value.problem
+
+
+def test_threats_have_their_bounds_and_are_read_back(loaded) -> None:
+    rules = loaded(SMALL + "rules: {threats: {unrestricted: {}, l2: {bounds: [256, 9]}, linf: {bounds: [0]}}}").rules
+    assert rules.bounds == {"linf": (0,), "l2": (256, 9), "unrestricted": (255,)}
+    assert list(rules.bounds) == ["linf", "l2", "unrestricted"]
+    assert Rules.stored(rules.model_dump_json()) == rules
+    plain = loaded(SMALL + "rules: {max_epsilon: [4, 8], threats: null}").rules
+    assert plain.bounds == {"linf": (4, 8)}
+    assert plain.model_dump_json() == (
+        '{"batch_size":100,"max_epsilon":[4,8],"time_limit_s":500.0,"mixed_batches":false,"audit":0.0}')
+
+
 def test_the_directory_of_the_file_is_no_pattern(tmp_path) -> None:
     (tmp_path / "a[1]*?" / "entries" / "one").mkdir(parents=True)
     path = tmp_path / "a[1]*?" / "tournament.yaml"

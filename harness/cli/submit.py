@@ -33,6 +33,7 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
         refuse_untrusted,
         resolve_bases,
     )
+    from harness.tournament.tournament import takes_no_part  # noqa: PLC0415
 
     config = read_config(config_path)
     docker = DockerHost(config.sandbox.runtime)
@@ -50,6 +51,8 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
                  "back": f"takes part again as version {row.version}, with the results that it has",
                  "version": f"changed: this is version {row.version}, earlier results stay with earlier versions"}
         say(f"{row.type} {row.name} {words[registered.change]} (digest {row.digest[:12]}).")
+        if lacking := takes_no_part(row, config.rules):
+            say(lacking)
         for problem in image_problems(submission.container, docker) if submission.kind == "image" else []:
             say(f"It will hardly run: {problem.field_or_file}: {problem.sentence}\n  {problem.next_step}")
         click.echo(row.digest)

@@ -73,18 +73,26 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
 
 def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *, trusted: bool) -> Trial:
     from harness.engine.gpu import first_gpu  # noqa: PLC0415
+    from harness.errors import SubmissionError  # noqa: PLC0415
+    from harness.formats.threats import in_words  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
     from harness.tournament.choose_sandbox import choose_sandbox, refuse_untrusted  # noqa: PLC0415
     from harness.tournament.conditions import limits_of  # noqa: PLC0415
     from harness.tournament.dry_run import try_out  # noqa: PLC0415
+    from harness.tournament.tournament import takes_no_part  # noqa: PLC0415
 
     chosen, warning = choose_sandbox(config.sandbox.backend, database=config.database, docker=docker)
     refuse_untrusted([submission], isolated=chosen.isolates, trusted=trusted)
     if warning:
         say(f"harness: {warning}")
     dataset = _dataset(config)
-    batch = dataset.batches(config.rules.batch_size, config.rules.max_epsilon)[0]
-    say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images, epsilon {batch.epsilon} ...")
+    batch = dataset.batches(config.rules.batch_size, config.rules.bounds)[0]
+    if TRACKS[submission.type].takes_bound:
+        if lacking := takes_no_part(submission, config.rules):
+            raise SubmissionError(lacking, "Name a tournament file that has this threat with --config.")
+        batch = batch.under(submission.threat)
+    bound = f", {in_words(batch.threat, batch.bound)}" if TRACKS[submission.type].takes_bound else ""
+    say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images{bound} ...")
     gpu = first_gpu(config.workers.gpus)
     with held():
         return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,28 +17,35 @@ from numpy.typing import NDArray
 from harness.dataset.digest import HashedRecord, digest_of_hashes
 from harness.dataset.files import read_description, read_metadata
 from harness.dataset.pixel_cache import load_pixels, remember
-from harness.errors import DatasetError
+from harness.errors import ConfigError, DatasetError
+from harness.formats.threats import largest_bound
+from harness.tracks import Threat
+
+#: Threat -> its bounds, at least one each.
+Bounds = Mapping[Threat, Sequence[int]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UnlabelledBatch:
-    """At most ``batch_size`` clean images with one epsilon: all of a batch that whoever runs programs needs.
+    """At most ``batch_size`` clean images with one bound: all of a batch that whoever runs programs needs.
 
     Attributes:
         index: Position among the batches.
         ids: The images, sorted.
         targets: Target classes, int32[n].
-        epsilon: L-infinity bound, 0..255.
-        clean_digest: Of the clean pixels in order (hex); the same whatever the epsilon and the targets.
-        task_digest: Of all that an attack is given: clean pixels, epsilon, target classes (hex).
+        bound: Of the threat, a whole number.
+        clean_digest: Of the clean pixels in order (hex); the same whatever the bound and the targets.
+        task_digest: Of all that an attack is given: clean pixels, bound, target classes (hex).
+        threat: What an attack may change.
     """
 
     index: int
     ids: tuple[str, ...]
     targets: NDArray[np.int32]
-    epsilon: int
+    bound: int
     clean_digest: str
     task_digest: str
+    threat: Threat = Threat.LINF
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -47,9 +54,23 @@ class Batch(UnlabelledBatch):
 
     Attributes:
         labels: True labels, int32[n].
+        others: Threats beside its own -> the bound, and the digest of the task.
     """
 
     labels: NDArray[np.int32]
+    others: Mapping[Threat, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def threats(self) -> tuple[Threat, ...]:
+        """All threats under which attacks are given it, its own first."""
+        return (self.threat, *self.others)
+
+    def under(self, threat: Threat) -> Batch:
+        """The same batch as an attack of this threat is given it."""
+        if threat is self.threat:
+            return self
+        bound, task_digest = self.others[threat]
+        return replace(self, threat=threat, bound=bound, task_digest=task_digest, others={})
 
     def unlabelled(self) -> UnlabelledBatch:
         """The same without true labels."""
@@ -84,11 +105,26 @@ class Dataset:
     _pixels: NDArray[np.uint8] = field(repr=False)
     _image_digests: tuple[str, ...] = field(repr=False)
 
-    def batches(self, batch_size: int, epsilons: Sequence[int]) -> tuple[Batch, ...]:
-        """The images in order of their ids, ``batch_size`` at a time; batch k has epsilon ``epsilons[k mod len]``."""
+    def batches(self, batch_size: int, bounds: Bounds | Sequence[int]) -> tuple[Batch, ...]:
+        """The images in order of their ids, ``batch_size`` at a time; under each threat batch k has ``bounds[k mod len]``.
+
+        Args:
+            batch_size: Most images of one batch.
+            bounds: Threat -> its bounds; a sequence alone is of L-infinity bounds.
+
+        Raises:
+            ConfigError: A bound is larger than images of this size can reach.
+        """
+        known: Bounds = bounds if isinstance(bounds, Mapping) else {Threat.LINF: bounds}
+        for threat, each in known.items():
+            if max(each) > (largest := largest_bound(threat, self.size)):
+                images = "images of {}x{} pixels".format(*self.size)
+                raise ConfigError(f"rules.threats.{threat}: {max(each)} is more than {images} can change by.",
+                                  f"Write at most {largest}, or take the threat `unrestricted`.")
         starts = range(0, len(self.ids), batch_size)
         return tuple(
-            self._batch(index, slice(start, start + batch_size), epsilons[index % len(epsilons)])
+            self._batch(index, slice(start, start + batch_size),
+                        {threat: each[index % len(each)] for threat, each in known.items()})
             for index, start in enumerate(starts)
         )
 
@@ -97,18 +133,26 @@ class Dataset:
         start = bisect.bisect_left(self.ids, batch.ids[0])
         return self._pixels[start : start + len(batch.ids)]
 
-    def _batch(self, index: int, part: slice, epsilon: int) -> Batch:
+    def _batch(self, index: int, part: slice, bounds: Mapping[Threat, int]) -> Batch:
         labels, targets = self.labels[part], self.targets[part]
         clean = clean_digest(self.size, self._image_digests[part])
-        task = hashlib.sha256(f"task {clean} {epsilon}\n".encode())
-        task.update(",".join(str(target) for target in targets.tolist()).encode())
-        return Batch(index=index, ids=self.ids[part], labels=labels, targets=targets, epsilon=epsilon,
-                     clean_digest=clean, task_digest=task.hexdigest())
+        (threat, bound), *others = bounds.items()
+        return Batch(index=index, ids=self.ids[part], labels=labels, targets=targets, bound=bound, threat=threat,
+                     clean_digest=clean, task_digest=_task_digest(clean, threat, bound, targets),
+                     others={each: (at, _task_digest(clean, each, at, targets)) for each, at in others})
 
 
 def clean_digest(size: tuple[int, int], image_digests: Sequence[str]) -> str:
     """The digest of clean images of one (width, height), in order, by the SHA-256 (hex) of each one's pixels."""
     return hashlib.sha256("\n".join((f"clean {size[0]}x{size[1]}", *image_digests)).encode()).hexdigest()
+
+
+def _task_digest(clean: str, threat: Threat, bound: int, targets: NDArray[np.int32]) -> str:
+    # Version 0.1.0 knew no threat: what was made under L-infinity bounds then counts now.
+    what = str(bound) if threat is Threat.LINF else f"{threat} {bound}"
+    task = hashlib.sha256(f"task {clean} {what}\n".encode())
+    task.update(",".join(str(target) for target in targets.tolist()).encode())
+    return task.hexdigest()
 
 
 def load(root: Path) -> Dataset:

@@ -234,7 +234,7 @@ class Executor:
         clean = self._images.pixels(job.batch)
         # A producer is given every image of a batch, so each has a name.
         names = [name or "" for name in layout.by_position()]
-        output = self._reader.read_attack(directory, names, clean, job.batch.epsilon,
+        output = self._reader.read_attack(directory, names, clean, job.batch.bound, threat=job.batch.threat,
                                           rows=layout.positions if prepared.arrays else None)
         usable = int(output.produced.sum())
         made = None
@@ -245,7 +245,8 @@ class Executor:
         return RunResult(
             outcome=classify(report.ending, report.exit_code, usable=usable, refused=len(output.refused)), report=report,
             usable=usable, expected=len(clean), made=made, refused={job.batch.ids[i]: why for i, why in output.refused.items()},
-            notes=tuple(output.notes), linf=int(output.linf.max()) if usable else None)
+            notes=tuple(output.notes), measured=int(output.measured.max()) if (output.measured >= 0).any() else None,
+            beyond=int(np.count_nonzero(output.measured > job.batch.bound)))
 
     def _read_answers(self, track: Track, prepared: Prepared, directory: Path, report: RunReport) -> RunResult:
         assert track.output is not None  # noqa: S101 - a row with a reader has a file
@@ -262,7 +263,7 @@ class Executor:
 def _request(job: Job, input_dir: Path, area: OutputArea, gpu: str | None) -> RunRequest:
     return RunRequest(
         program=job.program, track=job.track, input_dir=input_dir, output=area,
-        epsilon=job.batch.epsilon if TRACKS[job.track].takes_bound else None, limits=job.limits, gpu=gpu,
+        epsilon=job.batch.bound if TRACKS[job.track].takes_bound else None, limits=job.limits, gpu=gpu,
         labels={**job.labels, "run": str(job.run_id), "attempt": str(job.attempt)})
 
 

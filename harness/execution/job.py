@@ -79,7 +79,8 @@ class RunResult:
         made: Of a producer that left something.
         answers: Of a consumer whose output was read.
         refused: Image id to reason, for outputs that were there but not accepted.
-        linf: Largest raw L-infinity distance before enforcement, for a producer that left something.
+        measured: How far an image went at most before enforcement, in the units of its threat, for a producer that left something.
+        beyond: Images that went beyond the bound.
         corrupt_input: Pixel digest of a stored adversarial batch that does not match it: it has to be made again.
         node_lost: Whether its machine went away meanwhile: that says nothing of the submission, and no try is counted.
         prepare_s: Seconds for laying out the input.
@@ -94,7 +95,8 @@ class RunResult:
     answers: Answers | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    linf: int | None = None
+    measured: int | None = None
+    beyond: int = 0
     corrupt_input: str | None = None
     node_lost: bool = False
     prepare_s: float = 0.0

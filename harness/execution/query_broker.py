@@ -39,7 +39,7 @@ from harness.execution.outputs.safe_open import RefusedFileError
 from harness.execution.query_record import Findings, Pixels, QueryRecord
 from harness.formats.answers import reader_named
 from harness.formats.result_csv import NO_LABEL
-from harness.formats.threats import Threat, enforce
+from harness.formats.threats import enforce
 from harness.sandbox.base import Answered, Limits, Program, RunReport, RunRequest, Session
 from harness.sandbox.outcomes import POLICY, Ending, Outcome, classify, leaves_output
 from harness.sandbox.watch import Verdict

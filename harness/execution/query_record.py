@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.formats.threats import Threat, measure
+from harness.formats.threats import measure
+from harness.tracks import Threat
 
 Pixels = NDArray[np.uint8]
 

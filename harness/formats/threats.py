@@ -10,25 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.formats import images
+from harness.tracks import Threat
 
 Pixels = NDArray[np.uint8]
 
 _PIXEL_MAX = 255
-
-
-class Threat(StrEnum):
-    """What an attack may change."""
-
-    LINF = "linf"
-    L2 = "l2"
-    PATCH = "patch"
-    UNRESTRICTED = "unrestricted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +47,19 @@ def largest_bound(threat: Threat, size: tuple[int, int]) -> int:
             return max(size)
         case Threat.LINF | Threat.UNRESTRICTED:
             return _PIXEL_MAX
+
+
+def in_words(threat: Threat, bound: int) -> str:
+    """What is allowed, for a person."""
+    match threat:
+        case Threat.LINF:
+            return f"epsilon {bound}"
+        case Threat.L2:
+            return f"an L2 norm of {bound}"
+        case Threat.PATCH:
+            return f"a patch of {bound}x{bound}"
+        case Threat.UNRESTRICTED:
+            return "any change"
 
 
 def enforce(threat: Threat, clean: Pixels, adversarial: Pixels, bound: int) -> Enforced:

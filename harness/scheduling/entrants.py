@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from harness.dataset.load import Batch
 from harness.sandbox.base import Limits, Program
 from harness.scheduling.board import Kind
+from harness.tracks import Threat
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Entrant:
     conditions_id: int
     served: bool = False
     expected_s: float = math.nan
+    threat: Threat = Threat.LINF
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Lineup:
     """Who takes part and on what.
 
     Attributes:
-        task_input_ids: The store's id of each batch as an attack sees it.
+        task_input_ids: The store's id of each batch as attacks of a threat are given it.
         mixed: Whether defenses are run on mixed batches.
     """
 
@@ -44,13 +46,18 @@ class Lineup:
     defenses: tuple[Entrant, ...]
     batches: tuple[Batch, ...]
     batch_ids: tuple[int, ...]
-    task_input_ids: tuple[int, ...]
+    task_input_ids: Mapping[Threat, tuple[int, ...]]
     mixed: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def entrant(self, kind: Kind, entry: int) -> Entrant:
         """The attack or defense at a position."""
         return (self.attacks if kind is Kind.ATTACK else self.defenses)[entry]
+
+    def task(self, entry: int, item: int) -> tuple[Batch, int]:
+        """A batch as an attack is given it, and the store's id of that."""
+        threat = self.attacks[entry].threat
+        return self.batches[item].under(threat), self.task_input_ids[threat][item]
 
 
 @dataclass(frozen=True)

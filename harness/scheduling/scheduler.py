@@ -22,6 +22,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.dataset.load import UnlabelledBatch
 from harness.engine.base import Engine
 from harness.errors import EngineError
 from harness.event_log import facts
@@ -176,11 +177,15 @@ class Scheduler:
         self.progress.started += 1
         job = Job(
             run_id=run_id, attempt=attempt, name=entrant.name, track=entrant.track, program=entrant.program,
-            batch=self._shown[batch_position], input_digest=digest, produced=produced, limits=entrant.limits,
+            batch=self._shown_to(task, batch_position), input_digest=digest, produced=produced, limits=entrant.limits,
             clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=entrant.served,
             alone=task in self._alone, parts=self._parts(task), labels=self.lineup.labels)
         self._in_flight[run_id] = (task, job)
         self._engine.submit(job)
+
+    def _shown_to(self, task: Task, batch: int) -> UnlabelledBatch:
+        """A defense knows no bound, so any will do."""
+        return self._shown[batch] if task.kind is Kind.DEFENSE else self.lineup.task(task.entry, batch)[0].unlabelled()
 
     def _parts(self, task: Task) -> tuple[tuple[str, bool, NDArray[np.intp]], ...]:
         parts = self.board.inputs[task.item].parts if task.kind is Kind.DEFENSE else None
@@ -191,9 +196,8 @@ class Scheduler:
 
     def _describe(self, task: Task) -> tuple[Entrant, int, str, int, NDArray[np.bool_]]:
         if task.kind is Kind.ATTACK:
-            batch = self.lineup.batches[task.item]
-            entrant, task_input = self.lineup.attacks[task.entry], self.lineup.task_input_ids[task.item]
-            return entrant, task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
+            batch, task_input = self.lineup.task(task.entry, task.item)
+            return self.lineup.attacks[task.entry], task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
         planned = self.board.inputs[task.item]
         return self.lineup.defenses[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
 
@@ -416,8 +420,9 @@ def _evidence(finished: Finished) -> str | None:
         facts["refused"] = result.refused
     if result.notes:
         facts["notes"] = list(result.notes)
-    if result.linf is not None and result.linf > finished.job.batch.epsilon:
-        facts["linf"] = result.linf
+    if result.measured is not None and result.beyond:
+        facts[finished.job.batch.threat.value] = result.measured
+        facts["beyond"] = result.beyond
     if not facts and result.outcome is Outcome.OK:
         return None
     facts["usable"], facts["expected"] = result.usable, result.expected

@@ -130,7 +130,8 @@ def _exit_code_7(seen: Sequence[Seen]) -> list[str]:
 
 def _pixels_kept(seen: Sequence[Seen]) -> list[str]:
     """What was decoded is what the clean image holds: colours survived the file's format."""
-    return [f"decoded pixels are up to {each.result.linf} away from those written" for each in seen if each.result.linf != 0]
+    away = [each.result.measured for each in seen if each.result.measured != 0]
+    return [f"decoded pixels are up to {measured} away from those written" for measured in away]
 
 
 def _all_right(seen: Sequence[Seen]) -> list[str]:
@@ -151,7 +152,7 @@ def _says_resized(seen: Sequence[Seen]) -> list[str]:
 
 def _cut_to_epsilon(seen: Sequence[Seen]) -> list[str]:
     """What it left is told as it was; that what was kept lies within epsilon, the store's digest of the pixels shows."""
-    return [f"the raw distance is {each.result.linf}" for each in seen if (each.result.linf or 0) <= each.job.batch.epsilon]
+    return [f"the raw distance is {each.result.measured}" for each in seen if (each.result.measured or 0) <= each.job.batch.bound]
 
 
 def _same_facts(seen: Sequence[Seen]) -> list[str]:

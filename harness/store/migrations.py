@@ -9,6 +9,8 @@ knows any more: it stays beyond every range, and wrong.
 
 Version 4 tells apart what ran on different base images. On which ones the results of earlier versions were obtained, nobody knows:
 they belong to the first one that is seen under each name.
+
+Version 5 tells attacks apart by what they may change. Before, that was the L-infinity norm.
 """
 
 from __future__ import annotations
@@ -56,10 +58,15 @@ def _to_4(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE round ADD COLUMN own_conditions VARCHAR DEFAULT '{}' NOT NULL")
 
 
+def _to_5(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE submission ADD COLUMN threat VARCHAR DEFAULT 'linf' NOT NULL")
+
+
 #: Tables and columns that the steps make.
-ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions")})
+ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions"),
+                   ("submission", "threat")})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

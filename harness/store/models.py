@@ -1,7 +1,7 @@
 """The tables.
 
 State lives in rows. A run is identified by (submission, input, conditions): the submission's row stands for its content digest,
-the input's row for a digest of pixels (for an attack of pixels, epsilon and targets), the conditions' row for the contract
+the input's row for a digest of pixels (for an attack of pixels, bound and targets), the conditions' row for the contract
 version and every limit that can change an outcome. That triple is the content key of DESIGN.md in normalised form: three small
 integers a row instead of a 32-byte hash, twice (table and index), which is what keeps a 899,100-run final under 400 MB.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
@@ -45,10 +45,14 @@ class SubmissionRow(Base):
     source: Mapped[str]
     submitted_at: Mapped[float]
     state: Mapped[str] = mapped_column(default="active")
+    threat: Mapped[str] = mapped_column(default="linf", server_default="linf")
 
 
 class BatchRow(Base):
-    """Images with an epsilon and targets; a batch of every round that cuts the same one, wherever it stands in each."""
+    """Images with targets and the bound of the first threat; a batch of every round that cuts the same one, wherever it stands.
+
+    ``task_digest`` and ``epsilon`` are of that threat, L-infinity where a round has it; tasks of others are inputs of the same row.
+    """
 
     __tablename__ = "batch"
 
@@ -61,7 +65,7 @@ class BatchRow(Base):
 
 
 class InputRow(Base):
-    """What a run reads: ``task`` (clean images for an attack), ``clean`` or ``adversarial`` or ``mixed`` (for a defense)."""
+    """What a run reads: a task (clean images for an attack, see ``values.task_kind``), ``clean``, ``adversarial`` or ``mixed``."""
 
     __tablename__ = "input"
     __table_args__ = (UniqueConstraint("batch_id", "kind", "digest"),)

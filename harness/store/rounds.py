@@ -24,7 +24,7 @@ from harness.store.models import (
     RunRow,
     SubmissionRow,
 )
-from harness.store.values import StoredBatch, StoredRound, StoredSubmission, value_of, values_of
+from harness.store.values import TASK, StoredBatch, StoredRound, StoredSubmission, task_kind, value_of, values_of
 
 if TYPE_CHECKING:
     from harness.dataset.load import Batch
@@ -42,7 +42,7 @@ def unpack_bits(data: bytes, count: int) -> NDArray[np.bool_]:
 
 def ensure_batches(transaction: Transaction, batches: Sequence[Batch], dataset_digest: str,
                    pixel_digest: Callable[[Batch], str]) -> list[StoredBatch]:
-    """The rows of these batches with their ``task`` and ``clean`` inputs, made where absent.
+    """The rows of these batches with their tasks and ``clean`` inputs, made where absent.
 
     ``pixel_digest`` gives a batch's clean pixels the digest that an attack which changes nothing would get: then the two are
     one input and share predictions.
@@ -53,10 +53,12 @@ def ensure_batches(transaction: Transaction, batches: Sequence[Batch], dataset_d
     first: dict[str, int] = {}
     for batch in batches:
         if first.setdefault(batch.task_digest, batch.index) != batch.index:
-            raise DatasetError(f"Batches {first[batch.task_digest]} and {batch.index} have the same images, targets and epsilon.",
+            raise DatasetError(f"Batches {first[batch.task_digest]} and {batch.index} have the same images, targets and bound.",
                                "Take the copies out of the data set, or change rules.batch_size.")
     session = transaction.session
     rows = []
+    tasks = {(row, kind) for row, kind in session.execute(
+        select(InputRow.batch_id, InputRow.kind).where(InputRow.kind.startswith(TASK)))}
     next_batch = (session.scalar(select(func.max(BatchRow.id))) or 0) + 1
     next_input = (session.scalar(select(func.max(InputRow.id))) or 0) + 1
     for batch in batches:
@@ -64,14 +66,19 @@ def ensure_batches(transaction: Transaction, batches: Sequence[Batch], dataset_d
         if row is None:
             size = len(batch.ids)
             row = BatchRow(id=next_batch, task_digest=batch.task_digest, clean_digest=batch.clean_digest,
-                           dataset_digest=dataset_digest, size=size, epsilon=batch.epsilon)
+                           dataset_digest=dataset_digest, size=size, epsilon=batch.bound)
             session.add(row)
             session.flush()
-            everything = pack_bits(np.ones(size, bool))
-            for kind, digest in (("task", batch.task_digest), ("clean", pixel_digest(batch))):
-                session.add(InputRow(id=next_input, batch_id=row.id, kind=kind, digest=digest, produced=everything))
-                next_input += 1
             next_batch += 1
+            session.add(InputRow(id=next_input, batch_id=row.id, kind="clean", digest=pixel_digest(batch),
+                                 produced=pack_bits(np.ones(size, bool))))
+            next_input += 1
+        for given in map(batch.under, batch.threats):
+            kind = task_kind(given.threat, given.bound)
+            if (row.id, kind) not in tasks:
+                session.add(InputRow(id=next_input, batch_id=row.id, kind=kind, digest=given.task_digest,
+                                     produced=pack_bits(np.ones(row.size, bool))))
+                next_input += 1
         rows.append(row)
     session.flush()
     return values_of(StoredBatch, rows)

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_, select
 
 from harness.store.facade import Transaction
 from harness.store.models import AttemptRow, InputRow, RunRow, SlotRow, SubmissionRow
-from harness.store.values import DONE, RUNNING, StoredBatch
+from harness.store.values import DONE, RUNNING, TASK, StoredBatch
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,13 @@ def inputs_of_kind(transaction: Transaction, batches: Iterable[StoredBatch], kin
     found = transaction.connection.execute(select(InputRow.batch_id, InputRow.id).where(
         InputRow.batch_id.in_([batch.id for batch in batches]), InputRow.kind == kind))
     return [(batch, made) for batch, made in found]
+
+
+def tasks(transaction: Transaction, batches: Iterable[StoredBatch]) -> list[tuple[int, int, str]]:
+    """(batch id, input id, kind) of these batches as attacks are or were given them, under whatever bound."""
+    found = transaction.connection.execute(select(InputRow.batch_id, InputRow.id, InputRow.kind).where(
+        InputRow.batch_id.in_([batch.id for batch in batches]), InputRow.kind.startswith(TASK)))
+    return [(batch, task, kind) for batch, task, kind in found]
 
 
 def every_input(transaction: Transaction) -> frozenset[int]:

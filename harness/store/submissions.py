@@ -65,7 +65,7 @@ def _register(transaction: Transaction, submission: Submission, *, source: str, 
         name=name, version=(latest or 0) + 1, type=submission.type, team=submission.team or "",
         baseline=submission.baseline, digest=submission.digest, kind=submission.kind, container=submission.container,
         container_gpu=submission.container_gpu or "", entry_point=submission.entry_point or "", profile=submission.profile,
-        serves=submission.serves, source=source, submitted_at=time.time())
+        serves=submission.serves, source=source, submitted_at=time.time(), threat=submission.threat)
     session.add(row)
     session.flush()
     return row, "version" if latest else "new"

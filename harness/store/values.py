@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from harness.tracks import Threat
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -37,6 +39,7 @@ class StoredSubmission:
     source: str
     submitted_at: float
     state: str
+    threat: str = Threat.LINF
 
     def image(self, *, gpu: bool) -> str:
         """The image that it names for hosts with or without a GPU."""
@@ -84,6 +87,20 @@ class StoredRound:
     def _own(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = json.loads(self.own_conditions)
         return found
+
+
+#: Kind of an input that is a batch as attacks are given it, under L-infinity bounds.
+TASK = "task"
+
+
+def is_task(kind: str) -> bool:
+    """Whether inputs of this kind are for attacks."""
+    return kind.startswith(TASK)
+
+
+def task_kind(threat: Threat, bound: int) -> str:
+    """The kind of an input that is a batch as attacks of this threat are given it; a batch has one for each bound."""
+    return TASK if threat is Threat.LINF else f"{TASK} {threat} {bound}"
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,11 @@ from harness.submission.metadata import (
     read_entry_point,
     read_metadata,
     text_problem,
+    threat_problem,
 )
 from harness.submission.misplaced import close_by, without_metadata
 from harness.submission.problems import Problem, raise_all
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, Threat
 
 METADATA = "metadata.json"
 #: What the name of an image is made of, beside its registry and tag.
@@ -70,6 +71,7 @@ class Submission:
         entry_point: Path relative to ``code_dir``, None for an image.
         profile: Which sandbox profile it asks for.
         serves: Whether it speaks the serving protocol.
+        threat: What an attack may change.
         code_dir: Its code, None for an image. Of an archive, a temporary directory until ``freeze``.
         said: Which of ``team`` and ``baseline`` the organiser said; all else is its author's word.
     """
@@ -87,6 +89,7 @@ class Submission:
     serves: bool
     code_dir: Path | None
     said: frozenset[str] = frozenset()
+    threat: Threat = Threat.LINF
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,7 @@ def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["dir
         serves=metadata.serves,
         code_dir=root,
         said=asked.said,
+        threat=metadata.threat,
     )
 
 
@@ -318,10 +322,15 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
     if profile not in PROFILES:
         sentence = f"{profile[:80]!a} is not one of {', '.join(PROFILES)}."
         problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
+    threat = labels.get("harness.threat") or Threat.LINF
+    if "harness.threat" in labels:
+        problems.append(threat_problem(threat, kind, "harness.threat"))
     raise_all([problem for problem in problems if problem is not None], reference)
     serves = labels.get("harness.protocol") == "serve"
     # The track is no content of the image: one image may be handed in as an attack and as a targeted attack.
     content = hashlib.sha256(f"harness image 1\0{info.id}\0{kind}\0{profile}\0{serves}".encode())
+    if threat != Threat.LINF:
+        content.update(f"\0{threat}".encode())
     return Submission(
         name=name,
         type=kind,
@@ -336,4 +345,5 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         serves=serves,
         code_dir=None,
         said=asked.said,
+        threat=Threat(threat),
     )

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from harness.formats.strict_json import read_json
 from harness.submission.problems import Problem
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, Threat
 
 Profile = Literal["strict", "legacy"]
 PROFILES: tuple[str, ...] = get_args(Profile)
@@ -49,6 +49,7 @@ class Metadata:
     baseline: bool = False
     name: str | None = None
     team: str | None = None
+    threat: Threat = Threat.LINF
 
 
 def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
@@ -69,6 +70,7 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
         baseline=bool(fields.get("baseline")),
         name=fields.get("name"),
         team=fields.get("team"),
+        threat=Threat(fields.get("threat") or Threat.LINF),
     ), []
 
 
@@ -95,6 +97,15 @@ def text_problem(text: object, field: str) -> Problem | None:
     if isinstance(text, str) and 0 < len(text) <= _MAX_TEXT and text.isprintable() and text.strip():
         return None
     return Problem(field, f"it must be one line of text, 1 to {_MAX_TEXT} characters.", f"Correct `{field}`.")
+
+
+def threat_problem(threat: object, track: object, field: str = "threat") -> Problem | None:
+    """Why something cannot be what a submission of this track may change."""
+    if not isinstance(threat, str) or threat not in list(Threat):
+        return Problem(field, f"{_told(threat)} is not one of {', '.join(Threat)}.", f"Correct or remove `{field}`.")
+    if isinstance(track, str) and track in TRACKS and not TRACKS[track].takes_bound:
+        return Problem(field, f"a {track} changes no image.", f"Remove `{field}`.")
+    return None
 
 
 def _object(data: bytes) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -153,6 +164,8 @@ def _entry_point(value: object) -> list[Problem]:
 
 def _optional(fields: Mapping[str, Any]) -> list[Problem]:
     problems: list[Problem | None] = []
+    if fields.get("threat") is not None:
+        problems.append(threat_problem(fields["threat"], fields.get("type")))
     if fields.get("container_gpu"):
         problems += _reference(fields["container_gpu"], "container_gpu")
     if fields.get("name") is not None:

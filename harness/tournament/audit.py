@@ -277,12 +277,12 @@ def _served(round_: Round) -> list[Task]:
 
 def _key(round_: Round, task: Task) -> _Key:
     attack = task.kind is Kind.ATTACK
-    source = round_.lineup.task_input_ids[task.item] if attack else round_.board.inputs[task.item].stored_id
+    source = round_.lineup.task(task.entry, task.item)[1] if attack else round_.board.inputs[task.item].stored_id
     return round_.lineup.entrant(task.kind, task.entry).stored_id, source
 
 
 def _draw(round_: Round, task: Task, secret: int) -> float:
-    source = (round_.lineup.batches[task.item].task_digest if task.kind is Kind.ATTACK
+    source = (round_.lineup.task(task.entry, task.item)[0].task_digest if task.kind is Kind.ATTACK
               else round_.board.inputs[task.item].digest)
     text = f"audit {secret} {round_.lineup.entrant(task.kind, task.entry).program.digest} {source}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
@@ -305,7 +305,8 @@ def _listed_board(main: Board, wanted: list[Task]) -> Board:
 
 def _compare_images(transaction: Transaction, answers: _Answers, round_: Round, dataset: Dataset, artifacts: ArtifactStore) -> None:
     """Compute of what attacks made whether the served one is the odd one, and keep it: a leaderboard has no time to read images."""
-    batch_of = dict(zip(round_.lineup.task_input_ids, round_.lineup.batches, strict=True))
+    batch_of = {source: batch for tasks in round_.lineup.task_input_ids.values()
+                for source, batch in zip(tasks, round_.lineup.batches, strict=True)}
     kept = 0
     for (_, source), case in answers.cases(transaction):
         if case.asked and source in batch_of:

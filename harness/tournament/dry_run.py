@@ -31,7 +31,7 @@ from harness.submission import code_tree
 from harness.submission.hints import hint
 from harness.submission.load import Submission, freeze
 from harness.submission.problems import Problem
-from harness.tracks import produces
+from harness.tracks import Threat, produces
 
 #: Share of a limit above which an author is told, and above which it is a problem: 2017's best used up to 0.99 of their time on
 #: purpose, and what is within the limits costs no points until a slightly slower host passes them.
@@ -44,6 +44,13 @@ _NO_CHANCE = 0.001
 _OFF_BY_ONE_MARGIN = 0.3
 #: Enough for the end of a traceback, whose last line says what is wrong.
 _LAST_LINES = 6
+
+
+#: Reasons for which outputs were refused that are told one by one.
+_MOST_REASONS = 5
+#: What is measured of an attack's images.
+_MEASURED = {Threat.LINF: "Largest change of a pixel", Threat.L2: "Largest L2 norm of a change",
+             Threat.PATCH: "Largest side of a changed square", Threat.UNRESTRICTED: "Largest change of a pixel"}
 
 
 @dataclass
@@ -134,7 +141,11 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
     reasons: dict[str, list[str]] = {}
     for image, reason in result.refused.items():
         reasons.setdefault(reason, []).append(image)
-    for reason, images in reasons.items():
+    told = list(reasons.items())
+    if len(told) > _MOST_REASONS:
+        others = [image for _, images in told[_MOST_REASONS - 1:] for image in images]
+        told[_MOST_REASONS - 1:] = [("for reasons like these", others)]
+    for reason, images in told:
         trial.problems.append(Problem("output", f"{len(images)} refused, {images[0]} for one: {reason}."))
     trial.remarks += result.notes
     _judge_resources(trial, limits)
@@ -168,12 +179,16 @@ def _judge_share(trial: Trial, what: str, share: float, step: str) -> None:
 
 def _judge_pixels(trial: Trial, batch: Batch, *, baseline: bool) -> None:
     result = trial.result
-    if result.linf is None:
+    if result.measured is None:
         return
-    trial.remarks.append(f"Largest change of a pixel: {result.linf} of {batch.epsilon} allowed.")
-    if result.linf > batch.epsilon:
-        trial.remarks.append("The harness clips what is beyond, without a penalty: the images that count are not quite its own.")
-    elif result.linf == 0 and batch.epsilon:
+    trial.remarks.append(f"{_MEASURED[batch.threat]}: {result.measured} of {batch.bound} allowed.")
+    if result.beyond and batch.threat is Threat.PATCH:
+        trial.remarks.append(f"{result.beyond} of {result.expected} images changed outside of one square: they are refused.")
+    elif result.beyond:
+        done = "clips" if batch.threat is Threat.LINF else "scales back"
+        trial.remarks.append(f"The harness {done} what is beyond, without a penalty, here {result.beyond} of {result.expected} "
+                             "images: those that count are not quite its own.")
+    elif result.measured == 0 and batch.bound:
         unchanged = "No pixel of any image was changed."
         if baseline:
             trial.remarks.append(unchanged)

@@ -19,10 +19,10 @@ from harness.scoring.records import comparison, record_type, row_bytes, verdict_
 from harness.store import round_state, rounds
 from harness.store.facade import Transaction
 from harness.store.rounds import unpack_bits
-from harness.store.values import StoredRound, StoredSubmission
+from harness.store.values import StoredRound, StoredSubmission, task_kind
 from harness.tournament import audit
 from harness.tournament.tournament import Tournament
-from harness.tracks import consumers, producers
+from harness.tracks import Threat, consumers, producers
 
 S = TypeVar("S", bound=np.generic)
 
@@ -92,17 +92,27 @@ class _Reader:
         self._row = row
         self._isolation = isolation
         self._dataset = dataset
-        self._batches = dataset.batches(rules.batch_size, rules.max_epsilon)
+        self._batches = dataset.batches(rules.batch_size, rules.bounds)
         self._width = max(len(batch.ids) for batch in self._batches)
         self._layout = Layout.of_batches([len(batch.ids) for batch in self._batches], row_bytes(self._width))
         rows = rounds.batches(transaction, row.id)
         self._position = {stored.id: position for position, stored in enumerate(rows)}
         self._inputs = round_state.inputs_of(transaction, rows)
+        self._tasks = self._given(rules)
         self._ids = np.array(sorted(self._inputs), np.int64)
         self._place = np.zeros(int(self._ids[-1]) + 2, np.int64)
         self._place[self._ids] = np.arange(len(self._ids))
         self._batch_of = np.array([self._position[self._inputs[int(i)].batch_id] for i in self._ids], np.int64)
         self._compared_with = np.array([comparison(batch.labels, batch.targets) for batch in self._batches], np.uint64)
+
+    def _given(self, rules: Rules) -> dict[Threat, list[int]]:
+        """Ids of the inputs that attacks are given under each threat; a batch may have others, of earlier bounds."""
+        known = {(self._position[i.batch_id], i.kind): i.id for i in self._inputs.values()}
+        given = ((threat, batch.index, batch.under(threat).bound) for threat in rules.bounds for batch in self._batches)
+        found: dict[Threat, list[int]] = {threat: [] for threat in Threat}
+        for threat, position, bound in given:
+            found[threat].append(known[position, task_kind(threat, bound)])
+        return found
 
     def read(self) -> Results:
         members = rounds.members(self._transaction, self._row.id)
@@ -114,6 +124,7 @@ class _Reader:
         ended = {}
         for entry, member in enumerate(attacks):
             runs = records.of(member.id)
+            runs = runs[np.isin(runs["input_id"], self._tasks[Threat(member.threat)])]
             ended[member.id] = _Ended.of(runs)
             where = self._batch_of[self._index(runs["input_id"])]
             attack_done[entry, where] = True
@@ -298,4 +309,4 @@ def rules_of(row: StoredRound) -> Rules:
 def batches_of(row: StoredRound, dataset: Dataset) -> tuple[Batch, ...]:
     """The batches of a round."""
     rules = rules_of(row)
-    return dataset.batches(rules.batch_size, rules.max_epsilon)
+    return dataset.batches(rules.batch_size, rules.bounds)

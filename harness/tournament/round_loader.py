@@ -20,9 +20,9 @@ from harness.store import round_state, rounds
 from harness.store.base_images import Moved
 from harness.store.facade import Transaction
 from harness.store.recorder import NewInput
-from harness.store.values import StoredBatch, StoredRound, StoredSubmission
+from harness.store.values import StoredBatch, StoredRound, StoredSubmission, is_task, task_kind
 from harness.tournament.conditions import limits_of
-from harness.tracks import consumers, producers
+from harness.tracks import Threat, consumers, producers
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,19 @@ class RoundLoader:
         """The round of these members, on these batches with their rows; only runs that concern ``only``, where any are named."""
         inputs = round_state.inputs_of(self.transaction, rows)
         positions = {row.id: position for position, row in enumerate(rows)}
-        task_ids = {stored.batch_id: stored.id for stored in inputs.values() if stored.kind == "task"}
+        task_ids = {(stored.batch_id, stored.kind): stored.id for stored in inputs.values()}
+        given = {threat: [batch.under(threat) for batch in batches] for threat in self.rules.bounds}
         clean = sorted((i for i in inputs.values() if i.kind == "clean"), key=lambda i: positions[i.batch_id])
         medians = round_state.median_times(self.transaction, [m.id for m in members])
         attacks, defenses = producers(members), consumers(members)
         planned = {i.id: PlannedInput(positions[i.batch_id], i.digest, i.id, rounds.unpack_bits(
-            i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if i.kind != "task"}
+            i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if not is_task(i.kind)}
         lineup = Lineup(
             tuple(self._entrant(m, medians) for m in attacks), tuple(self._entrant(m, medians) for m in defenses),
-            batches, tuple(row.id for row in rows), tuple(task_ids[row.id] for row in rows), self.rules.mixed_batches,
+            batches, tuple(row.id for row in rows), {threat: tuple(
+                task_ids[row.id, task_kind(threat, batch.bound)] for row, batch in zip(rows, tasks, strict=True))
+                for threat, tasks in given.items()},
+            self.rules.mixed_batches,
             {"tournament": self.images.tournament})
         board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
                       labelled="mixed" if self.rules.mixed_batches else "direct")
@@ -89,7 +93,8 @@ class RoundLoader:
             stored_id=member.id, name=member.name, track=member.type,
             program=self._program(member), limits=limits_of(self.rules, self.config.sandbox),
             conditions_id=self.row.conditions_of(member, isolation=isolation),
-            served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")))
+            served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")),
+            threat=Threat(member.threat))
 
     def _program(self, member: StoredSubmission) -> Program:
         """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""
@@ -112,11 +117,11 @@ class RoundLoader:
     def _fill_attacks(self, board: Board, lineup: Lineup,
                       planned: dict[int, PlannedInput]) -> dict[tuple[int, int], tuple[int, int]]:
         entry_of = {c.stored_id: entry for entry, c in enumerate(lineup.attacks)}
-        item_of = {task: item for item, task in enumerate(lineup.task_input_ids)}
+        item_of = {(c.stored_id, task): item for c in lineup.attacks for item, task in enumerate(lineup.task_input_ids[c.threat])}
         pairs = [(c.stored_id, c.conditions_id) for c in lineup.attacks]
         done = {}
         for submission, task_input, output, run, attempt in round_state.done_runs(self.transaction, pairs).tolist():
-            item = item_of.get(task_input)
+            item = item_of.get((submission, task_input))
             if item is None:
                 continue
             made = NO_INPUT

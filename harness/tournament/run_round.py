@@ -138,6 +138,9 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         # mistake, and costs nothing.
         _ = tournament.artifacts
         slots = choose_slots(config, options.slots, options.gpus)
+        for left_out in tournament.lacking(options.round_name):
+            watcher.say(left_out)
+            _LOG.info("An attack does not take part.", extra=facts(said=left_out))
         if scarce := check_memory(slots, config):
             watcher.say(f"harness: {scarce}")
             _LOG.warning("Memory is scarce.", extra=facts(said=scarce))

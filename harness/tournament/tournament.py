@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
 from harness.tournament.conditions import conditions_of, differences
 from harness.tournament.round_loader import Round, RoundLoader
-from harness.tracks import consumes, produces
+from harness.tracks import TRACKS, consumes, produces
 
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
@@ -146,11 +146,22 @@ class Tournament:
         """
         with self.store.read() as transaction:
             known = rounds.named(transaction, round_name) if round_name is not None else None
-            members = submissions.active(transaction) if known is None else rounds.members(transaction, known.id)
+            members = self._candidates(transaction) if known is None else rounds.members(transaction, known.id)
         wanted = _spelt(only, members)
         attacks = any(produces(member.type) for member in members if member.name in wanted)
         return [member for member in members
                 if not only or member.name in wanted or (attacks and consumes(member.type))]
+
+    def lacking(self, round_name: str | None = None) -> list[str]:
+        """Of each submission that a round leaves out because of its threat, a sentence; a round that is made has its members."""
+        with self.store.read() as transaction:
+            if round_name is not None and rounds.named(transaction, round_name) is not None:
+                return []
+            return [why for member in submissions.active(transaction) if (why := takes_no_part(member, self.config.rules))]
+
+    def _candidates(self, transaction: Transaction) -> list[StoredSubmission]:
+        """Who takes part in a round that is made now."""
+        return [member for member in submissions.active(transaction) if not takes_no_part(member, self.config.rules)]
 
     def withdraw(self, name: str) -> str:
         """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
@@ -214,12 +225,12 @@ class Tournament:
                       for isolation in ("run", "submission")]
         if known is not None:
             _check_conditions(transaction, known, conditions[0])
-        batches = dataset.batches(rules.batch_size, rules.max_epsilon)
+        batches = dataset.batches(rules.batch_size, rules.bounds)
         stored = rounds.ensure_batches(transaction, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
         if known is None:
             once, served = (rounds.ensure_conditions(transaction, these) for these in conditions)
             known = rounds.ensure(transaction, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
-                                  (once, served), stored, submissions.active(transaction))
+                                  (once, served), stored, self._candidates(transaction))
         return known, rules, batches, stored
 
     def _on_images(self, transaction: Transaction, row: StoredRound, based: Sequence[Based], *,
@@ -245,6 +256,23 @@ class Tournament:
         """What holds for images here: the organiser's patterns, images that are submissions, the secret of code images."""
         with self.store.write() as transaction:
             return _image_rules(transaction, self.config)
+
+
+class _Threatening(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def threat(self) -> str: ...
+
+
+def takes_no_part(submission: _Threatening, rules: Rules) -> str:
+    """Why a submission takes no part under these rules, as a sentence; empty where it does."""
+    if not TRACKS[submission.type].takes_bound or submission.threat in rules.bounds:
+        return ""
+    has = ", ".join(rules.bounds)
+    return f"{submission.name} does not take part: its threat is {submission.threat}, and the tournament has {has}."
 
 
 def label_of(config: TournamentConfig) -> str:

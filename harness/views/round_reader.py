@@ -11,13 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
+from harness.config import Rules
 from harness.scheduling import mixing
 from harness.store import round_state, rounds, runs, submissions
 from harness.store.facade import Transaction
 from harness.store.runs import Scope, StoredRun
-from harness.store.values import DONE, StoredSubmission
+from harness.store.values import DONE, StoredSubmission, is_task, task_kind
 from harness.tournament.tournament import Tournament
-from harness.tracks import consumes, producers
+from harness.tracks import Threat, consumes, producers
 from harness.views.matrix import CLEAN
 
 
@@ -57,8 +58,17 @@ class RoundReader:
     @cached_property
     def _others(self) -> frozenset[int]:
         """Ids of the inputs that are none of this round's."""
-        tasks = {task for _, task in runs.inputs_of_kind(self.transaction, self.batches, "task")}
-        return runs.every_input(self.transaction) - self.in_play - tasks
+        return runs.every_input(self.transaction) - self.in_play - self._tasks[0]
+
+    @cached_property
+    def _tasks(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Ids of the inputs that the round's attacks are given, and of those that they were given under other bounds."""
+        # An L-infinity bound is part of the batch itself.
+        bounds = Rules.stored(self.round.rules).bounds if "threats" in json.loads(self.round.rules) else {Threat.LINF: (0,)}
+        kinds = {(batch.id, task_kind(threat, each[position % len(each)]))
+                 for position, batch in enumerate(self.batches) for threat, each in bounds.items()}
+        known = {task: (batch, kind) in kinds for batch, task, kind in runs.tasks(self.transaction, self.batches)}
+        return frozenset(task for task, own in known.items() if own), frozenset(task for task, own in known.items() if not own)
 
     @cached_property
     def in_play(self) -> frozenset[int]:
@@ -68,7 +78,8 @@ class RoundReader:
     @cached_property
     def _outputs(self) -> list[tuple[int, int]]:
         """(batch id, input id) of what the round's attacks made; an input id of 0 for nothing."""
-        return runs.made(self.transaction, self.own(producers(self.members)), self.batches)
+        given = Scope(self._keys(producers(self.members)), self._tasks[1])
+        return runs.made(self.transaction, given, self.batches)
 
     @cached_property
     def _clean_inputs(self) -> list[tuple[int, int]]:
@@ -131,6 +142,6 @@ class RoundReader:
         found = []
         for run in runs.listed(self.transaction, self.relevant([member]), failed_only=failed_only):
             named = run.kind if run.kind in {CLEAN, "mixed"} else against.get(run.input_id, "?")
-            opponent = None if run.kind == "task" else named
+            opponent = None if is_task(run.kind) else named
             found.append((run, self.position[run.batch_id], opponent))
         return sorted(found, key=lambda item: (item[1], item[2] or "", item[0].id))

@@ -24,6 +24,7 @@ from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
 from harness.tournament import audit
 from harness.tournament.tournament import DEFAULT_ROUND, Tournament
+from harness.tracks import Threat, produces
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, SubmissionView, Timings, met
@@ -31,6 +32,9 @@ from harness.views.words import plural, size
 
 #: What the commands look for by themselves.
 DEFAULT_CONFIG = Path("tournament.yaml")
+#: What became of images beyond their bound.
+_CUT = {Threat.LINF: "epsilon (up to {}); they were cut to it", Threat.L2: "their L2 bound (up to {}); they were scaled back to it",
+        Threat.PATCH: "their square (up to {} pixels); they were refused", Threat.UNRESTRICTED: "{}"}
 #: Refused outputs of one run that are shown with their reasons.
 SHOWN_REFUSED = 5
 
@@ -134,7 +138,7 @@ class SubmissionReader(RoundReader):
     def _notes(self, member: StoredSubmission) -> tuple[str, ...]:
         """What good runs had to say (pixels beyond epsilon that were cut), and what an audit found."""
         attempts = runs.attempts(self.transaction, self.own([member]))
-        cut = [attempt.evidence.get("linf") for attempt in attempts]
+        cut = [attempt.evidence.get(member.threat) for attempt in attempts]
         worst = max((value for value in cut if value is not None), default=None)
         notes = []
         if repeated := sum(attempt.outcome == Outcome.TIME_LIMIT and attempt.number < attempt.last
@@ -143,7 +147,7 @@ class SubmissionReader(RoundReader):
                          f"{'was' if repeated == 1 else 'were'} rerun alone; the rerun counts.")
         if worst is not None:
             beyond = sum(value is not None for value in cut)
-            notes.append(f"In {beyond} of its runs images went beyond epsilon (up to {worst}); they were cut to it.")
+            notes.append(f"In {beyond} of its runs images went beyond {_CUT[Threat(member.threat)].format(worst)}.")
         if wrong := self._beyond_the_range(member):
             notes.append(wrong)
         found = audit.findings(self.transaction, self.round).get(member.name)
@@ -201,6 +205,7 @@ def _details(member: StoredSubmission) -> dict[str, str]:
     facts = {
         "kind": member.kind, "image": member.container, "image (GPU)": member.container_gpu, "entry point": member.entry_point,
         "profile": meaning.get(member.profile, member.profile), "protocol": "serve" if member.serves else "one run per batch",
+        "threat": member.threat if produces(member.type) else "",
         "source": member.source, "version": f"{member.version} ({member.state})", "submitted": _when(member.submitted_at),
     }
     return {name: value for name, value in facts.items() if value}

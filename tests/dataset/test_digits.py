@@ -30,7 +30,7 @@ def test_loads_as_four_batches_of_100(digits: Path) -> None:
     data = load(digits)
     assert (data.name, data.size, data.label_range) == ("digits", (32, 32), (0, 9))
     batches = data.batches(100, (16, 32, 48, 64))
-    assert [(len(batch.ids), batch.epsilon) for batch in batches] == [(100, 16), (100, 32), (100, 48), (100, 64)]
+    assert [(len(batch.ids), batch.bound) for batch in batches] == [(100, 16), (100, 32), (100, 48), (100, 64)]
     pixels = data.pixels(batches[0])
     assert pixels.shape == (100, 32, 32, 3)
     assert np.ptp(pixels) == 255

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import yaml
 from harness.dataset import load as dataset
 from harness.dataset import pixel_cache as dataset_pixels
 from harness.dataset.digest import Record, dataset_digest
-from harness.errors import DatasetError
+from harness.errors import ConfigError, DatasetError
 from harness.formats.images import encode_png
+from harness.formats.threats import largest_bound
+from harness.tracks import Threat
 
 SIZE = (6, 4)
 LABELS = (1, 10)
@@ -61,7 +64,7 @@ def test_load_and_batches(tmp_path, storage):
         assert loaded.ids == tuple(f"img{index:02d}" for index in range(7))
         assert (loaded.name, loaded.label_range, loaded.size, loaded.classes) == ("tiny", LABELS, SIZE, ())
         batches = loaded.batches(3, [4, 8])
-        assert [(batch.index, len(batch.ids), batch.epsilon) for batch in batches] == [(0, 3, 4), (1, 3, 8), (2, 1, 4)]
+        assert [(batch.index, len(batch.ids), batch.bound) for batch in batches] == [(0, 3, 4), (1, 3, 8), (2, 1, 4)]
         for batch in batches:
             expected = records[batch.index * 3 : batch.index * 3 + 3]
             pixels = loaded.pixels(batch)
@@ -81,6 +84,36 @@ def test_digests_of_batches(tmp_path):
     assert one.task_digest != other.task_digest
     assert one.task_digest == again.task_digest
     assert len({batch.clean_digest for batch in loaded.batches(3, [4])}) == 3
+    # Version 0.1.0's, whose results count.
+    targets = ",".join(map(str, one.targets.tolist()))
+    assert one.task_digest == hashlib.sha256(f"task {one.clean_digest} 4\n{targets}".encode()).hexdigest()
+
+
+def test_a_batch_under_several_threats(tmp_path):
+    write_dataset(tmp_path / "d")
+    loaded = dataset.load(tmp_path / "d")
+    bounds = {Threat.LINF: (4, 8), Threat.L2: (4,), Threat.PATCH: (2, 3, 4), Threat.UNRESTRICTED: (255,)}
+    batches = loaded.batches(3, bounds)
+    for batch, alone in zip(batches, loaded.batches(3, [4, 8]), strict=True):
+        assert batch.task_digest == alone.task_digest
+        assert batch.threats == tuple(bounds)
+        for threat in Threat:
+            given = batch.under(threat)
+            assert (given.threat, given.bound) == (threat, bounds[threat][batch.index % len(bounds[threat])])
+            assert given.ids == batch.ids
+    digests = [batch.under(threat).task_digest for batch in batches for threat in Threat]
+    assert len(set(digests)) == len(digests)
+    (alone, *_) = loaded.batches(3, {Threat.L2: (4,)})
+    assert (alone.threats, alone.task_digest) == ((Threat.L2,), batches[0].under(Threat.L2).task_digest)
+
+
+@pytest.mark.parametrize(("threat", "bound"), [(Threat.PATCH, max(SIZE)), (Threat.L2, largest_bound(Threat.L2, SIZE))])
+def test_a_bound_beyond_any_change_is_refused(tmp_path, threat, bound):
+    write_dataset(tmp_path / "d")
+    loaded = dataset.load(tmp_path / "d")
+    assert loaded.batches(3, {threat: (1, bound)})
+    with pytest.raises(ConfigError, match=f"rules.threats.{threat}: {bound + 1} is more than images of"):
+        loaded.batches(3, {threat: (1, bound + 1)})
 
 
 def test_cache_is_used_and_follows_the_files(tmp_path, monkeypatch):

@@ -16,8 +16,8 @@ import numpy as np
 
 from harness.execution.outputs import OutputReader
 from harness.execution.query_broker import Contestant, DuelResult, QueryDuel, play
-from harness.formats.threats import Threat
 from harness.sandbox.base import Limits, Program, RunReport, Sandbox, Session
+from harness.tracks import Threat
 
 LIMITS = Limits(time_limit_s=30, start_limit_s=20, memory_bytes=256 << 20, shm_bytes=64 << 20, tmp_bytes=64 << 20, pids=128,
                 output_bytes=8 << 20, output_files=50, layer_bytes=64 << 20)

@@ -141,7 +141,7 @@ def test_a_defense_gets_no_epsilon_and_no_targets(desk) -> None:
 def test_what_an_attack_left_is_enforced_and_stored(desk) -> None:
     result = desk.run(lambda request: copy(request, 40))
     assert result.outcome is Outcome.OK
-    assert result.linf == 40
+    assert result.measured == 40
     clean = desk.dataset.pixels(desk.batch)
     adversarial, produced = desk.artifacts.load(result.made.digest, clean)
     assert produced.all()

@@ -14,10 +14,10 @@ import pytest
 from harness import sdk
 from harness.execution.query_broker import Contestant, DuelResult
 from harness.formats.result_csv import NO_LABEL
-from harness.formats.threats import Threat
 from harness.sandbox.base import Sandbox
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.sandbox.process import ProcessSandbox
+from harness.tracks import Threat
 
 from .query_sides import ANSWER, BOUND, BUDGET, CLEAN, FIRST, Seat, Watched, attacker, duel, opponent, played
 

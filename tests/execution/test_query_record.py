@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.execution.query_record import QueryRecord
-from harness.formats.threats import Threat
+from harness.tracks import Threat
 
 CLEAN = np.full((3, 2, 2, 3), 100, np.uint8)
 

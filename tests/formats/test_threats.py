@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.formats.threats import Threat, enforce, largest_bound, measure
+from harness.formats.threats import enforce, largest_bound, measure
+from harness.tracks import Threat
 
 SIZE = (5, 4)
 

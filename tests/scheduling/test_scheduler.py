@@ -18,6 +18,7 @@ from harness.scheduling.board import DONE, NO_INPUT, PlannedInput
 from harness.scheduling.entrants import StoreState
 from harness.scheduling.scheduler import QUARANTINE_AFTER, Scheduler
 from harness.store.rounds import unpack_bits
+from harness.tracks import Threat
 from tests.fakes import IMAGES, FakeEngine, Ledger, good_result, make_board, make_field
 
 SIZES = {"attacks": st.integers(0, 4), "defenses": st.integers(0, 4), "batches": st.integers(1, 4), "slots": st.integers(1, 4),
@@ -326,7 +327,7 @@ def resumed(field_, ledger: Ledger):
     planned |= {p.stored_id: p for p in board.inputs}
     done = ledger.done()
     for entry, entrant in enumerate(field_.attacks):
-        for item, task_input in enumerate(field_.task_input_ids):
+        for item, task_input in enumerate(field_.task_input_ids[Threat.LINF]):
             if (entrant.stored_id, task_input) in done:
                 output = ledger.runs[done[entrant.stored_id, task_input][0]]["output"]
                 board.attack_state[entry, item] = DONE

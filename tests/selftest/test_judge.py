@@ -18,7 +18,7 @@ CONTROL = Row("control", "is shown", one_of(Outcome.OK), finds=("a file", "a por
 
 def seen(stderr: str = "", outcome: Outcome = Outcome.OK, usable: int = 2, refused: int = 0) -> Seen:
     labels = np.zeros(2, np.int32)
-    batch = UnlabelledBatch(index=0, ids=("a", "b"), targets=labels, epsilon=16, clean_digest="c", task_digest="t")
+    batch = UnlabelledBatch(index=0, ids=("a", "b"), targets=labels, bound=16, clean_digest="c", task_digest="t")
     job = Job(run_id=1, attempt=1, name="x", track="attack", program=Program("d", None, None, None), batch=batch, input_digest="",
               produced=np.ones(2, bool), limits=Limits())
     report = RunReport(Ending.FINISHED, exit_code=0, stderr=stderr)

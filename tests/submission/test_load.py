@@ -228,6 +228,28 @@ def test_all_problems_at_once(tmp_path):
         assert word in caught.value.problem
 
 
+def test_what_an_attack_may_change(tmp_path):
+    assert submission.load(write_entry(tmp_path / "plain")).threat == "linf"
+    assert submission.load(write_entry(tmp_path / "one", threat="l2")).threat == "l2"
+    labels = [{"harness.type": "attack", **more} for more in ({}, {"harness.threat": "linf"}, {"harness.threat": "patch"})]
+    images = [submission.load("i:1", image_info=lambda reference, said=said: ImageInfo(INFO.id, said, "amd64")) for said in labels]
+    assert [image.threat for image in images] == ["linf", "linf", "patch"]
+    assert images[0].digest == images[1].digest != images[2].digest
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"threat": "L2"}, "threat: 'L2' is not one of linf, l2, patch, unrestricted"),
+    ({"threat": ""}, "threat: '' is not one of"),
+    ({"threat": ["l2"]}, "threat: an array is not one of"),
+    ({"threat": 2}, "threat: 2 is not one of"),
+    ({"type": "defense", "threat": "l2"}, "threat: a defense changes no image"),
+])
+def test_threats_that_are_refused(tmp_path, fields, words):
+    with pytest.raises(SubmissionError) as caught:
+        submission.load(write_entry(tmp_path / "one", **fields))
+    assert words in caught.value.problem
+
+
 @pytest.mark.parametrize("arguments", [{"name": "../x"}, {"name": "clean"}, {"type": "x"}, {"team": "a\nb"}])
 def test_bad_arguments(tmp_path, arguments):
     with pytest.raises(SubmissionError):

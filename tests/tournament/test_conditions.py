@@ -13,6 +13,7 @@ from harness.tournament.conditions import conditions_of, differences, limits_of,
 #: What changes no outcome of a run with the same submission and input, and why.
 NO_CONDITIONS = {
     "rules.batch_size": "another batch is another input", "rules.max_epsilon": "another bound is another input",
+    "rules.threats": "another bound or threat is another input",
     "rules.mixed_batches": "a mixed batch is another input", "rules.audit": "adds runs, changes none",
     "sandbox.backend": "what it came to is the condition `sandbox`", "sandbox.isolation": "given by each run",
     "sandbox.images": "which images may be named, not what runs",

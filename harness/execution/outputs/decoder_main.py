@@ -71,7 +71,7 @@ def _requests(questions: socket.socket, parent: int) -> Iterator[tuple[dict[str,
 def _decode(request: dict[str, Any], files: list[int], memory: mmap.mmap, parent: int) -> None:
     from harness.execution.outputs import safe_open as walk  # noqa: PLC0415 - after the limits are set
     from harness.execution.outputs.shared_batch import Verdict, views  # noqa: PLC0415
-    from harness.formats.images import UnreadableImageError, decode, enforce, file_byte_limit, linf  # noqa: PLC0415
+    from harness.formats.images import UnreadableImageError, decode, file_byte_limit  # noqa: PLC0415
 
     count, height, width = request["shape"]
     size, budget_s = (width, height), request["budget_s"]
@@ -94,9 +94,7 @@ def _decode(request: dict[str, Any], files: list[int], memory: mmap.mmap, parent
             continue
         finally:
             shared.spent_s[0] += time.process_time() - began
-        clean = shared.clean[index]
-        shared.linf[index] = linf(clean[None], decoded.pixels[None])[0]
-        shared.adversarial[index] = enforce(clean, decoded.pixels, request["epsilon"])
+        shared.decoded[index] = decoded.pixels
         shared.verdicts[index] = Verdict.RESIZED if decoded.resized else Verdict.PRODUCED
 
 

@@ -20,9 +20,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 import harness
 from harness.execution.outputs import safe_open as walk
 from harness.execution.outputs.shared_batch import CPU_LIMIT_S, FILES, SharedBatch, Verdict, byte_size, views
@@ -63,22 +60,20 @@ class Worker:
         self._questions: socket.socket | None = None
         self.measures: frozenset[str] = frozenset()
 
-    def decode(self, output_dir: Path, files: Sequence[str], clean: NDArray[np.uint8], epsilon: int) -> SharedBatch:
-        """Decode, measure and enforce the named files; the result lives until the next call.
+    def decode(self, output_dir: Path, files: Sequence[str], shape: tuple[int, int, int]) -> SharedBatch:
+        """Decode the named files, each an image of a batch of ``shape`` (n, h, w); the result lives until the next call.
 
         The files are opened here: the worker has no file system.
 
         Raises:
             ReaderError: No worker can be started, or the directory cannot be opened.
         """
-        count, height, width = clean.shape[:3]
-        shared = views(self._memory, (count, height, width))
-        shared.clean[:] = clean
+        count, height, width = shape
+        shared = views(self._memory, shape)
         shared.verdicts[:] = Verdict.ABSENT
-        shared.linf[:] = -1
         shared.spent_s[0] = 0.0
         most_bytes, budget_s = file_byte_limit((width, height)), decoding_budget_s(count, (width, height))
-        request = {"epsilon": epsilon, "shape": [count, height, width], "budget_s": budget_s}
+        request = {"shape": [count, height, width], "budget_s": budget_s}
         if self._process is None:
             self.start()
         with opened_directory(output_dir) as directory:
@@ -248,8 +243,7 @@ def decoding_budget_s(count: int, size: tuple[int, int]) -> float:
     return 5.0 + 0.2 * count * pixel_limit(size) / pixel_limit((1, 1))
 
 
-def memory_for(clean: NDArray[np.uint8]) -> int:
+def memory_for(shape: tuple[int, int, int]) -> int:
     """Bytes of shared memory for a batch, rounded up so that a shorter or slightly larger one fits as well."""
-    count, height, width = clean.shape[:3]
     step = 1 << 20
-    return -(-byte_size((count, height, width)) // step) * step
+    return -(-byte_size(shape) // step) * step

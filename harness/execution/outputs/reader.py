@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from harness.execution.outputs.decoder_process import ReaderError, Worker, memor
 from harness.execution.outputs.shared_batch import Verdict
 from harness.formats.answer_csv import MAX_BYTES, bare_name
 from harness.formats.answers import AnswerReader, Reading
-from harness.formats.images import enforce, linf
+from harness.formats.threats import enforce
+from harness.tracks import Threat
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,16 +27,16 @@ class AttackOutput:
     """What an attack run left, enforced.
 
     Attributes:
-        adversarial: uint8[n, h, w, 3], within epsilon of the clean pixels; the clean pixels where nothing was produced.
+        adversarial: uint8[n, h, w, 3], within the bound; the clean pixels where nothing was produced.
         produced: bool[n].
-        linf: int32[n], raw L-infinity distance before anything was cut, -1 where nothing was produced.
+        measured: int64[n], how far each image went before anything was cut (``formats.threats.Enforced``), -1 where there was none.
         refused: Index -> why the file that was there does not count.
         notes: Sentences about what was put right (sizes).
     """
 
     adversarial: NDArray[np.uint8]
     produced: NDArray[np.bool_]
-    linf: NDArray[np.int32]
+    measured: NDArray[np.int64]
     refused: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -59,8 +60,8 @@ class OutputReader:
         self._closed = False
 
     def read_attack(
-        self, output_dir: Path, names: Sequence[str], clean: NDArray[np.uint8], epsilon: int, *,
-        rows: NDArray[np.intp] | None = None
+        self, output_dir: Path, names: Sequence[str], clean: NDArray[np.uint8], bound: int, *,
+        threat: Threat = Threat.LINF, rows: NDArray[np.intp] | None = None
     ) -> AttackOutput:
         """The images that an attack left in a directory.
 
@@ -68,29 +69,29 @@ class OutputReader:
             output_dir: Where it wrote; the program has been stopped or frozen.
             names: File names that it was to write, in the order of ``clean``; ``.png`` is added where it lacks.
             clean: uint8[n, h, w, 3].
-            epsilon: L-infinity bound, 0..255.
+            bound: Of the threat.
+            threat: What may change.
             rows: Where ``images.npy`` counts, before any PNG file: intp[n], which image of the batch each of its rows is.
 
         Raises:
             ReaderError: The host's fault, not the submission's.
         """
         if rows is not None:
-            output = _from_array(output_dir, rows, clean, epsilon)
+            output = _from_array(output_dir, rows, clean, threat, bound)
             if output is not None:
                 return output
         files = [f"{bare_name(name)}.png" for name in names]
-        with self._worker(memory_for(clean)) as worker:
-            shared = worker.decode(output_dir, files, clean, epsilon)
+        shape = (len(clean), clean.shape[1], clean.shape[2])
+        with self._worker(memory_for(shape)) as worker:
+            shared = worker.decode(output_dir, files, shape)
             verdicts = shared.verdicts.copy()
             produced = (verdicts == Verdict.PRODUCED) | (verdicts == Verdict.RESIZED)
-            # Again: what a decoder that an image has taken over left is held within epsilon as well.
-            adversarial = enforce(clean, shared.adversarial, epsilon)
-            adversarial[~produced] = clean[~produced]
-            distances = np.where(produced, shared.linf, -1).astype(np.int32)
+            # A copy: a decoder that an image has taken over could change them between two looks.
+            pixels = np.where(produced[:, None, None, None], shared.decoded, clean)
             refused = {index: shared.reason(index) for index in np.flatnonzero(verdicts == Verdict.REFUSED).tolist()}
         resized = int(np.count_nonzero(verdicts == Verdict.RESIZED))
-        notes = [resized_note(resized)] if resized else []
-        return AttackOutput(adversarial, produced, distances, refused, notes)
+        output = _enforced(threat, clean, pixels, produced, bound)
+        return replace(output, refused=refused | output.refused, notes=[resized_note(resized)] if resized else [])
 
     def read_answers(self, output_dir: Path, file: str, read: AnswerReader, names: Sequence[str | None]) -> Reading:
         """The answers that a consumer left in one file of a directory.
@@ -154,16 +155,26 @@ class OutputReader:
             raise ReaderError(msg) from error
 
 
-def _from_array(output_dir: Path, rows: NDArray[np.intp], clean: NDArray[np.uint8], epsilon: int) -> AttackOutput | None:
+def _enforced(threat: Threat, clean: NDArray[np.uint8], pixels: NDArray[np.uint8], produced: NDArray[np.bool_],
+              bound: int) -> AttackOutput:
+    """What was produced, within the bound; an image that the threat refuses was not produced."""
+    found = enforce(threat, clean, pixels, bound)
+    kept = produced.copy()
+    kept[list(found.refused)] = False
+    return AttackOutput(found.pixels, kept, np.where(produced, found.measured, -1), dict(found.refused))
+
+
+def _from_array(output_dir: Path, rows: NDArray[np.intp], clean: NDArray[np.uint8], threat: Threat,
+                bound: int) -> AttackOutput | None:
     try:
         with opened_directory(output_dir) as directory:
             found = None if directory is None else array_file.read_array(directory, clean.shape)
     except walk.RefusedFileError as refusal:
         count = len(clean)
         refused = dict.fromkeys(range(count), f"{array_file.NAME}: {refusal.reason}")
-        return AttackOutput(clean.copy(), np.zeros(count, np.bool_), np.full(count, -1, np.int32), refused)
+        return AttackOutput(clean.copy(), np.zeros(count, np.bool_), np.full(count, -1, np.int64), refused)
     if found is None:
         return None
     pixels = np.empty_like(found)
     pixels[rows] = found
-    return AttackOutput(enforce(clean, pixels, epsilon), np.ones(len(clean), np.bool_), linf(clean, pixels))
+    return _enforced(threat, clean, pixels, np.ones(len(clean), np.bool_), bound)

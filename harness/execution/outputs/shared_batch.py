@@ -1,4 +1,4 @@
-"""The memory that the harness and a decoding worker share: clean pixels in, enforced pixels and verdicts out.
+"""The memory that the harness and a decoding worker share: decoded pixels and verdicts out.
 
 Everything lies at fixed places of one anonymous file, so a worker that dies leaves behind what it had finished and which image
 it was at. Nothing in it is trusted for more than pixels, a number and a short text.
@@ -38,19 +38,15 @@ class SharedBatch:
         current: int32[1], the image that the worker is at.
         spent_s: float64[1], processor time that decoding took so far.
         verdicts: uint8[n], of ``Verdict``.
-        linf: int32[n], raw L-infinity distance.
         reasons: uint8[n, _REASON_BYTES], UTF-8 padded with zeros.
-        clean: uint8[n, h, w, 3].
-        adversarial: uint8[n, h, w, 3].
+        decoded: uint8[n, h, w, 3].
     """
 
     current: NDArray[np.int32]
     spent_s: NDArray[np.float64]
     verdicts: NDArray[np.uint8]
-    linf: NDArray[np.int32]
     reasons: NDArray[np.uint8]
-    clean: NDArray[np.uint8]
-    adversarial: NDArray[np.uint8]
+    decoded: NDArray[np.uint8]
 
     def refuse(self, index: int, reason: str) -> None:
         """Note why an image does not count."""
@@ -68,7 +64,7 @@ class SharedBatch:
 def byte_size(shape: tuple[int, int, int]) -> int:
     """Bytes that a batch of (n, h, w) needs."""
     count, height, width = shape
-    return 64 + count * (64 + _REASON_BYTES) + 2 * count * height * width * 3
+    return 64 + count * (64 + _REASON_BYTES) + count * height * width * 3
 
 
 def views(memory: mmap.mmap, shape: tuple[int, int, int]) -> SharedBatch:
@@ -76,16 +72,12 @@ def views(memory: mmap.mmap, shape: tuple[int, int, int]) -> SharedBatch:
     count, height, width = shape
     buffer = memoryview(memory)
     pixel_bytes = count * height * width * 3
-    verdicts = 64 + 4 * count
-    reasons = verdicts + count
-    clean = 64 + count * (64 + _REASON_BYTES)
-    images = (count, height, width, 3)
+    reasons = 64 + count
+    decoded = 64 + count * (64 + _REASON_BYTES)
     return SharedBatch(
         current=np.frombuffer(buffer, np.int32, 1, 0),
         spent_s=np.frombuffer(buffer, np.float64, 1, 8),
-        linf=np.frombuffer(buffer, np.int32, count, 64),
-        verdicts=np.frombuffer(buffer, np.uint8, count, verdicts),
+        verdicts=np.frombuffer(buffer, np.uint8, count, 64),
         reasons=np.frombuffer(buffer, np.uint8, count * _REASON_BYTES, reasons).reshape(count, _REASON_BYTES),
-        clean=np.frombuffer(buffer, np.uint8, pixel_bytes, clean).reshape(images),
-        adversarial=np.frombuffer(buffer, np.uint8, pixel_bytes, clean + pixel_bytes).reshape(images),
+        decoded=np.frombuffer(buffer, np.uint8, pixel_bytes, decoded).reshape(count, height, width, 3),
     )

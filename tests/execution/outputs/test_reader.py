@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from harness.execution.outputs import OutputReader, ReaderError
 from harness.execution.outputs import decoder_process as process_module
 from harness.formats.images import encode_png, enforce, linf
 from harness.formats.result_csv import NO_LABEL, read_labels
+from harness.tracks import Threat
 
 RNG = np.random.default_rng(0)
 CLEAN = RNG.integers(0, 256, (4, 10, 12, 3), np.uint8)
@@ -42,8 +44,8 @@ def test_all_produced(tmp_path, reader):
         output = reader.read_attack(tmp_path, names, CLEAN, 8)
         assert output.produced.tolist() == [True] * 4
         assert np.array_equal(output.adversarial, enforce(CLEAN, ADV, 8))
-        assert np.array_equal(output.linf, linf(CLEAN, ADV))
-        assert output.linf.dtype == np.int32
+        assert np.array_equal(output.measured, linf(CLEAN, ADV))
+        assert output.measured.dtype == np.int64
         assert not output.refused
         assert not output.notes
 
@@ -56,7 +58,7 @@ def test_absent_refused_and_resized(tmp_path, reader):
     output = reader.read_attack(tmp_path, NAMES, CLEAN, 8)
     assert output.produced.tolist() == [False, False, True, False]
     assert np.array_equal(output.adversarial[[0, 1, 3]], CLEAN[[0, 1, 3]])
-    assert output.linf.tolist()[:2] == [-1, -1]
+    assert output.measured.tolist()[:2] == [-1, -1]
     assert output.refused == {1: "it is a symbolic link", 3: output.refused[3]}
     assert "truncated" in output.refused[3]
     assert output.notes == ["1 images had another size and were resized."]
@@ -255,6 +257,31 @@ def test_workers_die_with_a_killed_harness(tmp_path):
         assert not worker.is_running()
 
 
+@pytest.mark.parametrize("rows", [None, ROWS], ids=["files", "array"])
+def test_what_a_threat_allows_is_kept_and_the_rest_scaled_or_refused(tmp_path, reader, rows):
+    made = CLEAN.copy()
+    made[0, 2:4, 3:6] ^= 128
+    made[1, 0, 0] ^= 255
+    made[1, 9, 11] ^= 255
+    np.save(tmp_path / "images.npy", made[ROWS])
+    for name, image in zip(NAMES, made, strict=True):
+        (tmp_path / name).write_bytes(encode_png(image))
+    patch = reader.read_attack(tmp_path, NAMES, CLEAN, 3, threat=Threat.PATCH, rows=rows)
+    assert patch.produced.tolist() == [True, False, True, True]
+    assert patch.refused == {1: "its changes span 12x10 pixels, and a square of 3x3 may change"}
+    assert np.array_equal(patch.adversarial, np.stack([made[0], CLEAN[1], made[2], made[3]]))
+    assert patch.measured.tolist() == [3, 12, 0, 0]
+    norm = reader.read_attack(tmp_path, NAMES, CLEAN, 100, threat=Threat.L2, rows=rows)
+    assert norm.produced.all()
+    squares = ((made.astype(np.int64) - CLEAN)**2).sum(axis=(1, 2, 3)).tolist()
+    assert norm.measured.tolist() == [math.isqrt(square - 1) + 1 if square else 0 for square in squares]
+    changes = norm.adversarial.astype(np.int64) - CLEAN
+    assert ((changes**2).sum(axis=(1, 2, 3)) <= 100**2).all()
+    assert (changes[:2] != 0).any(axis=(1, 2, 3)).all()
+    anything = reader.read_attack(tmp_path, NAMES, CLEAN, 255, threat=Threat.UNRESTRICTED, rows=rows)
+    assert np.array_equal(anything.adversarial, made)
+
+
 def array_bytes(tmp_path, array, **options) -> bytes:
     np.save(tmp_path / "made.npy", array, **options)
     return (tmp_path / "made.npy").read_bytes()
@@ -265,7 +292,7 @@ def test_array_instead_of_files(tmp_path, reader):
     output = reader.read_attack(tmp_path, NAMES, CLEAN, 8, rows=ROWS)
     assert output.produced.all()
     assert np.array_equal(output.adversarial, enforce(CLEAN, ADV, 8))
-    assert np.array_equal(output.linf, linf(CLEAN, ADV))
+    assert np.array_equal(output.measured, linf(CLEAN, ADV))
     assert not reader.read_attack(tmp_path, NAMES, CLEAN, 8).produced.any()
 
 
@@ -352,8 +379,8 @@ def test_the_budget_is_of_one_batch_and_honest_images_are_far_below_it(tmp_path,
     names = [f"n{index}.png" for index in range(100)]
     for name, pixels in zip(names, clean, strict=True):
         (tmp_path / name).write_bytes(encode_png(pixels))
-    with reader._worker(process_module.memory_for(clean)) as worker:
+    with reader._worker(process_module.memory_for((100, 299, 299))) as worker:
         for _ in range(2):
-            shared = worker.decode(tmp_path, names, clean, 8)
+            shared = worker.decode(tmp_path, names, (100, 299, 299))
             assert (shared.verdicts == 2).all()
             assert 0 < float(shared.spent_s[0]) < 5
