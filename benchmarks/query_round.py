@@ -28,9 +28,9 @@ import numpy as np
 from benchmarks.measure import REPOSITORY, load, machine, table, verdict
 from harness.execution.outputs import OutputReader
 from harness.execution.query_broker import Contestant, QueryDuel, play
-from harness.formats.threats import Threat
 from harness.sandbox.base import CodeImages, Limits, Program, RunReport, Sandbox
 from harness.sandbox.process import ProcessSandbox
+from harness.tracks import Threat
 
 TARGET_MS = 10.0
 IMAGE = "localhost/harness-light:1"

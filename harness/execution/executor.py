@@ -240,7 +240,7 @@ class Executor:
         made = None
         if usable:
             digest = pixel_digest(output.adversarial, output.produced)
-            stored = self._artifacts.save(digest, encode_perturbation(clean, output.adversarial, output.produced))
+            stored = self._artifacts.save(digest, clean, encode_perturbation(clean, output.adversarial, output.produced))
             made = AdversarialBatch(digest, output.produced, stored)
         return RunResult(
             outcome=classify(report.ending, report.exit_code, usable=usable, refused=len(output.refused)), report=report,

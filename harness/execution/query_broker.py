@@ -43,7 +43,7 @@ from harness.formats.threats import enforce
 from harness.sandbox.base import Answered, Limits, Program, RunReport, RunRequest, Session
 from harness.sandbox.outcomes import POLICY, Ending, Outcome, classify, leaves_output
 from harness.sandbox.watch import Verdict
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, Threat
 
 QUERIES, INDEX = "queries.npy", "index.npy"
 #: Answered for a row beyond the budget, which the opponent was not shown. No label that a defense gives is answered so.

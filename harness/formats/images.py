@@ -27,13 +27,14 @@ from PIL import Image, UnidentifiedImageError
 from PIL import TiffImagePlugin as _TiffImagePlugin  # noqa: F401
 from PIL import WebPImagePlugin as _WebPImagePlugin  # noqa: F401
 
-from harness.formats.perturbation import CorruptArtifactError, decode_perturbation, encode_perturbation, pixel_digest
+from harness.formats.perturbation import CorruptArtifactError, checksum, decode_perturbation, encode_perturbation, pixel_digest
 from harness.formats.png import encode_png
 
 __all__ = [
     "CorruptArtifactError",
     "Decoded",
     "UnreadableImageError",
+    "checksum",
     "decode",
     "decode_perturbation",
     "encode_perturbation",

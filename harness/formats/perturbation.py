@@ -42,6 +42,11 @@ def _check(pixels: Pixels, name: str) -> None:
         raise ValueError(msg)
 
 
+def checksum(clean: Pixels) -> int:
+    """CRC-32 of clean pixels."""
+    return zlib.crc32(np.ascontiguousarray(clean).data)
+
+
 def encode_perturbation(clean: Pixels, adv: Pixels, produced: Flags) -> bytes:
     """An adversarial batch as bytes, to be read with the same clean batch.
 
@@ -58,7 +63,7 @@ def encode_perturbation(clean: Pixels, adv: Pixels, produced: Flags) -> bytes:
     difference = adv - clean
     difference[~produced] = 0
     packed = zstandard.ZstdCompressor(level=1, write_content_size=True).compress(difference.data)
-    header = _HEADER.pack(_MAGIC, *clean.shape, zlib.crc32(np.ascontiguousarray(clean).data), len(packed))
+    header = _HEADER.pack(_MAGIC, *clean.shape, checksum(clean), len(packed))
     body = header + np.packbits(produced).tobytes() + packed
     return body + hashlib.sha256(body).digest()
 
@@ -79,7 +84,7 @@ def decode_perturbation(data: bytes, clean: Pixels) -> tuple[Pixels, Flags]:
     if magic != _MAGIC or len(body) != _HEADER.size + flag_bytes + packed_bytes:
         reason = "it is not a perturbation of this format"
         raise CorruptArtifactError(reason)
-    if tuple(shape) != clean.shape or zlib.crc32(np.ascontiguousarray(clean).data) != clean_crc:
+    if tuple(shape) != clean.shape or checksum(clean) != clean_crc:
         reason = "it was made from other clean images"
         raise CorruptArtifactError(reason)
     return _unpack(body, clean, flag_bytes)

@@ -1,5 +1,8 @@
 """What attacks made: one compressed perturbation per adversarial batch, named by the digest of its pixels.
 
+It is kept as a difference, so the name says too what it is a difference to: an attack that may change anything can make the same
+pixels of two batches.
+
 In a directory the flush to the disk costs a few milliseconds per attack run (not per defense run), paid beside the containers.
 """
 
@@ -32,17 +35,17 @@ class ArtifactStore:
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
 
-    def has(self, digest: str) -> bool:
+    def has(self, digest: str, clean: NDArray[np.uint8]) -> bool:
         """Whether it is stored (its content is checked when it is read)."""
-        return self.blobs.has(artifact_name(digest))
+        return self.blobs.has(artifact_name(digest, clean))
 
-    def save(self, digest: str, data: bytes) -> int:
-        """Store an encoded perturbation unless it is there; returns its size in bytes.
+    def save(self, digest: str, clean: NDArray[np.uint8], data: bytes) -> int:
+        """Store an encoded perturbation of clean images unless it is there; returns its size in bytes.
 
         Raises:
             StoreError: The place does not take it.
         """
-        return self.blobs.save(artifact_name(digest), data)
+        return self.blobs.save(artifact_name(digest, clean), data)
 
     def load(self, digest: str, clean: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Read an adversarial batch back to pixels and check it against its digest.
@@ -68,14 +71,20 @@ class ArtifactStore:
             return adversarial, produced
 
         try:
-            return self.blobs.load(artifact_name(digest), check)
+            try:
+                return self.blobs.load(artifact_name(digest, clean), check)
+            except DamagedError:
+                # As version 0.1.0 named them.
+                if not self.blobs.has(f"{digest[:2]}/{digest}.pert"):
+                    raise
+                return self.blobs.load(f"{digest[:2]}/{digest}.pert", check)
         except DamagedError as error:
             raise CorruptArtifactError(digest, str(error)) from None
 
 
-def artifact_name(digest: str) -> str:
-    """The name of an adversarial batch's content."""
-    return f"{digest[:2]}/{digest}.pert"
+def artifact_name(digest: str, clean: NDArray[np.uint8]) -> str:
+    """The name of an adversarial batch's content, made of clean pixels."""
+    return f"{digest[:2]}/{digest}-{images.checksum(clean):08x}.pert"
 
 
 def open_blobs(place: str | None, state: Path) -> Blobs:

@@ -184,7 +184,7 @@ class ReportReader(SubmissionReader):
             return None
         return Gallery(
             clean=tuple(CleanImage(id=results.image_ids[place], label=_label(dataset, results.truth[place]),
-                                   target=_label(dataset, results.target[place]), epsilon=batches[number].epsilon, pixels=pixels)
+                                   target=_label(dataset, results.target[place]), epsilon=batches[number].bound, pixels=pixels)
                         for (number, _), place, pixels in zip(images, places, clean, strict=True)),
             rows=tuple(rows), left_out=len(results.attacks) - len(rows))
 
@@ -193,7 +193,7 @@ class ReportReader(SubmissionReader):
         batches = batches_of(self.round, dataset)
         wanted = {self.batches[number].id: number for number in numbers}
         found = {}
-        for batch_id, made in runs.made(self.transaction, self.own([self.member(name)]), [self.batches[n] for n in numbers]):
+        for batch_id, made in runs.made(self.transaction, self.given([self.member(name)]), [self.batches[n] for n in numbers]):
             digest = round_state.digest_of(self.transaction, made) if made else None
             number = wanted[batch_id]
             if digest is None:

@@ -51,6 +51,10 @@ class RoundReader:
         """Runs of these members under the round's conditions, old inputs included."""
         return Scope(self._keys(members))
 
+    def given(self, members: Sequence[StoredSubmission]) -> Scope:
+        """Runs of these attacks under the round's conditions and bounds."""
+        return Scope(self._keys(members), self._tasks[1])
+
     def relevant(self, members: Sequence[StoredSubmission]) -> Scope:
         """Runs of these members on this round's inputs: an old version's adversarial batches are none of them."""
         return Scope(self._keys(members), self._others)
@@ -78,8 +82,7 @@ class RoundReader:
     @cached_property
     def _outputs(self) -> list[tuple[int, int]]:
         """(batch id, input id) of what the round's attacks made; an input id of 0 for nothing."""
-        given = Scope(self._keys(producers(self.members)), self._tasks[1])
-        return runs.made(self.transaction, given, self.batches)
+        return runs.made(self.transaction, self.given(producers(self.members)), self.batches)
 
     @cached_property
     def _clean_inputs(self) -> list[tuple[int, int]]:

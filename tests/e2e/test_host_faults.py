@@ -40,7 +40,7 @@ def slow(make_place) -> Place:
 
 def artifacts(place: Place) -> list[Path]:
     """Those that a defense reads; the clean images that a copying attack left are taken from the data set."""
-    return sorted((place.state / "artifacts" / digest[:2] / f"{digest}.pert"
+    return sorted((next((place.state / "artifacts" / digest[:2]).glob(f"{digest}-*.pert"))
                    for kind, digest in stored.inputs(place.state) if kind == "adversarial"))
 
 

@@ -21,7 +21,7 @@ from harness.execution.job import Finished, Job, Slot
 from harness.sandbox.base import Limits, Program
 from harness.sandbox.outcomes import Outcome
 from harness.sandbox.process import ProcessSandbox
-from harness.store.artifacts import ArtifactStore, open_blobs
+from harness.store.artifacts import ArtifactStore, artifact_name, open_blobs
 from harness.store.blobs import Blobs
 from harness.store.transfer import FetchedCode, StoredPixels, publish_code, publish_pixels
 from harness.submission.load import freeze
@@ -133,7 +133,7 @@ def test_a_damaged_artifact_is_told_by_the_machine_that_reads_it(head, machine) 
     north, south = machine("north"), machine("south")
     made = travelled(north, head.job("attack-darken")).result.made
     job = head.job("defense-mean", made.digest, made.produced)
-    head.blobs("vandal").set_aside(f"{made.digest[:2]}/{made.digest}.pert")
+    head.blobs("vandal").set_aside(artifact_name(made.digest, head.dataset.pixels(job.batch)))
     result = travelled(south, job).result
     assert (result.outcome, result.corrupt_input) == (Outcome.HOST_ERROR, made.digest)
     travelled(north, head.job("attack-darken"))

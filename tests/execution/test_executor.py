@@ -245,7 +245,7 @@ def test_an_image_that_was_here_and_is_gone_is_the_hosts_fault(desk) -> None:
 
 def test_a_damaged_input_is_told_as_such(desk) -> None:
     made = desk.run(lambda request: copy(request, 4)).made
-    desk.artifacts.blobs.path(artifact_name(made.digest)).write_bytes(b"damaged")
+    desk.artifacts.blobs.path(artifact_name(made.digest, desk.dataset.pixels(desk.batch))).write_bytes(b"damaged")
     result = desk.run(label_all, "defense", input_digest=made.digest, produced=made.produced, clean=False)
     assert result.outcome is Outcome.HOST_ERROR
     assert result.corrupt_input == made.digest
@@ -253,7 +253,7 @@ def test_a_damaged_input_is_told_as_such(desk) -> None:
 
 
 def test_a_full_disk_while_storing_is_the_hosts_fault(desk, monkeypatch) -> None:
-    def full(digest: str, data: bytes) -> int:
+    def full(digest: str, clean: np.ndarray, data: bytes) -> int:
         raise StoreError("The disk is full.")
 
     monkeypatch.setattr(desk.artifacts, "save", full)

@@ -19,8 +19,8 @@ def store(tmp_path) -> ArtifactStore:
     return ArtifactStore(FileBlobs(tmp_path / "artifacts"))
 
 
-def path(store: ArtifactStore, digest: str) -> Path:
-    return store.blobs.path(artifact_name(digest))
+def path(store: ArtifactStore, digest: str, seed: int = 0) -> Path:
+    return store.blobs.path(artifact_name(digest, batch(seed)[0]))
 
 
 def batch(seed: int = 0):
@@ -35,7 +35,7 @@ def batch(seed: int = 0):
 
 def saved(store: ArtifactStore, seed: int = 0):
     clean, adversarial, produced, digest = batch(seed)
-    store.save(digest, encode_perturbation(clean, adversarial, produced))
+    store.save(digest, clean, encode_perturbation(clean, adversarial, produced))
     return clean, adversarial, produced, digest
 
 
@@ -44,14 +44,30 @@ def test_what_is_saved_comes_back_to_the_last_pixel(store) -> None:
     found, which = store.load(digest, clean)
     assert np.array_equal(found, adversarial)
     assert np.array_equal(which, produced)
-    assert store.has(digest)
+    assert store.has(digest, clean)
+
+
+def test_the_same_pixels_made_of_two_batches_are_two_artifacts(store) -> None:
+    black, every = np.zeros((4, 5, 6, 3), np.uint8), np.ones(4, bool)
+    digest = pixel_digest(black, every)
+    sources = [batch(seed)[0] for seed in (0, 1)]
+    for clean in sources:
+        store.save(digest, clean, encode_perturbation(clean, black, every))
+    for clean in sources:
+        assert not store.load(digest, clean)[0].any()
+
+
+def test_one_of_version_0_1_0_is_found(store) -> None:
+    clean, adversarial, _, digest = saved(store)
+    path(store, digest).rename(store.blobs.path(f"{digest[:2]}/{digest}.pert"))
+    assert np.array_equal(store.load(digest, clean)[0], adversarial)
 
 
 def test_saving_again_writes_nothing(store) -> None:
-    *_, digest = saved(store)
+    clean, *_, digest = saved(store)
     file = path(store, digest)
     before = file.stat()
-    assert store.save(digest, b"whatever") == before.st_size
+    assert store.save(digest, clean, b"whatever") == before.st_size
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -61,7 +77,7 @@ def test_one_that_cannot_be_read_makes_room_for_the_batch_made_anew(store) -> No
     path(store, digest).mkdir()  # as unreadable as a bad sector, and for root as well
     with pytest.raises(CorruptArtifactError):
         store.load(digest, clean)
-    store.save(digest, encode_perturbation(clean, adversarial, produced))
+    store.save(digest, clean, encode_perturbation(clean, adversarial, produced))
     assert np.array_equal(store.load(digest, clean)[0], adversarial)
 
 
@@ -80,7 +96,7 @@ def test_a_damaged_file_is_set_aside_so_that_it_can_be_made_again(store, data) -
     path(store, digest).write_bytes(data)
     with pytest.raises(CorruptArtifactError):
         store.load(digest, clean)
-    assert not store.has(digest)
+    assert not store.has(digest, clean)
     assert path(store, digest).with_suffix(".damaged").read_bytes() == data
     saved(store)
     assert np.array_equal(store.load(digest, clean)[0], adversarial)
@@ -95,7 +111,7 @@ def test_an_absent_file_is_as_good_as_a_damaged_one(store) -> None:
 def test_one_batch_behind_the_name_of_another_is_found(store) -> None:
     clean, _, _, digest = saved(store)
     *_, other = saved(store, 1)
-    path(store, digest).write_bytes(path(store, other).read_bytes())
+    path(store, digest).write_bytes(path(store, other, 1).read_bytes())
     with pytest.raises(CorruptArtifactError):
         store.load(digest, clean)
 
