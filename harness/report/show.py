@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.report.files import sheets
 from harness.scoring import Track
-from harness.scoring.leaderboard import Leaderboard, Matrix
+from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix
 
 if TYPE_CHECKING:
     from harness.views.logs import LoggedRun
@@ -45,7 +45,7 @@ def show_leaderboard(board: Leaderboard, format_: str) -> None:
         print_leaderboard(board, make_console())
 
 
-def show_matrix(matrix: Matrix, format_: str, track: Track) -> None:
+def show_matrix(matrix: Matrix | DetectorMatrix, format_: str, track: Track) -> None:
     """Show a matrix."""
     if format_ == "json":
         emit(sheets.to_json(matrix.to_json()))

@@ -20,6 +20,10 @@ Scores = NDArray[np.float32]
 FALSE_POSITIVES = (5, 1)
 #: At least so many clean images may be let through, else a threshold says nothing.
 _AT_LEAST = 10
+#: Of a histogram.
+_BINS = 16
+#: A ROC curve is two long, both rates added.
+_ROC_STEPS = 100
 #: Thresholds looked at together: their arrays stay in a processor's cache, and take a half of the time of all at once.
 _BLOCK = 1 << 13
 #: A key and its halves, the lower one first on any machine.
@@ -152,6 +156,55 @@ def f1_at(adversarial: Scores, clean: Scores, limit: float | None) -> float:
     found = int((adversarial > limit).sum())
     flagged = found + int((clean > limit).sum())
     return 2 * found / (flagged + len(adversarial))
+
+
+def roc(adversarial: Scores, clean: Scores) -> list[tuple[float, float]]:
+    """Points of the ROC curve, (false positive rate, true positive rate), from (0, 0) to (1, 1).
+
+    An image is flagged at or above a score. Along the curve, both rates added, one point is kept in each hundredth.
+    """
+    if not len(adversarial) or not len(clean):
+        return []
+    limits = np.unique(np.concatenate([adversarial, clean]))[::-1]
+    rates = [1 - np.searchsorted(np.sort(part), limits) / len(part) for part in (clean, adversarial)]
+    along = np.floor((rates[0] + rates[1]) * _ROC_STEPS)
+    kept = np.flatnonzero(np.append(along[1:] != along[:-1], True))
+    return [(0.0, 0.0), *zip(rates[0][kept].tolist(), rates[1][kept].tolist(), strict=True)]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many scores lie where.
+
+    Attributes:
+        edges: Of the B bins, B + 1 values; what lies beyond the first or last is counted in the bin there.
+        attacked: Scores of attacked images by bin.
+        clean: Of clean ones.
+        attacked_missing: Attacked images without a score.
+        clean_missing: Clean ones.
+    """
+
+    edges: tuple[float, ...]
+    attacked: tuple[int, ...]
+    clean: tuple[int, ...]
+    attacked_missing: int
+    clean_missing: int
+
+
+def histogram(adversarial: Scores, clean: Scores) -> Histogram | None:
+    """Scores of both sides in bins of equal width; None where there is none.
+
+    The bins span all but the outermost hundredth at each end, so that a few huge scores do not push all others into one.
+    """
+    given = [part[np.isfinite(part)].astype(np.float64) for part in (adversarial, clean)]
+    together = np.concatenate(given)
+    if not len(together):
+        return None
+    low, high = np.quantile(together, [0.01, 0.99])
+    edges = np.linspace(low, high, _BINS + 1) if low < high else np.array([low, high])
+    attacked, unchanged = (
+        tuple(np.histogram(np.clip(part, low, high), edges)[0].tolist()) if low < high else (len(part),) for part in given)
+    return Histogram(tuple(edges.tolist()), attacked, unchanged, len(adversarial) - len(given[0]), len(clean) - len(given[1]))
 
 
 def influence(

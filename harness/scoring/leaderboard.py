@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.errors import UnknownNameError
 from harness.scoring import (
     RESAMPLES,
+    Basis,
     Cells,
     Entry,
     Results,
@@ -29,6 +30,7 @@ from harness.scoring import (
     score_views,
     tally,
 )
+from harness.scoring.detectors import judge
 from harness.tracks import TRACKS, consumes
 
 
@@ -132,6 +134,33 @@ class Matrix:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class DetectorMatrix:
+    """Every attack against every detector.
+
+    Attributes:
+        attacks: Rows.
+        detectors: Columns.
+        auroc: float64[A, T], NaN where there is no image yet.
+        auroc_fooling: The same over images that some defense did not label correctly.
+        changed: int64[A], images of each attack that detectors are shown.
+    """
+
+    attacks: tuple[Entry, ...]
+    detectors: tuple[Entry, ...]
+    auroc: NDArray[np.float64]
+    auroc_fooling: NDArray[np.float64]
+    changed: NDArray[np.int64]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``harness matrix --track detector --format json`` prints."""
+        return {
+            "attacks": [entry.name for entry in self.attacks], "detectors": [entry.name for entry in self.detectors],
+            "auroc": [list(map(number, row)) for row in self.auroc.tolist()],
+            "auroc_fooling": [list(map(number, row)) for row in self.auroc_fooling.tolist()], "changed": self.changed.tolist(),
+        }
+
+
 def parse_view(name: str) -> View:
     """A score view by name.
 
@@ -214,6 +243,16 @@ def build_matrix(results: Results, track: Track | None = None) -> Matrix:
         tuple(results.attacks[row] for row in rows), results.defenses, counts.pairs.map(lambda array: array[rows]),
         counts.attack_produced[rows], counts.clean,
     )
+
+
+def build_detector_matrix(results: Results) -> DetectorMatrix:
+    """Judge every detector on every attack."""
+    judged, attacks = judge(Basis(results, tally(results))), len(results.attacks)
+    scored = results.detections
+    area, fooling = (np.array(each, np.float64).reshape(len(judged), attacks).T
+                     for each in ([one.area for one in judged], [one.fooling for one in judged]))
+    return DetectorMatrix(results.attacks, results.detectors, area, fooling,
+                          np.zeros(attacks, np.int64) if scored is None else scored.shown.sum(1))
 
 
 def number(value: float) -> float | None:

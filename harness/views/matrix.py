@@ -5,13 +5,14 @@ Strong attacks come first and strong defenses leftmost; the clean images stand a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring import Entry, Track, mean_scores, pair_scores
-from harness.scoring.leaderboard import Matrix
+from harness.scoring.leaderboard import DetectorMatrix, Matrix
 from harness.tracks import DEFENSE, TRACKS, consumes, produces
 
 CLEAN = "clean"
@@ -38,13 +39,15 @@ class MatrixView:
 
     Attributes:
         figure: What a cell shows, in percent.
-        columns: The defenses.
+        columns: The defenses, or the detectors.
         lines: The clean images, then each attack track; none where nothing is submitted on one of the two sides.
+        kind: What the columns are, in the plural.
     """
 
     figure: str
     columns: tuple[Entry, ...]
     lines: tuple[MatrixLine, ...]
+    kind: str = "defenses"
 
 
 def matrix_view(matrix: Matrix, track: Track = DEFENSE.name) -> MatrixView:
@@ -54,12 +57,29 @@ def matrix_view(matrix: Matrix, track: Track = DEFENSE.name) -> MatrixView:
         return MatrixView(figure, (), ())
     columns = np.argsort(_rank(scores.T, strong_is_high=consumes(track)), kind="stable")
     lines = [MatrixLine(CLEAN, pair_scores(matrix.clean, track)[columns])] if consumes(track) else []
-    order = np.argsort(_rank(scores, strong_is_high=produces(track)), kind="stable")
-    for kind in (name for name in TRACKS if produces(name)):
-        rows = [row for row in order.tolist() if matrix.attacks[row].type == kind]
-        lines += [MatrixLine(matrix.attacks[row].name, scores[row, columns], matrix.attacks[row].baseline, place == 0)
-                  for place, row in enumerate(rows)]
+    lines += _by_track(matrix.attacks, scores[:, columns], _rank(scores, strong_is_high=produces(track)))
     return MatrixView(figure, tuple(matrix.defenses[column] for column in columns), tuple(lines))
+
+
+def detector_view(matrix: DetectorMatrix, track: Track) -> MatrixView:
+    """The areas of every attack and detector; an attack is strong that few detectors tell from clean images."""
+    view = MatrixView(TRACKS[track].cell, (), (), kind="detectors")
+    if not matrix.attacks or not matrix.detectors:
+        return view
+    columns = np.argsort(_rank(matrix.auroc.T, strong_is_high=True), kind="stable")
+    # Those that nobody has met stand last.
+    means = mean_scores(matrix.auroc)
+    lines = _by_track(matrix.attacks, matrix.auroc[:, columns], np.where(means < 0, np.inf, means))
+    return replace(view, columns=tuple(matrix.detectors[column] for column in columns), lines=tuple(lines))
+
+
+def _by_track(attacks: Sequence[Entry], scores: NDArray[np.float64], rank: NDArray[np.float64]) -> list[MatrixLine]:
+    lines = []
+    order = np.argsort(rank, kind="stable").tolist()
+    for kind in (name for name in TRACKS if produces(name)):
+        rows = [row for row in order if attacks[row].type == kind]
+        lines += [MatrixLine(attacks[row].name, scores[row], attacks[row].baseline, place == 0) for place, row in enumerate(rows)]
+    return lines
 
 
 def _rank(scores: NDArray[np.float64], *, strong_is_high: bool) -> NDArray[np.float64]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring import Cells, Entry, Track, pair_scores, unlabelled_earned
+from harness.scoring import Basis, Cells, Entry, Results, Track, pair_scores, tally, unlabelled_earned
+from harness.scoring.detection import Histogram, histogram, roc
+from harness.scoring.detectors import judge, sides
 from harness.scoring.leaderboard import Matrix, Row, number
 from harness.tracks import consumes
 from harness.views.matrix import CLEAN
@@ -64,6 +66,8 @@ class SubmissionView:
         row: Its row of the leaderboard, None before it is scored.
         notes: Sentences about it (an audit's finding, a run repeated for an overloaded host).
         opponents: How it did against each, hardest first; none where it takes no part.
+        detected: How a detector did against each attack, hardest first.
+        histogram: Of a detector's scores, all attacks together.
         unlabelled: Images of its raw score in the standard view that a defense left without a label.
     """
 
@@ -76,6 +80,8 @@ class SubmissionView:
     row: Row | None = None
     notes: tuple[str, ...] = ()
     opponents: tuple[Opponent, ...] = ()
+    detected: tuple[DetectedAttack, ...] = ()
+    histogram: Histogram | None = None
     unlabelled: int = 0
 
     def to_json(self) -> dict[str, Any]:
@@ -100,6 +106,42 @@ class Opponent:
     wrong: int
     target_hit: int
     score: float | None
+
+
+@dataclass(frozen=True)
+class DetectedAttack:
+    """How a detector did against one attack.
+
+    Attributes:
+        changed: Images that its figures rest on.
+        roc: Points (false positive rate, true positive rate).
+    """
+
+    name: str
+    type: str
+    baseline: bool
+    changed: int
+    auroc: float | None
+    auroc_fooling: float | None
+    tpr_at_5_fpr: float | None
+    tpr_at_1_fpr: float | None
+    roc: tuple[tuple[float, float], ...]
+
+
+def detected(results: Results, name: str) -> tuple[tuple[DetectedAttack, ...], Histogram | None]:
+    """A detector's figures against each attack, hardest first, and all its scores as a histogram."""
+    place = [entry.name for entry in results.detectors].index(name)
+    if results.detections is None:
+        return (), None
+    one = judge(Basis(results, tally(results)))[place]
+    counts, attacked, clean = sides(results.detections, place, results.batch)
+    rows = [
+        DetectedAttack(
+            entry.name, entry.type, entry.baseline, int(which.sum()), number(one.area[at]), number(one.fooling[at]),
+            number(one.flagged[5][at]), number(one.flagged[1][at]), tuple(roc(attacked[at][which], clean[at][which])))
+        for at, (entry, which) in enumerate(zip(results.attacks, counts, strict=True))]
+    return (tuple(sorted(rows, key=lambda row: (row.auroc is None, row.auroc or 0.0))),
+            histogram(attacked[counts], clean[counts]))
 
 
 def met(matrix: Matrix, entry: Entry) -> tuple[tuple[Opponent, ...], int]:

@@ -18,6 +18,7 @@ from harness.errors import DatasetError
 from harness.formats.result_csv import out_of_range
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
+from harness.scoring.detectors import detects
 from harness.scoring.leaderboard import Row, build_leaderboard, build_matrix
 from harness.store import runs
 from harness.store.facade import Transaction
@@ -27,7 +28,7 @@ from harness.tournament.tournament import DEFAULT_ROUND, Tournament
 from harness.tracks import Threat, produces
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
-from harness.views.submission import FailedRun, SubmissionView, Timings, met
+from harness.views.submission import FailedRun, SubmissionView, Timings, detected, met
 from harness.views.words import plural, size
 
 #: What the commands look for by themselves.
@@ -66,11 +67,15 @@ class SubmissionReader(RoundReader):
         Raises:
             UnknownNameError: There is none of that name.
         """
-        entry = next((entry for entry in (*results.attacks, *results.defenses) if entry.name == name), None)
+        entry = next((entry for entry in (*results.attacks, *results.defenses, *results.detectors)
+                      if entry.name == name), None)
         if entry is None:
             return self.submission(name)
         (rows,) = build_leaderboard(results, tracks=(entry.type,)).tracks.values()
         row = next(row for row in rows if row.name == name)
+        if detects(entry.type):
+            found, scores = detected(results, name)
+            return replace(self.submission(name, entry, row), detected=found, histogram=scores)
         against, unlabelled = met(build_matrix(results), entry)
         return replace(self.submission(name, entry, row), opponents=against, unlabelled=unlabelled)
 

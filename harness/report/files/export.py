@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,15 @@ from numpy.typing import NDArray
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
 from harness.report.files.sheets import leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
-from harness.scoring.leaderboard import Leaderboard, Matrix, build_leaderboard, build_leaderboards, build_matrix
+from harness.scoring.detectors import sides
+from harness.scoring.leaderboard import (
+    Leaderboard,
+    Matrix,
+    build_detector_matrix,
+    build_leaderboard,
+    build_leaderboards,
+    build_matrix,
+)
 from harness.tracks import TRACKS
 from harness.untrusted_text import csv_cell
 from harness.views.words import counts
@@ -31,9 +40,9 @@ MOST_VERDICTS_AS_CSV = 20_000_000
 #: What each column of a Parquet file holds, whatever rows there are; tracks' own figures are float.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
-                     "attack", "defense"), str),
+                     "attack", "defense", "detector", "side"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
-                     "labelled", "correct", "wrong", "target_hit"), int),
+                     "labelled", "correct", "wrong", "target_hit", "changed"), int),
     **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage"), float),
     "baseline": bool,
 }
@@ -70,7 +79,7 @@ def _write_matrix(path: Path, array: NDArray[np.int64], rows: Sequence[str], col
 
 
 def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]]:
-    """Write entries, images, leaderboards of all views, pairs and verdicts.
+    """Write entries, images, leaderboards of all views, pairs and verdicts; of detectors, pairs and scores.
 
     Returns:
         The files, and sentences about what was left out.
@@ -78,11 +87,7 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
     boards = list(build_leaderboards(results, list(View)).values())
     parquet, notes, paths = parquet_here(), [], []
     for name, columns in _tables(results, boards, build_matrix(results)).items():
-        paths.append(directory / f"{name}.csv")
-        write_csv(paths[-1], tuple(columns), zip(*columns.values(), strict=True))
-        if parquet:
-            paths.append(directory / f"{name}.parquet")
-            write_parquet(paths[-1], [columns], {title: _TYPES.get(title, float) for title in columns})
+        paths += _write_table(directory, name, columns, parquet=parquet)
     size = math.prod(results.verdicts.shape)
     if size <= MOST_VERDICTS_AS_CSV:
         paths.append(directory / "verdicts.csv")
@@ -92,14 +97,26 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
     if parquet:
         paths.append(directory / "verdicts.parquet")
         write_parquet(paths[-1], verdicts(results), _VERDICT_TYPES)
+    if results.detections is not None:
+        paths += _write_scores(results, directory, notes, parquet=parquet)
     if not parquet:
         notes.append("No Parquet files: pyarrow is not installed (pip install 'harness[export]').")
     return paths, notes
 
 
+def _write_table(directory: Path, name: str, columns: Columns, *, parquet: bool) -> list[Path]:
+    paths = [directory / f"{name}.csv"]
+    write_csv(paths[0], tuple(columns), zip(*columns.values(), strict=True))
+    if parquet:
+        paths.append(directory / f"{name}.parquet")
+        write_parquet(paths[-1], [columns], {title: _TYPES.get(title, float) for title in columns})
+    return paths
+
+
 def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> dict[str, Columns]:
     fields = ("name", "team", "type", "baseline", "order", "digest", "median_time_s", "outcomes")
-    entries = [{**asdict(entry), "outcomes": counts(entry.outcomes)} for entry in (*results.attacks, *results.defenses)]
+    entries = [{**asdict(entry), "outcomes": counts(entry.outcomes)}
+               for entry in (*results.attacks, *results.defenses, *results.detectors)]
     rows = [(str(board.scoring), *row) for board in boards for row in leaderboard_sheet(board).rows]
     titles = ("scoring", *leaderboard_sheet(boards[0]).columns)
     pairs = matrix_sheet(matrix)
@@ -111,6 +128,42 @@ def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> 
                         for at, title in enumerate(titles)},
         "pairs": {title: [row[at] for row in pairs.rows] for at, title in enumerate(pairs.columns)},
     }
+
+
+def _write_scores(results: Results, directory: Path, notes: list[str], *, parquet: bool) -> list[Path]:
+    """What detectors answered, and how well it tells attacked images from clean ones."""
+    pairs = matrix_sheet(build_detector_matrix(results))
+    columns = {title: [row[at] for row in pairs.rows] for at, title in enumerate(pairs.columns)}
+    paths = _write_table(directory, pairs.title, columns, parquet=parquet)
+    titles = ("detector", "attack", "image", "side", "score")
+    scored = results.detections
+    size = 0 if scored is None else 2 * len(results.detectors) * int(scored.shown.sum())
+    if size <= MOST_VERDICTS_AS_CSV:
+        paths.append(directory / "detections.csv")
+        rows = (row for group in detections(results) for row in zip(*(group[title] for title in titles), strict=True))
+        write_csv(paths[-1], titles, rows)
+    else:
+        notes.append(f"detections.csv is left out: it would have {size:,} rows.")
+    if parquet:
+        paths.append(directory / "detections.parquet")
+        write_parquet(paths[-1], detections(results), {title: _TYPES[title] for title in titles})
+    return paths
+
+
+def detections(results: Results) -> Iterator[dict[str, list[Any]]]:
+    """One group of columns per detector and attack: a row per side and image whose runs have ended, None for no score."""
+    names, scored = np.array(_image_names(results)), results.detections
+    if scored is None:
+        return
+    for place, detector in enumerate(results.detectors):
+        counts, *answered = sides(scored, place, results.batch)
+        for at, attack in enumerate(results.attacks):
+            which = counts[at]
+            shown = int(which.sum())
+            given = [None if math.isinf(value) else value for side in answered for value in side[at][which].tolist()]
+            yield {
+                "detector": [detector.name] * (2 * shown), "attack": [attack.name] * (2 * shown),
+                "image": 2 * names[which].tolist(), "side": ["attacked"] * shown + ["clean"] * shown, "score": given}
 
 
 def _image_names(results: Results) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from harness.report.files.sheets import Sheet
 from harness.views.logs import LoggedRun
 from harness.views.status import StatusView, blame, sentence
-from harness.views.submission import Opponent, SubmissionView
+from harness.views.submission import DetectedAttack, Opponent, SubmissionView
 from harness.views.submissions import FIELDS
 
 
@@ -25,7 +25,10 @@ def outcome_sheet(outcomes: Mapping[str, int]) -> Sheet:
 
 
 def submission_sheet(view: SubmissionView) -> Sheet:
-    """One row per opponent."""
+    """One row per opponent, or per attack that a detector met."""
+    if view.detected:
+        names = tuple(name for name in DetectedAttack.__dataclass_fields__ if name != "roc")
+        return Sheet("attacks", names, tuple(tuple(getattr(attack, name) for name in names) for attack in view.detected))
     fields = tuple(Opponent.__dataclass_fields__)
     return Sheet("opponents", fields, tuple(tuple(asdict(opponent).values()) for opponent in view.opponents))
 

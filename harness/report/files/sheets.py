@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from harness.scoring.leaderboard import Leaderboard, Matrix
+from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix, number
 from harness.tracks import TRACKS, figure_names
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
+from harness.views.leaderboard import shown_tracks
 from harness.views.words import counts
 
 Format = Literal["table", "json", "csv", "markdown"]
@@ -94,7 +95,7 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     sheets = []
     whole = leaderboard_sheet(board)
     special = {*_WIDE, *figure_names(), "track"}
-    for track in board.tracks:
+    for track in shown_tracks(board):
         own = {figure.name for figure in TRACKS[track].figures}
         keep = [at for at, name in enumerate(whole.columns) if name not in special or name in own]
         rows = [row for row in whole.rows if row[0] == track]
@@ -110,8 +111,10 @@ def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
 
 
-def matrix_sheet(matrix: Matrix) -> Sheet:
-    """One row per pair, all counts."""
+def matrix_sheet(matrix: Matrix | DetectorMatrix) -> Sheet:
+    """One row per pair, all counts or areas."""
+    if isinstance(matrix, DetectorMatrix):
+        return _areas(matrix)
     rows = [
         (attack.name, attack.type, defense.name, int(matrix.produced[a]), int(matrix.cells.labelled[a, d]),
          int(matrix.cells.correct[a, d]), int(matrix.cells.wrong[a, d]), int(matrix.cells.target_hit[a, d]))
@@ -121,8 +124,19 @@ def matrix_sheet(matrix: Matrix) -> Sheet:
     return Sheet("matrix", columns, tuple(rows))
 
 
-def matrix_markdown(matrix: Matrix) -> str:
-    """Correct labels of each attack (rows) and defense (columns)."""
+def _areas(matrix: DetectorMatrix) -> Sheet:
+    rows = [(attack.name, attack.type, detector.name, int(matrix.changed[a]), number(matrix.auroc[a, t]),
+             number(matrix.auroc_fooling[a, t]))
+            for a, attack in enumerate(matrix.attacks) for t, detector in enumerate(matrix.detectors)]
+    return Sheet("detector_pairs", ("attack", "track", "detector", "changed", "auroc", "auroc_fooling"), tuple(rows))
+
+
+def matrix_markdown(matrix: Matrix | DetectorMatrix) -> str:
+    """Correct labels of each attack (rows) and defense (columns), or areas of each attack and detector."""
+    if isinstance(matrix, DetectorMatrix):
+        areas = [(attack.name, *map(number, matrix.auroc[a].tolist()), int(matrix.changed[a]))
+                 for a, attack in enumerate(matrix.attacks)]
+        return to_markdown([Sheet("AUROC", ("attack", *(entry.name for entry in matrix.detectors), "changed"), tuple(areas))])
     rows = [
         (attack.name, *(int(count) for count in matrix.cells.correct[a]), int(matrix.produced[a]))
         for a, attack in enumerate(matrix.attacks)

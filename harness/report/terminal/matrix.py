@@ -1,7 +1,7 @@
-"""The matrix on a terminal: a heat map of small numbers that fits 80 columns for some twenty defenses.
+"""The matrix on a terminal: a heat map of small numbers that fits 80 columns for some twenty defenses or detectors.
 
 Each cell carries its own foreground and background, so that it can be read on any terminal; without colour the numbers remain.
-More defenses than fit are shown page by page.
+More than fit are shown page by page.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.scoring import Track
-from harness.scoring.leaderboard import Matrix
+from harness.scoring.leaderboard import DetectorMatrix, Matrix
 from harness.tracks import DEFENSE
-from harness.views.matrix import MatrixView, matrix_view
+from harness.views.matrix import MatrixView, detector_view, matrix_view
 from harness.views.words import shorten
 
 #: Light to dark in about equal steps, 256-colour codes. Black and white are the fixed 16 and 231: the basic "white" is a dark
@@ -31,9 +31,9 @@ _CELL_NAMED = 9
 _CELL_WIDEST = 14
 
 
-def print_matrix(matrix: Matrix, console: Console, track: Track = DEFENSE.name) -> None:
+def print_matrix(matrix: Matrix | DetectorMatrix, console: Console, track: Track = DEFENSE.name) -> None:
     """Print the map, its legend and what its numbers are."""
-    view = matrix_view(matrix, track)
+    view = matrix_view(matrix, track) if isinstance(matrix, Matrix) else detector_view(matrix, track)
     console.print(Text.assemble(("Matrix", "head"), (f"  {view.figure}", "quiet")))
     if not view.lines:
         console.print(Text("  nothing submitted on one of the two sides", "quiet"))
@@ -43,7 +43,7 @@ def print_matrix(matrix: Matrix, console: Console, track: Track = DEFENSE.name) 
         page = range(start, min(start + per_page, len(view.columns)))
         console.print()
         if len(view.columns) > per_page:
-            console.print(Text(f"defenses {start + 1}-{start + len(page)} of {len(view.columns)}", "quiet"))
+            console.print(Text(f"{view.kind} {start + 1}-{start + len(page)} of {len(view.columns)}", "quiet"))
         for text in _page(view, page, label, cell):
             console.print(text, no_wrap=True, crop=False, overflow="ignore")
         if cell < _CELL_NAMED:
@@ -99,7 +99,7 @@ def _percent(value: float) -> int:
 
 
 def _legend(view: MatrixView, page: range, width: int) -> Iterator[Text]:
-    """Which number is which defense, in as many columns as fit, read downwards."""
+    """Which number is which column, in as many columns as fit, read downwards."""
     names = [f"{column + 1:>3} {_marked(view.columns[column].name, baseline=view.columns[column].baseline)}" for column in page]
     # One long name must not cost the legend its columns.
     wide = min(max(len(name) for name in names) + 1, width // 2)

@@ -6,6 +6,7 @@ its outcome, the reason, and the command that repeats it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -16,10 +17,11 @@ from harness.report.terminal.console import table_box
 from harness.report.terminal.status import print_outcomes
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry
+from harness.scoring.detection import Histogram
 from harness.tracks import consumes
 from harness.untrusted_text import lines, plain
 from harness.views.status import next_step
-from harness.views.submission import FailedRun, Opponent, SubmissionView, standing, timing
+from harness.views.submission import DetectedAttack, FailedRun, Opponent, SubmissionView, standing, timing
 from harness.views.words import duration, plural, share, shorten
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
@@ -41,6 +43,12 @@ def print_submission(view: SubmissionView, console: Console) -> None:
     if view.opponents:
         console.print()
         _print_opponents(entry, view.opponents, console)
+    if view.detected:
+        console.print()
+        _print_detected(view.detected, console)
+    if view.histogram is not None:
+        console.print()
+        _print_histogram(view.histogram, console)
     if view.entry.outcomes:
         console.print()
         print_outcomes(view.entry.outcomes, console)
@@ -67,6 +75,38 @@ def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console
     ]
     styles = ["baseline" if opponent.baseline else "" for opponent in against]
     console.print(draw(columns, styles, console.width, table_box(console)))
+
+
+def _print_detected(against: Sequence[DetectedAttack], console: Console) -> None:
+    def shares(field_name: str) -> tuple[str, ...]:
+        return tuple(share(getattr(attack, field_name)) for attack in against)
+
+    columns = [
+        Column("against", tuple(attack.name + ("*" if attack.baseline else "") for attack in against), "left",
+               shrink_to=20, fold=True, style="name"),
+        Column("AUROC", shares("auroc"), style="best"), Column("fooling", shares("auroc_fooling")),
+        Column("TPR5", shares("tpr_at_5_fpr")), Column("TPR1", shares("tpr_at_1_fpr")),
+        Column("changed", tuple(str(attack.changed) for attack in against)),
+        Column("track", tuple(attack.type for attack in against), "left", drop=1),
+    ]
+    styles = ["baseline" if attack.baseline else "" for attack in against]
+    console.print(draw(columns, styles, console.width, table_box(console)))
+
+
+def _print_histogram(found: Histogram, console: Console) -> None:
+    """A line a bin, the attacked images' bar beside the clean ones', both to one scale."""
+    console.print(Text.assemble(("Scores", "head"), ("  all attacks together; higher means more likely adversarial", "quiet")))
+    edges = [f"{edge:.4g}" for edge in found.edges]
+    wide = max(len("from"), *(len(edge) for edge in edges))
+    bar = max(8, min(30, (console.width - wide - 4) // 2))
+    most = max(1, *found.attacked, *found.clean)
+    console.print(Text(f"{'from':>{wide}}  {'clean':<{bar}}  attacked", "quiet"))
+    for edge, clean, attacked in zip(edges, found.clean, found.attacked, strict=False):
+        left, right = ("#" * math.ceil(bar * count / most) for count in (clean, attacked))
+        console.print(Text(f"{edge:>{wide}}  {left:<{bar}}  {right}".rstrip()))
+    if found.clean_missing or found.attacked_missing:
+        console.print(Text(f"without a score: {plural(found.clean_missing, 'clean image')}, "
+                           f"{found.attacked_missing:,} attacked; each counts against it", "bad"))
 
 
 def _print_failures(failures: Sequence[FailedRun], name: str, console: Console) -> None:
