@@ -17,7 +17,7 @@ from harness.execution.input_files import Layout
 from harness.execution.job import Job, Performed, Prepared, RunResult, Slot
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
-from tests.fakes import make_batches
+from tests.helpers.fakes import make_batches
 
 PATIENCE_S = 30.0
 

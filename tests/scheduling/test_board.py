@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.scheduling.board import DONE, DROPPED, FAILED, NO_INPUT, RUNNING, WAITING, Board, Kind, PlannedInput, Task
-from tests.fakes import IMAGES, clean_inputs
+from tests.helpers.fakes import IMAGES, clean_inputs
 
 SIZES = {"attacks": st.integers(0, 4), "defenses": st.integers(0, 4), "batches": st.integers(1, 4), "seed": st.integers(0, 2**32)}
 

@@ -11,7 +11,7 @@ import pytest
 from harness.scheduling.board import Board, Kind, Task
 from harness.scheduling.entrants import Entrant
 from harness.scheduling.priority import REORDER_SHARE, WORTH_ANOTHER_S, Choice
-from tests.fakes import make_board, make_field
+from tests.helpers.fakes import make_board, make_field
 
 ATTACK, DEFENSE = Kind.ATTACK, Kind.DEFENSE
 Who = tuple[Kind, int]

@@ -19,7 +19,7 @@ from harness.scheduling.entrants import StoreState
 from harness.scheduling.scheduler import QUARANTINE_AFTER, Scheduler
 from harness.store.rounds import unpack_bits
 from harness.tracks import Threat
-from tests.fakes import IMAGES, FakeEngine, Ledger, good_result, make_board, make_field
+from tests.helpers.fakes import IMAGES, FakeEngine, Ledger, good_result, make_board, make_field
 
 SIZES = {"attacks": st.integers(0, 4), "defenses": st.integers(0, 4), "batches": st.integers(1, 4), "slots": st.integers(1, 4),
          "seed": st.integers(0, 2**32)}

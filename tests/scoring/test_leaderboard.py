@@ -12,7 +12,7 @@ import pytest
 from harness.errors import UnknownNameError
 from harness.scoring import Entry, Results, RunCounts, View, complete
 from harness.scoring.leaderboard import build_leaderboard, build_matrix, parse_track, parse_view
-from tests.verdicts import codes_from_labels
+from tests.helpers.verdicts import codes_from_labels
 
 ROW = ["rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
        "worst_opponent", "coverage", "median_time_s", "outcomes"]

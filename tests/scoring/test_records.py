@@ -24,7 +24,7 @@ from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
 from tests.helpers import stored
-from tests.verdicts import codes_from_labels, codes_of
+from tests.helpers.verdicts import codes_from_labels, codes_of
 
 answers = st.integers(-1, 4) | st.sampled_from([NO_LABEL, -OUT_OF_RANGE, OUT_OF_RANGE])
 labels = st.lists(st.tuples(answers, st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=70)

@@ -35,7 +35,7 @@ from harness.scoring.tally import image_cells
 from harness.scoring.verdicts import add_planes, count_bits
 from harness.scoring.views import counted
 from harness.tracks import TRACKS, consumes
-from tests.verdicts import codes_from_labels, codes_of
+from tests.helpers.verdicts import codes_from_labels, codes_of
 
 NONE = -1
 

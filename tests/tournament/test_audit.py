@@ -22,7 +22,7 @@ from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
 from tests.helpers import stored
-from tests.verdicts import codes_of
+from tests.helpers.verdicts import codes_of
 
 SERVED = """#!/usr/bin/env python3
 import os

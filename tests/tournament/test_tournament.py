@@ -25,7 +25,7 @@ from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Fresh, Tournament
 from harness.views.submission_reader import SubmissionReader
 from tests.e2e import make
-from tests.verdicts import codes_of
+from tests.helpers.verdicts import codes_of
 
 PROGRAMS = ("attack-copy", "attack-darken", "targeted-step", "defense-mean")
 

@@ -18,7 +18,7 @@ from harness.report.files.export import export_2017, export_all
 from harness.report.files.sheets import leaderboard_markdown, leaderboard_sheet, matrix_markdown, to_csv, to_json
 from harness.scoring import Entry, Results, Verdicts, complete
 from harness.scoring.leaderboard import build_leaderboard, build_matrix
-from tests.verdicts import codes_from_labels, codes_of
+from tests.helpers.verdicts import codes_from_labels, codes_of
 
 
 def vector() -> Results:

@@ -13,7 +13,7 @@ from harness.report.terminal.submission import SHOWN_FAILURES, print_submission
 from harness.scoring import Verdicts
 from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.views.submission import FailedRun, SubmissionView, Timings, met
-from tests.verdicts import codes_of
+from tests.helpers.verdicts import codes_of
 
 FAILED = FailedRun(2, "memory_limit", "attack_3", 2, 137, 9.1, "the engine reports an out-of-memory kill",
                    "harness run --fresh defense_1 --only defense_1")
