@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.results import Results, Track
+from harness.scoring.verdicts import Layout, Verdicts
 from harness.tracks import consumes
 
 
@@ -22,13 +23,30 @@ class Point:
     high: float | None
 
 
-def on_batches(results: Results, batches: NDArray[np.bool_]) -> Results:
-    """The same results as if only the runs on these batches (bool[B]) had ended: every formula then counts their images alone."""
-    scored = results.detections
+def on_batches(results: Results, chosen: NDArray[np.bool_]) -> Results:
+    """The results on these batches (bool[B]) alone: as of a data set that has no other images."""
+    images, scored = chosen[results.batch], results.detections
     return replace(
-        results, attack_done=results.attack_done & batches, run_done=results.run_done & batches,
-        clean_done=results.clean_done & batches,
-        detections=None if scored is None else replace(scored, done=scored.done & batches))
+        results, truth=results.truth[images], target=results.target[images],
+        batch=(np.cumsum(chosen) - 1)[results.batch[images]].astype(np.int32), produced=results.produced[:, images],
+        verdicts=_of_images(results.verdicts, images), attack_done=results.attack_done[:, chosen],
+        run_done=results.run_done[..., chosen], clean_codes=results.clean_codes[:, images],
+        clean_done=results.clean_done[:, chosen],
+        image_ids=tuple(np.array(results.image_ids, object)[images]) if results.image_ids else (),
+        detections=None if scored is None else replace(
+            scored, attacked=scored.attacked[..., images], clean=scored.clean[..., images], shown=scored.shown[:, images],
+            done=scored.done[..., chosen]))
+
+
+def _of_images(verdicts: Verdicts, images: NDArray[np.bool_]) -> Verdicts:
+    """The verdicts of some images, without unpacking them: the bytes that hold any of theirs."""
+    columns = verdicts.layout.columns[images]
+    held = np.unique(columns // 8)
+    kept = Layout(np.searchsorted(held, columns // 8) * 8 + columns % 8, len(held) + -len(held) % 8)
+    planes = np.zeros((*verdicts.planes.shape[:-1], kept.width), np.uint8)
+    planes[..., :len(held)] = verdicts.planes[..., held]
+    # Images of other batches may share a byte; what is no image of a layout has to be 0.
+    return Verdicts(kept, planes & kept.pack(np.ones(kept.images, np.bool_)))
 
 
 def easier_at_larger(points: Sequence[Point], track: Track) -> tuple[int, int] | None:
