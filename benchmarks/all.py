@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "data_path": ((), ("--repeats=1", "--images=20")),
     "rank_sets": ((), ("--data-sets=5",)),
     "query_round": ((), ("--rounds=5",)),
+    "detectors": ((), ("--attacks=8", "--defenses=4", "--detectors=2", "--images=200")),
     "contest_size": (("--sizes=1/16,1/4,1",), ("--sizes=1/256,1/64",)),
     "peer": ((), ("--quick",)),
 }
