@@ -136,4 +136,4 @@ def made_by(name: str, batch: UnlabelledBatch) -> AdversarialBatch:
     produced = np.ones(len(batch.ids), bool)
     if int(name[1:]) % 7 == 3:
         produced[int(digest[:6], 16) % len(produced)] = False
-    return AdversarialBatch(digest, produced, 5_000_000)
+    return AdversarialBatch(digest, produced, produced, 5_000_000)

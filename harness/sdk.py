@@ -1,9 +1,9 @@
 """What an author of a submission imports: one function in, a valid submission out.
 
-``run_attack``, ``run_targeted_attack`` and ``run_defense`` read the inputs, call the author's function and write the
-outputs, in both forms of the contract: one-shot (paths as arguments, one batch, exit) and served (``./entry_point
-serve``, one JSON line per batch on stdin, one answer on stdout, the model loaded once). Load weights before calling
-them, at import time of the entry: a served program then does it once.
+``run_attack``, ``run_targeted_attack``, ``run_defense`` and ``run_detector`` read the inputs, call the author's
+function and write the outputs, in both forms of the contract: one-shot (paths as arguments, one batch, exit) and served
+(``./entry_point serve``, one JSON line per batch on stdin, one answer on stdout, the model loaded once). Load weights
+before calling them, at import time of the entry: a served program then does it once.
 
 ``run_query_attack`` and ``run_targeted_query_attack`` are for attacks that may ask the defense that they are up against. They
 exist in the served form only, and give the author's function an ``Oracle``.
@@ -34,6 +34,7 @@ TargetedAttackFunction = Callable[[Pixels, NDArray[np.int64], int], Pixels]
 QueryAttackFunction = Callable[[Pixels, int, "Oracle"], Pixels]
 TargetedQueryAttackFunction = Callable[[Pixels, NDArray[np.int64], int, "Oracle"], Pixels]
 DefenseFunction = Callable[[Pixels], NDArray[np.integer[Any]]]
+DetectorFunction = Callable[[Pixels], NDArray[np.floating[Any]]]
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _ARRAY_FILE = "images.npy"
@@ -49,8 +50,8 @@ class _Task:
 
     Attributes:
         input_dir: Where the images lie (and ``target_class.csv`` for a targeted attack).
-        output: Directory for an attack, path of ``result.csv`` for a defense.
-        epsilon: The bound of the attack's threat, 0..255 for L-infinity; None for a defense.
+        output: Directory for an attack, path of ``result.csv`` for a defense, of ``scores.csv`` for a detector.
+        epsilon: The bound of the attack's threat, 0..255 for L-infinity; None for a defense or detector.
         array: Path of a ``.npy`` with the pixels, which then do not lie in ``input_dir`` as files.
         names: File names of the images; row i of the pixels is ``names[i]``.
         oracle: Of a query attack.
@@ -148,7 +149,7 @@ def run_attack(attack: AttackFunction, *, at_once: int | None = None) -> None:
         images, epsilon = task.pixels(), _epsilon(task)
         _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), epsilon))
 
-    _main(work, takes_epsilon=True)
+    _main(work)
 
 
 def run_targeted_attack(attack: TargetedAttackFunction, *, at_once: int | None = None) -> None:
@@ -163,7 +164,7 @@ def run_targeted_attack(attack: TargetedAttackFunction, *, at_once: int | None =
         images, targets, epsilon = task.pixels(), task.targets(), _epsilon(task)
         _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), targets[part], epsilon))
 
-    _main(work, takes_epsilon=True)
+    _main(work)
 
 
 def run_query_attack(attack: QueryAttackFunction) -> None:
@@ -178,7 +179,7 @@ def run_query_attack(attack: QueryAttackFunction) -> None:
         images, oracle, bound = task.pixels(), _oracle(task), _epsilon(task)
         _write_attack(task, images, None, lambda _: attack(images.copy(), bound, oracle.about(images)))
 
-    _main(work, takes_epsilon=True, asks=True)
+    _main(work, asks=True)
 
 
 def run_targeted_query_attack(attack: TargetedQueryAttackFunction) -> None:
@@ -192,7 +193,7 @@ def run_targeted_query_attack(attack: TargetedQueryAttackFunction) -> None:
         images, targets, oracle, bound = task.pixels(), task.targets(), _oracle(task), _epsilon(task)
         _write_attack(task, images, None, lambda _: attack(images.copy(), targets, bound, oracle.about(images)))
 
-    _main(work, takes_epsilon=True, asks=True)
+    _main(work, asks=True)
 
 
 def run_defense(defense: DefenseFunction, *, at_once: int | None = None) -> None:
@@ -204,16 +205,26 @@ def run_defense(defense: DefenseFunction, *, at_once: int | None = None) -> None
     """
 
     def work(task: _Task) -> None:
-        images = task.pixels()
-        with task.output.open("w", newline="") as file:
-            for part in _parts(len(images), at_once):
-                labels = _checked_labels(defense(images[part].copy()), len(images[part]))
-                file.writelines(
-                    f"{name},{label}\n" for name, label in zip(task.names[part], labels.tolist(), strict=True)
-                )
-                file.flush()
+        _write_answers(task, at_once, lambda images: _checked_labels(defense(images), len(images)))
 
-    _main(work, takes_epsilon=False)
+    _main(work, "INPUT_DIR RESULT_CSV")
+
+
+def run_detector(detector: DetectorFunction, *, at_once: int | None = None) -> None:
+    """Be a detector: ``./entry_point INPUT_DIR SCORES_CSV``, or ``./entry_point serve``.
+
+    A batch holds clean and adversarial images in a random order; how many there are of each, nobody says.
+
+    Args:
+        detector: ``(images uint8 [n, h, w, 3]) -> scores``, finite numbers [n] on any scale: the higher, the more likely the
+            image is adversarial. They are kept as float32.
+        at_once: As for ``run_attack``.
+    """
+
+    def work(task: _Task) -> None:
+        _write_answers(task, at_once, lambda images: _checked_scores(detector(images), len(images)))
+
+    _main(work, "INPUT_DIR SCORES_CSV")
 
 
 def within(images: Pixels, adversarial: NDArray[Any], epsilon: int) -> Pixels:
@@ -232,19 +243,18 @@ def within(images: Pixels, adversarial: NDArray[Any], epsilon: int) -> Pixels:
     return cut
 
 
-def _main(work: _Work, *, takes_epsilon: bool, asks: bool = False) -> None:
+def _main(work: _Work, usage: str = "INPUT_DIR OUTPUT_DIR EPSILON", *, asks: bool = False) -> None:
     arguments = sys.argv[1:]
     if arguments == ["serve"]:
         _serve(work)
         return
     if asks:
         sys.exit(f"usage: {sys.argv[0]} serve\n(an attack that asks needs somebody who answers)")
-    usage = "INPUT_DIR OUTPUT_DIR EPSILON" if takes_epsilon else "INPUT_DIR RESULT_CSV"
     if len(arguments) != len(usage.split()):
         sys.exit(f"usage: {sys.argv[0]} {usage}\n   or: {sys.argv[0]} serve")
     input_dir = Path(arguments[0])
     names = sorted(entry.name for entry in input_dir.iterdir() if entry.suffix.lower() in _IMAGE_SUFFIXES)
-    epsilon = int(arguments[2]) if takes_epsilon else None
+    epsilon = int(arguments[2]) if len(arguments) > 2 else None  # noqa: PLR2004 - as the usage says
     work(_Task(input_dir, Path(arguments[1]), epsilon, None, names))
 
 
@@ -307,6 +317,16 @@ def _write_attack(task: _Task, images: Pixels, at_once: int | None, attack: Call
         unfinished.rename(task.output / _ARRAY_FILE)
 
 
+def _write_answers(task: _Task, at_once: int | None, answer: Callable[[Pixels], NDArray[Any]]) -> None:
+    """One row per image, each part written as soon as it is answered."""
+    images = task.pixels()
+    with task.output.open("w", newline="") as file:
+        for part in _parts(len(images), at_once):
+            answers = answer(images[part].copy())
+            file.writelines(f"{name},{value!r}\n" for name, value in zip(task.names[part], answers.tolist(), strict=True))
+            file.flush()
+
+
 def _write_png(path: Path, pixels: Pixels) -> None:
     # Always PNG, whatever the input's name says: JPEG would add its own noise. Uncompressed: half the time of level 1.
     Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
@@ -349,6 +369,17 @@ def _checked_labels(labels: Any, count: int) -> NDArray[np.int64]:  # noqa: ANN4
         message = f"The defense must return integers of shape ({count},), not {_described(array)}."
         raise TypeError(message)
     return array.astype(np.int64)
+
+
+def _checked_scores(scores: Any, count: int) -> NDArray[np.float64]:  # noqa: ANN401 - whatever the author's code returned
+    array = np.asarray(scores)
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)) or array.shape != (count,):
+        message = f"The detector must return numbers of shape ({count},), not {_described(array)}."
+        raise TypeError(message)
+    if not np.isfinite(array).all():
+        message = f"The detector must return finite scores: {int((~np.isfinite(array)).sum())} of {count} are not."
+        raise ValueError(message)
+    return array.astype(np.float64)
 
 
 def _described(value: object) -> str:

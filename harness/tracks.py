@@ -30,6 +30,17 @@ class Threat(StrEnum):
     UNRESTRICTED = "unrestricted"
 
 
+class Answers(StrEnum):
+    """What a consumer answers about each image, as the numpy type that its answers are stored in.
+
+    Who labels images is run on the clean images and on what attacks made, and is an opponent of the attacks. Who scores how
+    likely an image is adversarial is run on halves, where clean and attacked images are mixed, and is nobody's opponent.
+    """
+
+    LABELS = "int16"
+    SCORES = "float32"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """A share in [0, 1] that the tables show of one kind of submission, beside what they show of all.
@@ -56,6 +67,7 @@ class Track:
         output: The file that it leaves in its output directory; None where it leaves images.
         reader: Who reads that file, as ``module:function`` (an ``AnswerReader``); None where it leaves images.
         formula: How it is scored, as ``module:name`` (a ``scoring.formula.Formula``).
+        answers: What that file holds; None where it leaves images.
         takes_bound: Whether the bound follows as its third argument.
         takes_targets: Whether it finds ``target_class.csv`` among its input.
         figures: What its table shows beside the columns that all tables have.
@@ -70,6 +82,7 @@ class Track:
     formula: str
     output: str | None = None
     reader: str | None = None
+    answers: Answers | None = None
     takes_bound: bool = False
     takes_targets: bool = False
     figures: tuple[Figure, ...] = ()
@@ -79,6 +92,11 @@ class Track:
     def output_dir(self) -> str:
         """Where its program writes, inside of a container."""
         return "/output_images" if self.output is None else "/output_data"
+
+    @property
+    def unit(self) -> str:
+        """What it gives for each image, in the plural."""
+        return "images" if self.answers is None else self.answers.name.lower()
 
 
 _UNDETECTED = Figure(name="undetected", title="undet")
@@ -94,8 +112,15 @@ TARGETED_ATTACK = Track(
 DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
     cell="% of adversarial images that the defense labelled correctly", formula="harness.scoring.shares:DEFENSE",
-    output="result.csv", reader="harness.formats.result_csv:read_labels", figures=(Figure(name="clean_accuracy", title="clean"),),
-    ranking=("defense_ranking.csv", "DefenseName"))
+    output="result.csv", reader="harness.formats.result_csv:read_labels", answers=Answers.LABELS,
+    figures=(Figure(name="clean_accuracy", title="clean"),), ranking=("defense_ranking.csv", "DefenseName"))
+DETECTOR = Track(
+    name="detector", title="Detectors", side=Side.CONSUMER, score="area under the ROC curve, mean over attacks",
+    cell="area under the ROC curve, in %", formula="harness.scoring.detectors:DETECTOR", output="scores.csv",
+    reader="harness.formats.scores_csv:read_scores", answers=Answers.SCORES,
+    figures=(Figure(name="auroc_fooling", title="fooling"), Figure(name="tpr_at_5_fpr", title="TPR5"),
+             Figure(name="tpr_at_1_fpr", title="TPR1"), Figure(name="best_f1", title="F1"),
+             Figure(name="f1_frozen", title="F1@5"), Figure(name="aupr", title="AUPR"), Figure(name="prevalence")))
 
 _ROWS = {track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)}
 #: By name, in the order in which their tables are shown.
@@ -134,3 +159,23 @@ def producers(submissions: Iterable[T]) -> list[T]:
 def consumers(submissions: Iterable[T]) -> list[T]:
     """Those that answer about images, in their order."""
     return [submission for submission in submissions if consumes(submission.type)]
+
+
+def labels(name: str) -> bool:
+    """Whether submissions of this track label images: the opponents of attacks."""
+    return TRACKS[name].answers is Answers.LABELS
+
+
+def detects(name: str) -> bool:
+    """Whether submissions of this track score how likely images are adversarial."""
+    return TRACKS[name].answers is Answers.SCORES
+
+
+def labellers(submissions: Iterable[T]) -> list[T]:
+    """Those that label images, in their order."""
+    return [submission for submission in submissions if labels(submission.type)]
+
+
+def detectors(submissions: Iterable[T]) -> list[T]:
+    """Those that score how likely images are adversarial, in their order."""
+    return [submission for submission in submissions if detects(submission.type)]

@@ -28,7 +28,7 @@ from harness.execution.job import AdversarialBatch, Job, Performed, Prepared, Ru
 from harness.execution.outputs import OutputReader, ReaderError
 from harness.execution.session_pool import SessionPool
 from harness.formats.answers import reader_named
-from harness.formats.images import encode_perturbation, pixel_digest
+from harness.formats.images import changed_images, encode_perturbation, pixel_digest
 from harness.sandbox.base import RunReport, RunRequest, Sandbox
 from harness.sandbox.outcomes import Ending, Outcome, classify, leaves_output
 from harness.sandbox.output_area import OutputArea
@@ -241,7 +241,7 @@ class Executor:
         if usable:
             digest = pixel_digest(output.adversarial, output.produced)
             stored = self._artifacts.save(digest, clean, encode_perturbation(clean, output.adversarial, output.produced))
-            made = AdversarialBatch(digest, output.produced, stored)
+            made = AdversarialBatch(digest, output.produced, changed_images(clean, output.adversarial), stored)
         return RunResult(
             outcome=classify(report.ending, report.exit_code, usable=usable, refused=len(output.refused)), report=report,
             usable=usable, expected=len(clean), made=made, refused={job.batch.ids[i]: why for i, why in output.refused.items()},

@@ -35,7 +35,7 @@ class Job:
         input_digest: For a consumer the pixel digest of what it answers about.
         clean: Whether that is the clean batch itself.
         produced: bool [n], which images of the input exist.
-        parts: For a mixed input, what it is made of: (pixel digest, whether that is the clean batch, positions of images).
+        parts: For a mixed input or a half, its parts: (pixel digest, whether that is the clean batch, positions of images).
         alone: Whether nothing else may run on the host meanwhile.
         served: Whether to use an open program.
     """
@@ -63,10 +63,12 @@ class AdversarialBatch:
     Attributes:
         digest: Of its pixels.
         produced: bool [n], which images it holds.
+        changed: bool [n], which of them differ from the clean ones.
     """
 
     digest: str
     produced: NDArray[np.bool_]
+    changed: NDArray[np.bool_]
     stored_bytes: int
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "CorruptArtifactError",
     "Decoded",
     "UnreadableImageError",
+    "changed_images",
     "checksum",
     "decode",
     "decode_perturbation",
@@ -218,6 +219,11 @@ def sums_of_differences(one: Pixels, other: Pixels) -> NDArray[np.int64]:
     """
     sums = [(np.maximum(a, b) - np.minimum(a, b)).sum(dtype=np.int64) for a, b in zip(one, other, strict=True)]
     return np.array(sums, np.int64)
+
+
+def changed_images(clean: Pixels, adv: Pixels) -> NDArray[np.bool_]:
+    """Which images differ in any pixel: bool[n], of two uint8[n, h, w, 3]."""
+    return np.array([not np.array_equal(a, b) for a, b in zip(clean, adv, strict=True)], bool)
 
 
 def linf(clean: Pixels, adv: Pixels) -> NDArray[np.int32]:

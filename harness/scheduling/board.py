@@ -1,8 +1,9 @@
 """Which runs are needed, and what each waits for; pure.
 
 The board is three arrays: the state of every attack run [attack, batch], the input each one made, and the state of every
-defense run [input, defense]. One byte a run: 899,100 runs are under a megabyte. There is no barrier: recording what an attack
-run made makes its defense runs ready. Equal inputs are one input, so two attacks that made the same pixels share predictions.
+consumer's run [input, consumer]: detectors stand behind the defenses, and are run on halves alone. One byte a run: 899,100 runs
+are under a megabyte. There is no barrier: recording what an attack run made makes the runs on it ready. Equal inputs are one input,
+so two attacks that made the same pixels share predictions.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlannedInput:
-    """Something a defense can be run on.
+    """Something a consumer can be run on.
 
     Attributes:
         batch: Position of its batch.
         digest: Digest of its pixels.
         stored_id: The store's id.
         produced: bool [n], which images of the batch it holds.
-        parts: For a mixed input, int32 [n]: the board's index of the input that each image is taken from, -1 for none.
+        parts: For a mixed input or a half, int32 [n]: the board's index of the input that each image is taken from, -1 for none.
+        changed: bool [n], which of its images differ from the clean ones; None where nobody asked.
+        half_of: For a half, the board's index of what the attack made; -1 for all others.
     """
 
     batch: int
@@ -51,6 +54,8 @@ class PlannedInput:
     stored_id: int
     produced: NDArray[np.bool_]
     parts: NDArray[np.int32] | None = None
+    changed: NDArray[np.bool_] | None = None
+    half_of: int = NO_INPUT
 
 
 class Board:
@@ -62,32 +67,40 @@ class Board:
         clean: One input per batch: the clean images, which every defense is run on.
         labelled: What defenses are run on: every input (``direct``), only inputs added as direct ones, which hold the images
             of the others (``mixed``), or only what a caller asks for (``listed``, an audit).
+        detectors: Number of detectors, which are run on every half.
     """
 
     def __init__(self, attacks: int, defenses: int, clean: Sequence[PlannedInput], *,
-                 labelled: Literal["direct", "mixed", "listed"] = "direct") -> None:
+                 labelled: Literal["direct", "mixed", "listed"] = "direct", detectors: int = 0) -> None:
         batches = len(clean)
         self.labelled = labelled
         self.direct = direct = labelled == "direct"
-        self.attacks, self.defenses, self.batches = attacks, defenses, batches
+        self.attacks, self.defenses, self.detectors, self.batches = attacks, defenses, detectors, batches
+        self.consumers = defenses + detectors
         self.inputs: list[PlannedInput] = list(clean)
         self._by_digest = {(planned.batch, planned.digest): index for index, planned in enumerate(clean)}
         self.attack_state: NDArray[np.uint8] = np.zeros((attacks, batches), np.uint8)
         self.attack_input: NDArray[np.int32] = np.full((attacks, batches), NO_INPUT, np.int32)
-        room = batches * (attacks + 1) * (1 if direct else 2)
-        self.defense_state: NDArray[np.uint8] = np.full((room, defenses), WAITING if direct else DROPPED, np.uint8)
-        self._counts = [attacks * batches, 0, 0, 0, 0]
+        room = batches * (attacks + 1) * (1 if direct else 2) + (2 * attacks * batches if detectors else 0)
+        self.defense_state: NDArray[np.uint8] = np.full((room, self.consumers), DROPPED, np.uint8)
+        self.defense_state[:batches, :defenses] = WAITING if direct else DROPPED
+        self._counts = [attacks * batches, 0, 0, 0, batches * detectors]
         self._counts[WAITING if direct else DROPPED] += batches * defenses
         self._ready_attacks: list[list[int]] = [list(range(batches - 1, -1, -1)) for _ in range(attacks)]
         self._ready_defenses: list[list[int]] = [list(range(batches - 1, -1, -1)) for _ in range(defenses)]
+        self._ready_defenses += [[] for _ in range(detectors)]
 
     def find_input(self, batch: int, digest: str) -> int | None:
         """The index of an input with these pixels, None where there is none yet."""
         return self._by_digest.get((batch, digest))
 
     def add_input(self, planned: PlannedInput, *, direct: bool | None = None) -> int:
-        """Put an input on the board; its defense runs become ready if it is direct. An equal one is found, not added."""
-        direct = self.direct if direct is None else direct
+        """Put an input on the board; its runs become ready if it is direct. An equal one is found, not added.
+
+        A half is direct, but for an audit.
+        """
+        if direct is None:
+            direct = self.direct or (planned.half_of != NO_INPUT and self.labelled != "listed")
         index = self.find_input(planned.batch, planned.digest)
         if index is None:
             index = len(self.inputs)
@@ -95,13 +108,19 @@ class Board:
             self._by_digest[planned.batch, planned.digest] = index
             if index == len(self.defense_state):
                 # Attacks made again can leave more distinct inputs than there are attack runs.
-                more = np.full((len(self.inputs), self.defenses), DROPPED, np.uint8)
+                more = np.full((len(self.inputs), self.consumers), DROPPED, np.uint8)
                 self.defense_state = np.concatenate([self.defense_state, more])
-            self.defense_state[index] = WAITING if direct else DROPPED
-            self._counts[WAITING if direct else DROPPED] += self.defenses
-            for ready in self._ready_defenses if direct else ():
+            meant = self._meant(index) if direct else range(0)
+            self.defense_state[index, meant.start: meant.stop] = WAITING
+            self._counts[WAITING] += len(meant)
+            self._counts[DROPPED] += self.consumers - len(meant)
+            for ready in self._ready_defenses[meant.start: meant.stop]:
                 ready.append(index)
         return index
+
+    def _meant(self, index: int) -> range:
+        """The consumers that an input is for: detectors for halves, defenses for all others."""
+        return range(self.defenses) if self.inputs[index].half_of == NO_INPUT else range(self.defenses, self.consumers)
 
     def mark_done(self, index: int, defenses: Iterable[int]) -> None:
         """The store has these defenses' results on an input already."""
@@ -181,7 +200,7 @@ class Board:
         """Make ready whatever was marked as waiting in the arrays directly (a board of listed runs)."""
         self._ready_attacks = [np.flatnonzero(states == WAITING)[::-1].tolist() for states in self.attack_state]
         known = self.defense_state[: len(self.inputs)]
-        self._ready_defenses = [np.flatnonzero(known[:, d] == WAITING)[::-1].tolist() for d in range(self.defenses)]
+        self._ready_defenses = [np.flatnonzero(known[:, d] == WAITING)[::-1].tolist() for d in range(self.consumers)]
         self.prune()
 
     def lose_input(self, index: int) -> list[Task]:
@@ -198,7 +217,9 @@ class Board:
                 self.attack_input[entry, item] = NO_INPUT
                 again.append(Task(Kind.ATTACK, int(entry), int(item)))
                 self.release(again[-1])
-        self.set_aside(index)
+        for lost, planned in enumerate(self.inputs):
+            if index in {lost, planned.half_of}:
+                self.set_aside(lost)
         return again
 
     def set_aside(self, index: int) -> None:
@@ -207,9 +228,10 @@ class Board:
             self._set(Task(Kind.DEFENSE, int(entry), index), DROPPED)
 
     def revive_input(self, index: int) -> None:
-        """An attack made these pixels again: defense runs that were set aside are ready again."""
-        for entry in np.flatnonzero(self.defense_state[index] == DROPPED):
-            self.release(Task(Kind.DEFENSE, int(entry), index))
+        """An attack made these pixels (again): the runs on them that were set aside are ready."""
+        for entry in self._meant(index):
+            if self.defense_state[index, entry] == DROPPED:
+                self.release(Task(Kind.DEFENSE, entry, index))
 
     def counts(self) -> dict[int, int]:
         """Runs by state, over what is on the board so far; set-aside ones are left out."""
@@ -218,15 +240,16 @@ class Board:
     @property
     def total(self) -> int:
         """Runs in the whole tournament: those on the board and those that attack runs still to come will add."""
-        known = self.attacks * self.batches + len(self.inputs) * self.defenses - self._counts[DROPPED]
-        return known + self._to_come() * self.defenses
+        known = self.attacks * self.batches + len(self.inputs) * self.consumers - self._counts[DROPPED]
+        return known + int(self.to_come().sum())
 
-    def _to_come(self) -> int:
-        """Inputs that attack runs without a result will probably add."""
+    def to_come(self) -> NDArray[np.int64]:
+        """Runs that attack runs without a result will probably add, of each consumer."""
         unknown = self.attack_state < DONE
-        if self.labelled == "mixed":
-            return int(unknown.any(axis=0).sum()) * (self.attacks + 1)
-        return int(np.count_nonzero(unknown)) if self.direct else 0
+        attacks = int(np.count_nonzero(unknown))
+        per_defense = {"direct": attacks, "mixed": int(unknown.any(axis=0).sum()) * (self.attacks + 1), "listed": 0}[self.labelled]
+        per_detector = 0 if self.labelled == "listed" else 2 * attacks
+        return np.repeat(np.array([per_defense, per_detector], np.int64), [self.defenses, self.detectors])
 
     @property
     def complete(self) -> bool:

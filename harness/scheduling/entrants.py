@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from harness.dataset.load import Batch
 from harness.sandbox.base import Limits, Program
@@ -40,6 +41,8 @@ class Lineup:
     Attributes:
         task_input_ids: The store's id of each batch as attacks of a threat are given it.
         mixed: Whether defenses are run on mixed batches.
+        detectors: Who is run on halves.
+        secret: Decides which half shows an image attacked.
     """
 
     attacks: tuple[Entrant, ...]
@@ -49,10 +52,17 @@ class Lineup:
     task_input_ids: Mapping[Threat, tuple[int, ...]]
     mixed: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    detectors: tuple[Entrant, ...] = ()
+    secret: int = 0
+
+    @cached_property
+    def consumers(self) -> tuple[Entrant, ...]:
+        """Defenses, then detectors, as the board has them."""
+        return (*self.defenses, *self.detectors)
 
     def entrant(self, kind: Kind, entry: int) -> Entrant:
-        """The attack or defense at a position."""
-        return (self.attacks if kind is Kind.ATTACK else self.defenses)[entry]
+        """The attack or consumer at a position."""
+        return (self.attacks if kind is Kind.ATTACK else self.consumers)[entry]
 
     def task(self, entry: int, item: int) -> tuple[Batch, int]:
         """A batch as an attack is given it, and the store's id of that."""
@@ -62,7 +72,7 @@ class Lineup:
 
 @dataclass(frozen=True)
 class KnownInput:
-    """An input that the store has and the board has not: its id, and the defenses (by position) with a result on it."""
+    """An input that the store has and the board has not: its id, and the consumers (by position) with a result on it."""
 
     stored_id: int
     done: tuple[int, ...] = ()

@@ -1,9 +1,15 @@
-"""Mixed batches: each holds images of many attacks, so that a batch says nothing of the attack that made it.
+"""Inputs put together from others: mixed batches for defenses, halves for detectors.
+
+Mixed batches: each holds images of many attacks, so that a batch says nothing of the attack that made it.
 
 2017's defenses were run on batches that one attack had made, and could use that (batch statistics, one verdict for all). Here
 the adversarial images of a batch are reassigned by a Latin square: of K distinct inputs (one of them the clean images) K mixed
 inputs are made, each image position going once through all of them (with a random offset per position). Scores are per image,
 so they stay comparable. The assignment follows from the digests alone: the same inputs give the same mixed batches.
+
+Halves: a batch that is all clean or all adversarial would give itself away to a detector. Each image that an attack changed is
+shown once attacked and once clean, in two inputs; which one shows which is decided by a secret of the database, so nobody who
+knows the batch can know it. The same secret gives the same halves again.
 """
 
 from __future__ import annotations
@@ -63,3 +69,35 @@ def mixed_inputs(inputs: Sequence[PlannedInput], sources: Sequence[int],
     boarded = np.array([*sources, NO_INPUT], np.int32)
     return [(PlannedInput(batch, made.digest, 0, made.parts >= 0, boarded[made.parts]), stored[made.parts])
             for made in mix([inputs[source].digest for source in sources], [inputs[source].produced for source in sources])]
+
+
+def halves(inputs: Sequence[PlannedInput], source: int, ids: Sequence[str],
+           secret: int) -> list[tuple[PlannedInput, NDArray[np.int32]]]:
+    """The two halves of what an attack made (without an id yet); none where it changed no image.
+
+    Args:
+        inputs: The board's.
+        source: The index of what the attack made.
+        ids: The images of its batch.
+        secret: Of this database.
+
+    Returns:
+        Each half with, for each image, the store's id of what the attack made, negative where the clean image is shown, 0 where
+        neither is.
+    """
+    made, clean = inputs[source], inputs[inputs[source].batch]
+    if made.changed is None or not (shown := made.produced & made.changed).any():
+        return []
+    attacked = np.array([_bit(secret, made.digest, image) for image in ids], bool)
+    found = []
+    for here in (shown & attacked, shown & ~attacked):
+        sides = np.where(here, 1, np.where(shown, -1, 0)).astype(np.int32)
+        parts = np.array([made.batch, NO_INPUT, source], np.int32)[sides + 1]
+        text = f"half\n{clean.digest}\n{made.digest}\n{sides.tolist()}"
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        found.append((PlannedInput(made.batch, digest, 0, shown, parts, half_of=source), sides * np.int32(made.stored_id)))
+    return found
+
+
+def _bit(secret: int, digest: str, image: str) -> int:
+    return hashlib.blake2b(f"{digest}\n{image}".encode(), key=secret.to_bytes(8, "big"), digest_size=1).digest()[0] & 1

@@ -37,7 +37,7 @@ class Choice:
     def __init__(self, lineup: Lineup, board: Board) -> None:
         self._lineup = lineup
         self._board = board
-        self._serving = [(kind, entry) for kind, entrants in ((Kind.ATTACK, lineup.attacks), (Kind.DEFENSE, lineup.defenses))
+        self._serving = [(kind, entry) for kind, entrants in ((Kind.ATTACK, lineup.attacks), (Kind.DEFENSE, lineup.consumers))
                          for entry, entrant in enumerate(entrants) if entrant.served]
         self._suspects: set[tuple[Kind, int]] = set()
         self._left_out: set[tuple[Kind, int]] = set()
@@ -47,7 +47,7 @@ class Choice:
         self._seconds: defaultdict[tuple[Kind, int], list[float]] = defaultdict(list)
         self._expected = {
             Kind.ATTACK: np.array([c.expected_s for c in lineup.attacks], float),
-            Kind.DEFENSE: np.array([c.expected_s for c in lineup.defenses], float)}
+            Kind.DEFENSE: np.array([c.expected_s for c in lineup.consumers], float)}
 
     @property
     def serving(self) -> bool:
@@ -80,7 +80,7 @@ class Choice:
 
     def suspects_everybody(self) -> bool:
         """Whether the last run of every submission ended in a failure of the host."""
-        return len(self._suspects) == len(self._lineup.attacks) + len(self._lineup.defenses)
+        return len(self._suspects) == len(self._lineup.attacks) + len(self._lineup.consumers)
 
     def trusts_anybody(self) -> bool:
         """Whether a submission that is not suspected has a run that could start."""
@@ -102,8 +102,7 @@ class Choice:
         """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known."""
         board = self._board
         attacks = np.count_nonzero(board.attack_state < DONE, axis=1)
-        to_come = int(attacks.sum())
-        defenses = np.count_nonzero(board.defense_state[: len(board.inputs)] < DONE, axis=0) + to_come
+        defenses = np.count_nonzero(board.defense_state[: len(board.inputs)] < DONE, axis=0) + board.to_come()
         expected = [self._expected[Kind.ATTACK], self._expected[Kind.DEFENSE]]
         known = np.concatenate(expected)
         known = known[~np.isnan(known)]

@@ -15,7 +15,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -30,12 +30,13 @@ from harness.execution.job import Finished, Job, RunResult, Slot
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.scheduling.board import NO_INPUT, Board, Kind, PlannedInput, Task
 from harness.scheduling.entrants import Entrant, KnownInput, Lineup, StoreState
-from harness.scheduling.mixing import mixed_inputs
+from harness.scheduling.mixing import halves, mixed_inputs
 from harness.scheduling.priority import Choice
 from harness.scoring.records import make_record
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
 from harness.store.rounds import pack_bits
 from harness.store.values import DONE, OPEN
+from harness.tracks import labels
 
 #: Attempts of one run before the harness gives up on it until the next `harness run`.
 MAX_ATTEMPTS = 3
@@ -199,7 +200,7 @@ class Scheduler:
             batch, task_input = self.lineup.task(task.entry, task.item)
             return self.lineup.attacks[task.entry], task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
         planned = self.board.inputs[task.item]
-        return self.lineup.defenses[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
+        return self.lineup.consumers[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
 
     def _accept(self, finished: Finished) -> None:
         job, result = finished.job, finished.result
@@ -220,8 +221,8 @@ class Scheduler:
             self.progress.repeated_alone += 1
             _LOG.info("A run hit its time limit on an overloaded host and is repeated alone.", extra=_facts(
                 finished, load_per_core=finished.load_per_core))
-        made, new_input = self._put_made(task, result) if final else (NO_INPUT, None)
-        self._record(task, finished, DONE if final else OPEN, made, new_input)
+        made, new_inputs = self._put_made(task, result) if final else (NO_INPUT, [])
+        self._record(task, finished, DONE if final else OPEN, made, new_inputs)
         if final:
             self._bad_in_a_row.pop(finished.slot, None)
             self._failures.pop((task.kind, task.entry), None)
@@ -239,23 +240,32 @@ class Scheduler:
         if self._on_finished is not None:
             self._on_finished(finished)
 
-    def _put_made(self, task: Task, result: RunResult) -> tuple[int, NewInput | None]:
-        """Put what an attack made on the board; the record for it where the store has not got it yet."""
-        if task.kind is Kind.DEFENSE or result.made is None:
-            return NO_INPUT, None
-        found = self.board.find_input(task.item, result.made.digest)
-        if found is not None:
+    def _put_made(self, task: Task, result: RunResult) -> tuple[int, list[NewInput]]:
+        """Put what an attack made on the board, and its halves; the records for those that the store has not got yet."""
+        made = result.made
+        if task.kind is Kind.DEFENSE or made is None:
+            return NO_INPUT, []
+        records = []
+        index = self.board.find_input(task.item, made.digest)
+        if index is not None:
+            self.board.inputs[index] = replace(self.board.inputs[index], changed=made.changed)
             if self.board.direct:
-                self.board.revive_input(found)
-            return found, None
-        known_inputs = self._known_inputs.pop((task.item, result.made.digest), None)
-        if known_inputs is not None:
-            return self._unshelve(PlannedInput(task.item, result.made.digest, known_inputs.stored_id, result.made.produced),
-                                  known_inputs), None
-        record = NewInput(self._next_input_id, self.lineup.batch_ids[task.item], "adversarial", result.made.digest,
-                          pack_bits(result.made.produced), result.made.stored_bytes)
-        self._next_input_id += 1
-        return self.board.add_input(PlannedInput(task.item, record.digest, record.id, result.made.produced)), record
+                self.board.revive_input(index)
+        else:
+            planned = PlannedInput(task.item, made.digest, 0, made.produced, changed=made.changed)
+            known_inputs = self._known_inputs.pop((task.item, made.digest), None)
+            if known_inputs is not None:
+                index = self._unshelve(replace(planned, stored_id=known_inputs.stored_id), known_inputs)
+            else:
+                records.append(NewInput(
+                    self._next_input_id, self.lineup.batch_ids[task.item], "adversarial", made.digest,
+                    pack_bits(made.produced), made.stored_bytes, changed=pack_bits(made.changed)))
+                self._next_input_id += 1
+                index = self.board.add_input(replace(planned, stored_id=records[0].id))
+        if self.lineup.detectors:
+            ids = self.lineup.batches[task.item].ids
+            records += self._compose("half", task.item, halves(self.board.inputs, index, ids, self.lineup.secret))
+        return index, records
 
     def _unshelve(self, planned: PlannedInput, known_inputs: KnownInput, *, direct: bool | None = None) -> int:
         index = self.board.add_input(planned, direct=direct)
@@ -267,8 +277,13 @@ class Scheduler:
         sources = self.board.sources(batch) if self.lineup.mixed else None
         if sources is None:
             return
-        inputs = self.board.inputs
-        for planned, stored in mixed_inputs(inputs, sources, batch):
+        for record in self._compose("mixed", batch, mixed_inputs(self.board.inputs, sources, batch)):
+            self._sink.put(record)
+
+    def _compose(self, kind: str, batch: int, composed: Iterable[tuple[PlannedInput, NDArray[np.int32]]]) -> list[NewInput]:
+        """Put inputs that are put together of others on the board; the records of those that the store has not got yet."""
+        records = []
+        for planned, stored in composed:
             found = self.board.find_input(batch, planned.digest)
             if found is not None:
                 self.board.revive_input(found)
@@ -277,15 +292,15 @@ class Scheduler:
             if known_inputs is not None:
                 self._unshelve(replace(planned, stored_id=known_inputs.stored_id), known_inputs, direct=True)
                 continue
-            record = NewInput(self._next_input_id, self.lineup.batch_ids[batch], "mixed", planned.digest,
-                              pack_bits(planned.produced), 0, stored.tobytes())
+            records.append(NewInput(self._next_input_id, self.lineup.batch_ids[batch], kind, planned.digest,
+                                    pack_bits(planned.produced), 0, stored.tobytes()))
             self._next_input_id += 1
-            self._sink.put(record)
-            self.board.add_input(replace(planned, stored_id=record.id), direct=True)
+            self.board.add_input(replace(planned, stored_id=records[-1].id), direct=True)
+        return records
 
-    def _record(self, task: Task, finished: Finished, state: int, made: int, new_input: NewInput | None) -> None:
+    def _record(self, task: Task, finished: Finished, state: int, made: int, new_inputs: Sequence[NewInput]) -> None:
         job, result, report = finished.job, finished.result, finished.result.report
-        items: list[Item] = [new_input] if new_input is not None else []
+        items: list[Item] = [*new_inputs]
         output_id = self.board.inputs[made].stored_id if made != NO_INPUT else None
         record = None
         if state == DONE:
@@ -294,7 +309,8 @@ class Scheduler:
             record = make_record(
                 run_id=job.run_id, submission_id=entrant.stored_id, conditions_id=entrant.conditions_id, input_id=input_id,
                 output_id=output_id, usable=result.usable, outcome=result.outcome, wall_s=report.wall_s,
-                labels=result.answers.values if result.answers is not None else None, truth=batch.labels, target=batch.targets)
+                labels=result.answers.values if result.answers is not None and labels(entrant.track) else None,
+                truth=batch.labels, target=batch.targets)
         items.append(RunFinish(
             job.run_id, job.attempt, state, result.outcome.value, output_id,
             result.answers.stored() if result.answers is not None else None, result.usable, report.wall_s, report.start_s,
@@ -376,7 +392,7 @@ class Scheduler:
             self.progress.given_up[self.lineup.entrant(task.kind, task.entry).name] += 1
 
     def _everybody(self) -> list[tuple[Kind, int]]:
-        return [(kind, entry) for kind, entrants in ((Kind.ATTACK, self.lineup.attacks), (Kind.DEFENSE, self.lineup.defenses))
+        return [(kind, entry) for kind, entrants in ((Kind.ATTACK, self.lineup.attacks), (Kind.DEFENSE, self.lineup.consumers))
                 for entry in range(len(entrants))]
 
     def _remake(self, task: Task, digest: str) -> None:

@@ -26,6 +26,8 @@ RUNS = 10
 #: Runs that prove something where the served answer is the odd one in all of them.
 FEWEST = 4
 
+#: Parts of the largest distance of scores that are told apart.
+_PARTS = 1 << 32
 #: Shares that are staked, each by a gambler of its own with an equal part of the money: nobody knows which is best.
 _SHARES = np.arange(1, 100) / 100
 
@@ -47,6 +49,20 @@ def label_distances(answers: Sequence[NDArray[np.int16]]) -> NDArray[np.int64]:
     """1 where two answers give an image different labels, int64[k, k, n]."""
     stacked = np.stack(answers)
     distances: NDArray[np.int64] = (stacked[:, None] != stacked[None]).astype(np.int64)
+    return distances
+
+
+def score_distances(answers: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
+    """How far the scores of each two answers are apart, int64[k, k, n]: in parts of an image's largest distance, so sums are exact.
+
+    No score (NaN) is farther from any score than they are from each other.
+    """
+    stacked = np.stack(answers).astype(np.float64)
+    apart = np.abs(stacked[:, None] - stacked[None])
+    largest = np.nanmax(apart, axis=(0, 1), initial=0.0)
+    parts = np.rint(np.nan_to_num(apart / np.where(largest > 0, largest, 1.0)) * _PARTS).astype(np.int64)
+    none = np.isnan(stacked)
+    distances: NDArray[np.int64] = np.where(none[:, None] != none[None], 2 * _PARTS, parts)
     return distances
 
 

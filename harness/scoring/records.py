@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import tracks
 from harness.dataset.load import Batch
 from harness.formats.result_csv import NO_LABEL
 from harness.sandbox.outcomes import NUMBERS, Outcome
@@ -82,7 +83,7 @@ def repair(transaction: Transaction, batches: Mapping[int, Batch]) -> int:
     for run in scores.without_record(transaction, {record_type(size).itemsize for size in scores.batch_sizes(transaction)}):
         batch = batches.get(run.batch_id)
         if batch is not None:
-            labels = None if run.labels is None else np.frombuffer(run.labels, np.int16)
+            labels = None if run.answers is None or not tracks.labels(run.track) else np.frombuffer(run.answers, np.int16)
             made.append((run.id, make_record(
                 run_id=run.id, submission_id=run.submission_id, conditions_id=run.conditions_id, input_id=run.input_id,
                 output_id=run.output_id, usable=run.usable, outcome=Outcome(run.outcome), wall_s=run.wall_s or 0.0, labels=labels,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, func, select
 
 from harness.store import counters, round_state
 from harness.store.facade import Transaction
@@ -21,7 +22,7 @@ def forget(transaction: Transaction, submissions: Collection[int], *, batch: int
         submissions: Whose, by id.
         batch: Only those on inputs of this batch, by id.
         clean: Only those on unchanged images.
-        made_by: Only those on what this attack made, by id.
+        made_by: Only those on what this attack made, by id, or on halves of that.
     """
     session = transaction.session
     narrowed = [RunRow.submission_id.in_(submissions)]
@@ -30,7 +31,7 @@ def forget(transaction: Transaction, submissions: Collection[int], *, batch: int
     if clean:
         narrowed.append(RunRow.input_id.in_(select(InputRow.id).where(InputRow.kind == "clean")))
     if made_by is not None:
-        narrowed.append(RunRow.input_id.in_(_made_by(made_by)))
+        narrowed.append(RunRow.input_id.in_(_made_by(transaction, made_by)))
     next_run, _ = round_state.next_ids(transaction)
     session.merge(CounterRow(name="last_run", value=next_run - 1))
     session.execute(delete(AttemptRow).where(AttemptRow.run_id.in_(select(RunRow.id).where(*narrowed))))
@@ -38,7 +39,11 @@ def forget(transaction: Transaction, submissions: Collection[int], *, batch: int
     counters.results_changed(transaction)
 
 
-def _made_by(attack: int) -> Select[Any]:
-    """Ids of the inputs that an attack made."""
-    made = RunRow.__table__.alias("made")
-    return select(made.c.output_id).where(made.c.submission_id == attack)
+def _made_by(transaction: Transaction, attack: int) -> Select[Any]:
+    """Ids of the inputs that an attack made, and of their halves."""
+    query = select(RunRow.output_id).where(RunRow.submission_id == attack, RunRow.output_id.is_not(None))
+    made = set(transaction.session.scalars(query))
+    made |= {half for half, source in round_state.halves_of(transaction).items() if source in made}
+    # One parameter, however many: SQLite takes 32,766 at most.
+    ids = func.json_each(json.dumps(sorted(made))).table_valued("value")
+    return select(ids.c.value)

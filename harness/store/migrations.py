@@ -11,6 +11,9 @@ Version 4 tells apart what ran on different base images. On which ones the resul
 they belong to the first one that is seen under each name.
 
 Version 5 tells attacks apart by what they may change. Before, that was the L-infinity norm.
+
+Version 6 knows which images of what an attack made differ from the clean ones. Of older batches it is looked up in their pixels
+where a detector needs it.
 """
 
 from __future__ import annotations
@@ -62,11 +65,15 @@ def _to_5(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE submission ADD COLUMN threat VARCHAR DEFAULT 'linf' NOT NULL")
 
 
+def _to_6(connection: Connection) -> None:
+    connection.exec_driver_sql("ALTER TABLE input ADD COLUMN changed BLOB")
+
+
 #: Tables and columns that the steps make.
 ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions"),
-                   ("submission", "threat")})
+                   ("submission", "threat"), ("input", "changed")})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

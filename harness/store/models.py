@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
@@ -65,7 +65,7 @@ class BatchRow(Base):
 
 
 class InputRow(Base):
-    """What a run reads: a task (clean images for an attack, see ``values.task_kind``), ``clean``, ``adversarial`` or ``mixed``."""
+    """What a run reads: a task (attacks: ``values.task_kind``), ``clean``, ``adversarial``, ``mixed``, ``half`` (detectors)."""
 
     __tablename__ = "input"
     __table_args__ = (UniqueConstraint("batch_id", "kind", "digest"),)
@@ -76,8 +76,11 @@ class InputRow(Base):
     digest: Mapped[str]
     produced: Mapped[bytes] = mapped_column(LargeBinary)
     stored_bytes: Mapped[int] = mapped_column(default=0)
-    #: Of a mixed input: int32 per image, the id of the input that it is taken from, 0 for none.
+    #: Of a mixed input: int32 per image, the id of the input that it is taken from, 0 for none. Of a half: the id of what the
+    #: attack made, negative where its clean image is shown, 0 where neither is.
     parts: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
+    #: Of what an attack made: which images differ from the clean ones, as bits; NULL where no harness has looked.
+    changed: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
 
 
 class ConditionsRow(Base):
@@ -118,7 +121,8 @@ class RunRow(Base):
     started_at: Mapped[float]
     outcome: Mapped[str | None] = mapped_column(default=None)
     output_id: Mapped[int | None] = mapped_column(ForeignKey("input.id"), default=None)
-    #: int16 per image as answered, -32768 for none; what is right is judged when scoring.
+    #: What a consumer answered, of its track's type (``tracks.Answers``): labels as int16 per image, -32768 for none, what is
+    #: right is judged when scoring; scores as float32, NaN for none.
     labels: Mapped[bytes | None] = mapped_column(LargeBinary, default=None)
     usable: Mapped[int] = mapped_column(default=0)
     wall_s: Mapped[float | None] = mapped_column(default=None)

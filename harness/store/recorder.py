@@ -27,7 +27,7 @@ from harness.store.values import DONE, RUNNING
 
 @dataclass(frozen=True, slots=True)
 class NewInput:
-    """An adversarial (or mixed) batch that a run made."""
+    """An input beside the clean ones: what an attack run made, or what is put together of such."""
 
     id: int
     batch_id: int
@@ -36,6 +36,7 @@ class NewInput:
     produced: bytes
     stored_bytes: int
     parts: bytes | None = None
+    changed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

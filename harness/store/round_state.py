@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text, update
 
 from harness.store.facade import Transaction
 from harness.store.models import AttemptRow, CounterRow, InputRow, RunRow, ScoreRow
@@ -21,21 +21,24 @@ from harness.store.values import DONE, StoredBatch, StoredInput
 
 Rows = NDArray[np.int64]
 
+#: The kind of the inputs that detectors are run on.
+HALF = "half"
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a run gave: its outcome, the input that it made (0 for none) and its labels as bytes."""
+    """What a run gave: its outcome, the input that it made (0 for none) and its answers as they are stored."""
 
     outcome: str
     output_id: int
-    labels: bytes
+    answers: bytes
 
 
 def inputs_of(transaction: Transaction, batches: Sequence[StoredBatch]) -> dict[int, StoredInput]:
     """Every input of these batches by id."""
     ids = {batch.id for batch in batches}
     rows = transaction.connection.execute(select(InputRow.id, InputRow.batch_id, InputRow.kind, InputRow.digest,
-                                                 InputRow.produced, InputRow.parts))
+                                                 InputRow.produced, InputRow.parts, InputRow.changed))
     return {row[0]: StoredInput(*row) for row in rows if row[1] in ids}
 
 
@@ -48,6 +51,25 @@ def input_ids(transaction: Transaction, batches: Sequence[StoredBatch]) -> froze
 def digest_of(transaction: Transaction, input_id: int) -> str | None:
     """The digest of an input's pixels; None where there is no such input."""
     return transaction.connection.scalar(select(InputRow.digest).where(InputRow.id == input_id))
+
+
+def half_of(parts: bytes | None) -> int:
+    """What an attack made, of which an input with these parts is a half, by id."""
+    return int(np.abs(np.frombuffer(parts or b"", np.int32)).max(initial=0))
+
+
+def halves_of(transaction: Transaction, batches: Iterable[int] | None = None) -> dict[int, int]:
+    """Every half (of some batches, by id) and what the attack made of which it is one, by id."""
+    query = select(InputRow.id, InputRow.batch_id, InputRow.parts).where(InputRow.kind == HALF)
+    wanted = None if batches is None else set(batches)
+    return {half: half_of(parts) for half, batch, parts in transaction.connection.execute(query)
+            if wanted is None or batch in wanted}
+
+
+def keep_changed(transaction: Transaction, changed: Mapping[int, bytes]) -> None:
+    """Keep which images differ from the clean ones, by input id."""
+    for made, bits in changed.items():
+        transaction.connection.execute(update(InputRow).where(InputRow.id == made).values(changed=bits))
 
 
 def add_inputs(transaction: Transaction, inputs: Sequence[NewInput]) -> None:
@@ -124,6 +146,14 @@ def labels_of(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, NDA
         some = select(RunRow.id, RunRow.labels).where(RunRow.id.in_(run_ids[start: start + 500]), RunRow.labels.is_not(None))
         found |= {run: np.frombuffer(labels or b"", np.int16) for run, labels in transaction.connection.execute(some)}
     return found
+
+
+def given_answers(transaction: Transaction, submission_id: int, conditions_id: int) -> tuple[NDArray[np.int64], list[bytes]]:
+    """Input ids of the runs with a result of a submission, int64 [runs], and what each answered (nothing where it did not)."""
+    found = transaction.connection.exec_driver_sql(
+        "SELECT input_id, coalesce(labels, x'') FROM run WHERE submission_id = ? AND conditions_id = ? AND state = 2",
+        (submission_id, conditions_id)).fetchall()
+    return np.array([row[0] for row in found], np.int64), [row[1] for row in found]
 
 
 def unfinished_runs(transaction: Transaction) -> dict[tuple[int, int, int], tuple[int, int]]:

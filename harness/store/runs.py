@@ -200,7 +200,7 @@ def attempts(transaction: Transaction, scope: Scope) -> list[StoredAttempt]:
 
 
 def labels(transaction: Transaction, scope: Scope) -> Iterator[NDArray[np.int16]]:
-    """What runs answered, int16 [n] each, of those that answered."""
+    """What runs of who labels images answered, int16 [n] each, of those that answered."""
     found = transaction.connection.scalars(select(RunRow.labels).where(scope.where(), RunRow.labels.is_not(None)))
     return (np.frombuffer(answered or b"", np.int16) for answered in found)
 

@@ -16,7 +16,8 @@ from harness.store.models import BatchRow
 _COUNTS = text("""SELECT (SELECT count(*) FROM run) - (SELECT count(*) FROM run WHERE state <> 2),
 (SELECT count(*) FROM score WHERE length(record) IN (SELECT value FROM json_each(:sizes)))""")
 _WITHOUT = text("""SELECT run.id, run.submission_id, run.conditions_id, run.input_id, run.output_id, run.usable, run.outcome,
-run.wall_s, run.labels, input.batch_id FROM run JOIN input ON input.id = run.input_id LEFT JOIN score ON score.run_id = run.id
+run.wall_s, run.labels, input.batch_id, submission.type FROM run JOIN input ON input.id = run.input_id
+JOIN submission ON submission.id = run.submission_id LEFT JOIN score ON score.run_id = run.id
 WHERE run.state = 2 AND (score.record IS NULL OR length(score.record) NOT IN (SELECT value FROM json_each(:sizes)))""")
 _KEEP = text("INSERT OR REPLACE INTO score (run_id, record) VALUES (:run, :record)")
 
@@ -33,8 +34,9 @@ class EndedRun:
     usable: int
     outcome: str
     wall_s: float | None
-    labels: bytes | None
+    answers: bytes | None
     batch_id: int
+    track: str
 
 
 def batch_sizes(transaction: Transaction) -> set[int]:

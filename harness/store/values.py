@@ -115,7 +115,7 @@ class StoredBatch:
 
 @dataclass(frozen=True)
 class StoredInput:
-    """An input row, with the mask of images it holds still packed."""
+    """An input row, with the masks of images still packed."""
 
     id: int
     batch_id: int
@@ -123,6 +123,7 @@ class StoredInput:
     digest: str
     produced: bytes
     parts: bytes | None
+    changed: bytes | None = None
 
 
 @cache

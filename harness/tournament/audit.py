@@ -13,18 +13,19 @@ it is and sees, cannot know it, and a resumed audit takes the same ones.
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.config import Rules
 from harness.dataset.load import Batch, Dataset
+from harness.formats.answers import reader_named
 from harness.formats.images import sums_of_differences
-from harness.formats.result_csv import NO_LABEL
 from harness.sandbox.outcomes import Outcome
 from harness.scheduling.board import DONE, DROPPED, WAITING, Board, Kind, Task
 from harness.scheduling.entrants import Entrant, StoreState
@@ -36,6 +37,7 @@ from harness.store.round_state import Answer
 from harness.store.values import StoredRound
 from harness.tournament.round_loader import Round
 from harness.tournament.tournament import Tournament
+from harness.tracks import TRACKS, Answers, Track
 
 #: Shown beside the name of a submission whose served answers depend on earlier batches.
 MARK = "(audit!)"
@@ -93,6 +95,9 @@ class _Verdict(Enum):
     OPEN = "undecided"
 
 
+_DISTANCES: Mapping[Answers, Callable[[Sequence[NDArray[Any]]], NDArray[np.int64]]] = {
+    Answers.LABELS: odd_one_out.label_distances, Answers.SCORES: odd_one_out.score_distances}
+
 _Key = tuple[int, int]
 #: Whether the first of several answers to one input is the odd one; None where that was not computed yet.
 _IsOdd = Callable[[Sequence[Answer]], bool | None]
@@ -118,8 +123,10 @@ class _Answers:
     def __init__(self, transaction: Transaction, row: StoredRound) -> None:
         self.fresh: list[dict[_Key, Answer]] = [{} for _ in range(1, odd_one_out.RUNS)]
         self.served: dict[_Key, Answer] = {}
+        self._tracks: dict[int, Track] = {}
         members: dict[tuple[int, int], set[int]] = {}
         for member in rounds.members(transaction, row.id):
+            self._tracks[member.id] = TRACKS[member.type]
             members.setdefault(row.both_conditions_of(member), set()).add(member.id)
         for (once, served), those in members.items():
             for repeat, answers in enumerate(self.fresh, 1):
@@ -134,7 +141,8 @@ class _Answers:
         for key in self.fresh[0]:
             if key in self.served:
                 fresh = [answers.get(key) for answers in self.fresh]
-                yield key, _case(self.served[key], fresh, lambda answers: _known(transaction, answers))
+                track = self._tracks[key[0]]
+                yield key, _case(self.served[key], fresh, partial(_known, transaction, track))
 
 
 def _of(members: Collection[int], answers: Mapping[_Key, Answer]) -> dict[_Key, Answer]:
@@ -147,7 +155,7 @@ def _case(served: Answer, fresh: Sequence[Answer | None], is_odd: _IsOdd) -> _Ca
         if answer is None:
             return _Case(_Verdict.OPEN, needs=repeat)
         answers.append(answer)
-        if (answers[1].output_id, answers[1].labels) == (served.output_id, served.labels):
+        if (answers[1].output_id, answers[1].answers) == (served.output_id, served.answers):
             return _Case(_Verdict.SAME)
         if not _COMPARED.issuperset((served.outcome, answer.outcome)):
             return _Case(_Verdict.UNCOMPARED)
@@ -182,12 +190,12 @@ def _findings(transaction: Transaction, row: StoredRound, answers: _Answers) -> 
     return found
 
 
-def _known(transaction: Transaction, answers: Sequence[Answer]) -> bool | None:
-    """Labels are compared as they lie there; what was computed of images was kept."""
-    if size := max(len(answer.labels) for answer in answers):
-        none = NO_LABEL.to_bytes(2, sys.byteorder, signed=True) * (size // 2)
-        return odd_one_out.is_odd(odd_one_out.label_distances(
-            [np.frombuffer(answer.labels or none, np.int16) for answer in answers]))
+def _known(transaction: Transaction, track: Track, answers: Sequence[Answer]) -> bool | None:
+    """Labels and scores are compared as they lie there; what was computed of images was kept."""
+    if track.answers is not None and (size := max(len(answer.answers) for answer in answers)):
+        none = reader_named(track.reader or "")(b"", [None] * (size // np.dtype(track.answers.value).itemsize)).answers.stored()
+        return odd_one_out.is_odd(_DISTANCES[track.answers](
+            [np.frombuffer(answer.answers or none, track.answers.value) for answer in answers]))
     kept = summaries.kept(transaction, _kept_name(answers), _FOR_EVER)
     return None if kept is None else kept == b"odd"
 
@@ -218,7 +226,8 @@ def plan_audit(tournament: Tournament, dataset: Dataset, round_: Round, asked: s
             return None
         conditions = _fresh_conditions(transaction, row, repeat)
         lineup = replace(round_.lineup, attacks=_fresh(round_.lineup.attacks, conditions),
-                        defenses=_fresh(round_.lineup.defenses, conditions))
+                        defenses=_fresh(round_.lineup.defenses, conditions),
+                        detectors=_fresh(round_.lineup.detectors, conditions))
         board = _listed_board(round_.board, wanted)
         next_run, next_input = round_state.next_ids(transaction)
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(transaction).items()
@@ -260,7 +269,7 @@ def _sample(transaction: Transaction, row: StoredRound, answers: _Answers, round
     draws = {key: _draw(round_, task, secret) for key, task in served.items()}
     sample = {key for key, draw in draws.items() if draw < share}
     found = _findings(transaction, row, answers)
-    for entrant in (*round_.lineup.attacks, *round_.lineup.defenses):
+    for entrant in (*round_.lineup.attacks, *round_.lineup.consumers):
         finding = found.get(entrant.name, Finding())
         own = sorted((key for key in served if key[0] == entrant.stored_id), key=draws.__getitem__)
         sample.update(own[: 2 * finding.audited if finding.suspect else odd_one_out.FEWEST])
@@ -272,7 +281,7 @@ def _served(round_: Round) -> list[Task]:
     board, lineup = round_.board, round_.lineup
     tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE) if lineup.attacks[a].served]
     known = board.defense_state[: len(board.inputs)]
-    return tasks + [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if lineup.defenses[d].served]
+    return tasks + [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if lineup.consumers[d].served]
 
 
 def _key(round_: Round, task: Task) -> _Key:
@@ -290,7 +299,7 @@ def _draw(round_: Round, task: Task, secret: int) -> float:
 
 def _listed_board(main: Board, wanted: list[Task]) -> Board:
     """A board on which only the wanted runs wait."""
-    board = Board(main.attacks, main.defenses, main.inputs[: main.batches], labelled="listed")
+    board = Board(main.attacks, main.defenses, main.inputs[: main.batches], labelled="listed", detectors=main.detectors)
     for planned in main.inputs[main.batches:]:
         board.add_input(planned)
     board.attack_state[:] = DROPPED

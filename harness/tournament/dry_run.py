@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.random import default_rng
 from numpy.typing import NDArray
 
 from harness.dataset.load import Batch, Dataset
@@ -21,17 +22,19 @@ from harness.execution.executor import Executor
 from harness.execution.job import Job, RunResult
 from harness.execution.outputs.reader import resized_note
 from harness.execution.session_pool import SessionPool
+from harness.formats.images import encode_perturbation, pixel_digest
 from harness.formats.result_csv import out_of_range
 from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
+from harness.scoring.detection import against, separation
 from harness.store.artifacts import ArtifactStore
 from harness.store.blobs import FileBlobs
 from harness.submission import code_tree
 from harness.submission.hints import hint
 from harness.submission.load import Submission, freeze
 from harness.submission.problems import Problem
-from harness.tracks import Threat, produces
+from harness.tracks import TRACKS, Threat, detects, labels, produces
 
 #: Share of a limit above which an author is told, and above which it is a problem: 2017's best used up to 0.99 of their time on
 #: purpose, and what is within the limits costs no points until a slightly slower host passes them.
@@ -42,6 +45,10 @@ _LIKELY_CHANCE = 0.05
 _NO_CHANCE = 0.001
 #: Labels moved by one must be this much better before we call them off by one.
 _OFF_BY_ONE_MARGIN = 0.3
+#: How far a value of an image is moved that a detector is tried on.
+_NOISE = 16
+#: Standard deviations below .5 from which an AUROC is called the wrong way round; five images of each kind can come to 2.6.
+_FAR_BELOW_CHANCE = 2.5
 #: Enough for the end of a traceback, whose last line says what is wrong.
 _LAST_LINES = 6
 
@@ -88,14 +95,20 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         # The very files that the contest would run.
         submission = freeze(submission, work / "submissions")
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
-        executor = Executor(dataset, sandbox, ArtifactStore(FileBlobs(work / "artifacts")), work / "work", sessions)
+        artifacts = ArtifactStore(FileBlobs(work / "artifacts"))
+        executor = Executor(dataset, sandbox, artifacts, work / "work", sessions)
+        shown = _half_attacked(dataset, batch, artifacts) if detects(submission.type) else _Shown(batch.clean_digest)
         try:
-            trial = Trial(_run(executor, submission, rules, batch, limits, gpu, cancel, served=False))
+            trial = Trial(_run(executor, submission, rules, batch, shown, limits, gpu, cancel, served=False))
             _judge(trial, submission, batch, limits)
-            _judge_range(trial, dataset.label_range)
-            _judge_guesses(trial, batch, dataset.label_range)
+            if detects(submission.type):
+                _judge_scores(trial, shown.attacked)
+            elif labels(submission.type):
+                _judge_labels(trial, batch)
+                _judge_range(trial, dataset.label_range)
+                _judge_guesses(trial, batch, dataset.label_range)
             if submission.serves:
-                _judge_served(trial, _run(executor, submission, rules, batch, limits, gpu, cancel, served=True))
+                _judge_served(trial, _run(executor, submission, rules, batch, shown, limits, gpu, cancel, served=True))
         finally:
             executor.close()
             if isinstance(sandbox, CodeImages):
@@ -113,11 +126,39 @@ def _lacks_exec_bit(submission: Submission) -> bool:
     return path.is_file() and not path.stat().st_mode & 0o111
 
 
-def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, limits: Limits, gpu: str | None,
-         cancel: threading.Event, *, served: bool) -> RunResult:
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What a submission is tried on.
+
+    Attributes:
+        parts: As for a job; none for the clean batch.
+        attacked: bool [n], which images are shown attacked.
+    """
+
+    digest: str
+    parts: tuple[tuple[str, bool, NDArray[np.intp]], ...] = ()
+    attacked: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+
+
+def _half_attacked(dataset: Dataset, batch: Batch, artifacts: ArtifactStore) -> _Shown:
+    """The batch with every other image changed by noise: each value up or down."""
+    clean = dataset.pixels(batch)
+    everything = np.ones(len(clean), bool)
+    signs = default_rng(0).integers(0, 2, clean.shape, np.int16) * 2 - 1
+    noisy = (clean + signs * _NOISE).clip(0, 255).astype(np.uint8)
+    digest = pixel_digest(noisy, everything)
+    artifacts.save(digest, clean, encode_perturbation(clean, noisy, everything))
+    attacked = np.arange(len(clean)) % 2 == 0
+    mixed = np.where(attacked[:, None, None, None], noisy, clean)
+    return _Shown(pixel_digest(mixed, everything), (
+        (batch.clean_digest, True, np.flatnonzero(~attacked)), (digest, False, np.flatnonzero(attacked))), attacked)
+
+
+def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, shown: _Shown, limits: Limits,
+         gpu: str | None, cancel: threading.Event, *, served: bool) -> RunResult:
     job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
-              program=program_of(submission, rules, gpu=gpu is not None), batch=batch.unlabelled(), input_digest=batch.clean_digest,
-              produced=np.ones(len(batch.ids), bool), limits=limits, clean=True, served=served,
+              program=program_of(submission, rules, gpu=gpu is not None), batch=batch.unlabelled(), input_digest=shown.digest,
+              produced=np.ones(len(batch.ids), bool), limits=limits, clean=not shown.parts, served=served, parts=shown.parts,
               labels={"tournament": "validate"})
     result = executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
     if result.outcome is Outcome.HOST_ERROR:
@@ -133,7 +174,7 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
         detail = f" ({report.detail})" if report.detail else f" (exit code {report.exit_code})"
         trial.problems.append(Problem(f"run: {result.outcome.value}", policy.sentence + detail,
                                       _last_words(report.stderr) or policy.next_step))
-    what = "images" if produces(submission.type) else "labels"
+    what = TRACKS[submission.type].unit
     absent = result.expected - result.usable - len(result.refused)
     if absent > 0:
         trial.problems.append(Problem("output", f"{absent} of {result.expected} {what} are missing.",
@@ -151,8 +192,6 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
     _judge_resources(trial, limits)
     if produces(submission.type):
         _judge_pixels(trial, batch, baseline=submission.baseline)
-    else:
-        _judge_labels(trial, batch)
 
 
 def _last_words(stderr: str) -> str:
@@ -241,6 +280,30 @@ def _judge_guesses(trial: Trial, batch: Batch, label_range: tuple[int, int]) -> 
     elif _at_least(right, images, share) > _LIKELY_CHANCE:
         trial.problems.append(Problem("labels", f"{right} of {images} are right on clean images, which guessing does as well.",
                                       "Check the weights, the order of the classes, and how images are scaled."))
+
+
+def _judge_scores(trial: Trial, attacked: NDArray[np.bool_]) -> None:
+    """Scores that cost points all the same: one for all images, or the wrong way round."""
+    answers = trial.result.answers
+    if answers is None or not trial.result.usable:
+        return
+    given = answers.values[answers.given]
+    if len(given) > 1 and (given == given[0]).all():
+        trial.problems.append(Problem("scores", f"every score is {given[0]:g}, whatever the image.",
+                                      "Check how images are read and scaled before they reach the detector."))
+        return
+    adversarial, clean = (against(answers.values, adversarial=side)[attacked == side] for side in (True, False))
+    count = min(len(adversarial), len(clean))
+    if not count:
+        return
+    area = separation(adversarial[:count], clean[:count])[0]
+    trial.remarks.append(f"AUROC on this batch, half of it with noise of {_NOISE} of 255: {area:.2f} (chance is 0.50).")
+    # Mann and Whitney's statistic has this standard deviation where scores say nothing.
+    chance = math.sqrt((2 * count + 1) / (12 * count * count))
+    if answers.given.all() and (0.5 - area) / chance > _FAR_BELOW_CHANCE:
+        trial.problems.append(Problem(
+            "scores", f"clean images score higher than adversarial ones (AUROC {area:.2f}): higher must mean adversarial.",
+            "Turn the score's sign around."))
 
 
 def _at_least(successes: int, trials: int, share: float) -> float:

@@ -14,7 +14,7 @@ from harness.dataset.load import Batch, Dataset
 from harness.errors import DatasetError
 from harness.sandbox.outcomes import NUMBERS
 from harness.scheduling.mixing import mix
-from harness.scoring import Entry, Layout, Results, RunCounts, Verdicts
+from harness.scoring import Detections, Entry, Layout, Results, RunCounts, Verdicts
 from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes
 from harness.store import round_state, rounds
 from harness.store.facade import Transaction
@@ -22,7 +22,7 @@ from harness.store.rounds import unpack_bits
 from harness.store.values import StoredRound, StoredSubmission, task_kind
 from harness.tournament import audit
 from harness.tournament.tournament import Tournament
-from harness.tracks import Threat, consumers, producers
+from harness.tracks import Answers, Threat, detectors, labellers, producers
 
 S = TypeVar("S", bound=np.generic)
 
@@ -44,6 +44,21 @@ class _Ended:
         return cls(len(records), int(np.count_nonzero(records["usable"] == 0)),
                    float(np.median(records["wall_s"])) if len(records) else None,
                    {name.value: int(counts[number]) for name, number in NUMBERS.items() if counts[number]})
+
+
+@dataclass(frozen=True, eq=False)
+class _Halves:
+    """What detectors are run on, I inputs in all.
+
+    Attributes:
+        of: int64 [I + 1, 2], the two halves of an input, -1 where it has none.
+        sides: int8 [I + 1, widest batch], of a half: 1 where it shows an image attacked, -1 clean, 0 not at all.
+        in_play: bool [I], which inputs are halves of what this round's attacks made.
+    """
+
+    of: NDArray[np.int64]
+    sides: NDArray[np.int8]
+    in_play: NDArray[np.bool_]
 
 
 class _Records:
@@ -116,7 +131,7 @@ class _Reader:
 
     def read(self) -> Results:
         members = rounds.members(self._transaction, self._row.id)
-        attacks, defenses = producers(members), consumers(members)
+        attacks, defenses, scorers = producers(members), labellers(members), detectors(members)
         records = self._records(members)
         batches, images = len(self._batches), len(self._dataset.ids)
         made = np.full((len(attacks), batches), _NONE, np.int64)
@@ -151,6 +166,10 @@ class _Reader:
             run_done[:, entry] = attack_done & ((made < 0) | done[made])
             clean_codes[entry] = Verdicts(self._layout, self._in_rows(verdicts[clean][None])[:, :, None]).codes(0)
             clean_done[entry] = done[clean]
+        halves = self._halves(made) if scorers else None
+        for member in scorers:
+            runs = records.of(member.id)
+            ended[member.id] = _Ended.of(runs if halves is None else runs[halves.in_play[self._index(runs["input_id"])]])
         audited = audit.findings(self._transaction, self._row)
         marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
         entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in members}
@@ -160,7 +179,60 @@ class _Reader:
             batch=np.repeat(np.arange(batches), [len(b.ids) for b in self._batches]).astype(np.int32), produced=produced,
             verdicts=Verdicts(self._layout, planes), attack_done=attack_done, run_done=run_done, clean_codes=clean_codes,
             clean_done=clean_done, tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
-            runs=self._counts(ended, attack_done, len(in_play), [m.id for m in defenses]))
+            runs=self._counts(ended, attack_done, len(in_play), defenses, scorers, halves),
+            detectors=tuple(entries[m.id] for m in scorers),
+            detections=None if halves is None else self._detections(attacks, scorers, halves, made, attack_done))
+
+    def _halves(self, made: NDArray[np.int64]) -> _Halves:
+        """The halves of what this round's attacks made."""
+        of = np.full((len(self._ids) + 1, 2), _NONE, np.int64)
+        in_play = np.zeros(len(self._ids), bool)
+        sides = np.zeros((len(self._ids) + 1, self._width), np.int8)
+        wanted = set(made[made >= 0].tolist())
+        for place, stored_id in enumerate(self._ids.tolist()):
+            stored = self._inputs[stored_id]
+            if stored.kind != round_state.HALF:
+                continue
+            source = int(self._index(np.array(round_state.half_of(stored.parts))))
+            if source in wanted:
+                of[source, int(of[source, 0] != _NONE)] = place
+                in_play[place] = True
+                parts = np.frombuffer(stored.parts or b"", np.int32)
+                sides[place, :len(parts)] = np.sign(parts)
+        return _Halves(of, sides, in_play)
+
+    def _detections(self, attacks: Sequence[StoredSubmission], scorers: Sequence[StoredSubmission], halves: _Halves,
+                    made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> Detections:
+        shape = (len(scorers), len(attacks), len(self._dataset.ids))
+        attacked, clean = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
+        done = np.zeros((len(scorers), *made.shape), bool)
+        there = (halves.of != _NONE).any(axis=1)
+        for entry, member in enumerate(scorers):
+            scores, answered = self._scores(member)
+            by_source = np.full((2, *halves.sides.shape), np.nan, np.float32)
+            for half in halves.of.T:
+                for into, side in zip(by_source, (1, -1), strict=True):
+                    np.copyto(into, scores[half], where=halves.sides[half] == side)
+            for into, given, none in ((attacked, by_source[0], -np.inf), (clean, by_source[1], np.inf)):
+                into[entry] = self._images(np.where(np.isnan(given), np.float32(none), given)[made])
+            done[entry] = attack_done & (~there | answered[halves.of].all(axis=1))[made]
+        shown = self._images((halves.sides[halves.of[:, 0]] != 0)[made])
+        return Detections(tuple(m.name for m in attacks), tuple(m.name for m in scorers), attacked, clean, shown, done)
+
+    def _scores(self, member: StoredSubmission) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Of one detector: float32 [inputs + 1, widest batch], NaN for none, and which inputs it has a result for."""
+        scores = np.full((len(self._ids) + 1, self._width), np.nan, np.float32)
+        done = np.zeros(len(self._ids) + 1, bool)
+        inputs, answers = round_state.given_answers(
+            self._transaction, member.id, self._row.conditions_of(member, isolation=self._isolation))
+        known = self._known(inputs)
+        done[self._index(inputs[known])] = True
+        sizes = np.array([len(answer) for answer in answers], np.int64) // np.dtype(Answers.SCORES.value).itemsize
+        for size in np.unique(sizes[known & (sizes > 0)]).tolist():
+            at = np.flatnonzero(known & (sizes == size))
+            given = np.frombuffer(b"".join([answers[one] for one in at.tolist()]), Answers.SCORES.value)
+            scores[self._index(inputs[at]), :size] = given.reshape(-1, size)
+        return scores, done
 
     def _in_play(self, made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Indices of the inputs that this round's defenses are run on; results on others belong to earlier versions."""
@@ -195,13 +267,15 @@ class _Reader:
         return np.packbits(by_source, axis=-1, bitorder="little"), source_done & ~missing
 
     def _counts(self, ended: dict[int, _Ended], attack_done: NDArray[np.bool_], in_play: int,
-                defenses: Sequence[int]) -> RunCounts:
+                defenses: Sequence[StoredSubmission], scorers: Sequence[StoredSubmission], halves: _Halves | None) -> RunCounts:
         attacks, batches = attack_done.shape
-        unknown = int(np.count_nonzero(~attack_done))
+        unknown = to_come = int(np.count_nonzero(~attack_done))
         if self._mixed:
             unknown = int((~attack_done).any(axis=0).sum()) * (attacks + 1)
         total = attacks * batches + len(defenses) * (in_play + unknown)
-        done = int(attack_done.sum()) + sum(ended[defense].runs for defense in defenses)
+        if halves is not None:
+            total += len(scorers) * (int(halves.in_play.sum()) + 2 * to_come)
+        done = int(attack_done.sum()) + sum(ended[member.id].runs for member in (*defenses, *scorers))
         return RunCounts(done=done, total=total, failed=sum(e.failed for e in ended.values()))
 
     def _records(self, members: Sequence[StoredSubmission]) -> _Records:

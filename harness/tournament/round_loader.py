@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.config import Rules, TournamentConfig
-from harness.dataset.load import Batch
+from harness.dataset.load import Batch, Dataset
+from harness.formats.images import changed_images
 from harness.sandbox.base import Profile, Program
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
 from harness.scheduling.board import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
 from harness.scheduling.entrants import Entrant, KnownInput, Lineup, StoreState
-from harness.scheduling.mixing import mixed_inputs
-from harness.store import round_state, rounds
+from harness.scheduling.mixing import halves, mixed_inputs
+from harness.store import counters, round_state, rounds
+from harness.store.artifacts import ArtifactStore, CorruptArtifactError
 from harness.store.base_images import Moved
 from harness.store.facade import Transaction
 from harness.store.recorder import NewInput
-from harness.store.values import StoredBatch, StoredRound, StoredSubmission, is_task, task_kind
+from harness.store.values import StoredBatch, StoredInput, StoredRound, StoredSubmission, is_task, task_kind
 from harness.tournament.conditions import limits_of
-from harness.tracks import Threat, consumers, producers
+from harness.tracks import Threat, detectors, labellers, producers
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,14 @@ class RoundLoader:
     """Puts the store's results on a new board.
 
     Attributes:
-        transaction: To write in: mixed inputs that a killed harness did not make are made.
+        transaction: To write in: mixed inputs that a killed harness did not make are made, and halves for new detectors.
         config: The tournament file.
         row: The round.
         rules: The rules that it was made with.
         images: What holds for images here.
         gpu: Whether runs will have a GPU.
+        dataset: The round's.
+        artifacts: What attacks made.
     """
 
     transaction: Transaction
@@ -59,6 +64,8 @@ class RoundLoader:
     rules: Rules
     images: ImageRules
     gpu: bool
+    dataset: Dataset
+    artifacts: ArtifactStore
 
     def load(self, members: Sequence[StoredSubmission], batches: tuple[Batch, ...], rows: Sequence[StoredBatch],
              only: frozenset[str]) -> Round:
@@ -69,18 +76,18 @@ class RoundLoader:
         given = {threat: [batch.under(threat) for batch in batches] for threat in self.rules.bounds}
         clean = sorted((i for i in inputs.values() if i.kind == "clean"), key=lambda i: positions[i.batch_id])
         medians = round_state.median_times(self.transaction, [m.id for m in members])
-        attacks, defenses = producers(members), consumers(members)
-        planned = {i.id: PlannedInput(positions[i.batch_id], i.digest, i.id, rounds.unpack_bits(
-            i.produced, len(batches[positions[i.batch_id]].ids))) for i in inputs.values() if not is_task(i.kind)}
+        planned = {i.id: _planned(i, positions[i.batch_id], len(batches[positions[i.batch_id]].ids))
+                   for i in inputs.values() if not is_task(i.kind)}
+        attacks, defenses, scorers = (tuple(self._entrant(m, medians) for m in those(members))
+                                      for those in (producers, labellers, detectors))
         lineup = Lineup(
-            tuple(self._entrant(m, medians) for m in attacks), tuple(self._entrant(m, medians) for m in defenses),
-            batches, tuple(row.id for row in rows), {threat: tuple(
+            attacks, defenses, batches, tuple(row.id for row in rows), {threat: tuple(
                 task_ids[row.id, task_kind(threat, batch.bound)] for row, batch in zip(rows, tasks, strict=True))
                 for threat, tasks in given.items()},
-            self.rules.mixed_batches,
-            {"tournament": self.images.tournament})
+            self.rules.mixed_batches, {"tournament": self.images.tournament}, scorers,
+            counters.secret(self.transaction, "halves") if scorers else 0)
         board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
-                      labelled="mixed" if self.rules.mixed_batches else "direct")
+                      labelled="mixed" if self.rules.mixed_batches else "direct", detectors=len(scorers))
         store_state = self._fill(board, lineup, planned)
         board.prune()
         if only:
@@ -104,13 +111,22 @@ class RoundLoader:
 
     def _fill(self, board: Board, lineup: Lineup, planned: dict[int, PlannedInput]) -> StoreState:
         attacks_done = self._fill_attacks(board, lineup, planned)
+        again = self._look_at_changes(board, lineup) if lineup.detectors else []
+        known = {(p.batch, p.digest): p.stored_id for p in planned.values()}
         if lineup.mixed:
-            self._fill_mixed(board, {(p.batch, p.digest): p.stored_id for p in planned.values()}, lineup.batch_ids)
+            self._compose(board, "mixed", known, lineup, (
+                made for batch in range(board.batches) if (sources := board.sources(batch))
+                for made in mixed_inputs(board.inputs, sources, batch)))
+        if lineup.detectors:
+            self._compose(board, round_state.HALF, known, lineup, (
+                half for source in sorted(set(board.attack_input.ravel().tolist()) - {NO_INPUT})
+                for half in halves(board.inputs, source, lineup.batches[board.inputs[source].batch].ids, lineup.secret)))
         known_inputs = self._fill_defenses(board, lineup, planned)
         next_run, next_input = round_state.next_ids(self.transaction)
-        conditions = {c.stored_id: c.conditions_id for c in (*lineup.attacks, *lineup.defenses)}
+        conditions = {c.stored_id: c.conditions_id for c in (*lineup.attacks, *lineup.consumers)}
         unfinished = {(s, i): where for (s, i, c), where in round_state.unfinished_runs(self.transaction).items()
                       if conditions.get(s) == c}
+        unfinished |= {key: attacks_done.pop(key) for key in again}
         suspects = round_state.suspects(self.transaction, Outcome.HOST_ERROR)
         return StoreState(next_run, next_input, unfinished, attacks_done, known_inputs, suspects)
 
@@ -132,32 +148,52 @@ class RoundLoader:
             done[submission, task_input] = (run, attempt)
         return done
 
-    def _fill_mixed(self, board: Board, known: dict[tuple[int, str], int], batch_ids: Sequence[int]) -> None:
-        """Put the mixed inputs of finished batches on the board, with rows for those that a killed harness did not make."""
+    def _look_at_changes(self, board: Board, lineup: Lineup) -> list[tuple[int, int]]:
+        """Look up which images attacks changed where no harness has; the attack runs whose files turn out to be damaged.
+
+        Those runs wait again, as where a consumer finds the damage.
+        """
+        found, again = {}, []
+        for index in sorted(set(board.attack_input.ravel().tolist()) - {NO_INPUT, *range(board.batches)}):
+            planned = board.inputs[index]
+            if planned.changed is not None:
+                continue
+            clean = self.dataset.pixels(lineup.batches[planned.batch])
+            try:
+                changed = changed_images(clean, self.artifacts.load(planned.digest, clean)[0])
+            except CorruptArtifactError:
+                again += [(lineup.attacks[task.entry].stored_id, lineup.task(task.entry, task.item)[1])
+                          for task in board.lose_input(index)]
+                continue
+            board.inputs[index] = replace(planned, changed=changed)
+            found[planned.stored_id] = rounds.pack_bits(changed)
+        round_state.keep_changed(self.transaction, found)
+        return again
+
+    def _compose(self, board: Board, kind: str, known: Mapping[tuple[int, str], int], lineup: Lineup,
+                 composed: Iterable[tuple[PlannedInput, NDArray[np.int32]]]) -> None:
+        """Put inputs that are put together of others on the board, with rows for those that are new."""
         _, next_input = round_state.next_ids(self.transaction)
         made = []
-        for batch in range(board.batches):
-            sources = board.sources(batch)
-            for planned, parts in mixed_inputs(board.inputs, sources, batch) if sources else ():
-                stored = known.get((batch, planned.digest))
-                if stored is None:
-                    stored, next_input = next_input, next_input + 1
-                    made.append(NewInput(
-                        stored, batch_ids[batch], "mixed", planned.digest, rounds.pack_bits(planned.produced), 0,
-                        parts.tobytes()))
-                board.add_input(replace(planned, stored_id=stored), direct=True)
+        for planned, parts in composed:
+            stored = known.get((planned.batch, planned.digest))
+            if stored is None:
+                stored, next_input = next_input, next_input + 1
+                made.append(NewInput(stored, lineup.batch_ids[planned.batch], kind, planned.digest,
+                                     rounds.pack_bits(planned.produced), 0, parts.tobytes()))
+            board.add_input(replace(planned, stored_id=stored), direct=True)
         round_state.add_inputs(self.transaction, made)
 
     def _fill_defenses(self, board: Board, lineup: Lineup,
                        planned: dict[int, PlannedInput]) -> dict[tuple[int, str], KnownInput]:
-        """Put the defenses' results on the board; returns the inputs that are not on it, with theirs."""
+        """Put the consumers' results on the board; returns the inputs that are not on it, with theirs."""
         on_board = {p.stored_id for p in board.inputs}
         known_inputs = {p.stored_id: KnownInput(p.stored_id) for p in planned.values() if p.stored_id not in on_board}
-        pairs = [(c.stored_id, c.conditions_id) for c in lineup.defenses]
+        pairs = [(c.stored_id, c.conditions_id) for c in lineup.consumers]
         rows = round_state.done_pairs(self.transaction, pairs)
         if len(rows):
             self._mark_defenses(board, lineup, rows)
-            position = {c.stored_id: entry for entry, c in enumerate(lineup.defenses)}
+            position = {c.stored_id: entry for entry, c in enumerate(lineup.consumers)}
             for submission, input_id in rows[np.isin(rows[:, 1], list(known_inputs))].tolist():
                 found = known_inputs[input_id]
                 known_inputs[input_id] = replace(found, done=(*found.done, position[submission]))
@@ -169,7 +205,7 @@ class RoundLoader:
         index_of = np.full(max(int(rows[:, 1].max()), *stored_ids) + 1, -1, np.int64)
         index_of[stored_ids] = np.arange(len(board.inputs))
         entry_of = np.zeros(int(rows[:, 0].max()) + 1, np.int64)
-        for entry, entrant in enumerate(lineup.defenses):
+        for entry, entrant in enumerate(lineup.consumers):
             if entrant.stored_id < len(entry_of):
                 entry_of[entrant.stored_id] = entry
         items = index_of[rows[:, 1]]
@@ -177,16 +213,21 @@ class RoundLoader:
         board.defense_state[items[known], entry_of[rows[known, 0]]] = DONE
 
 
+def _planned(stored: StoredInput, batch: int, images: int) -> PlannedInput:
+    changed = None if stored.changed is None else rounds.unpack_bits(stored.changed, images)
+    return PlannedInput(batch, stored.digest, stored.id, rounds.unpack_bits(stored.produced, images), changed=changed)
+
+
 def _restrict(board: Board, lineup: Lineup, only: frozenset[str]) -> None:
     """Set aside every waiting run that concerns none of the wanted submissions."""
     wanted_attacks = np.array([c.name in only for c in lineup.attacks], bool)
-    wanted_defenses = np.array([c.name in only for c in lineup.defenses], bool)
+    wanted_defenses = np.array([c.name in only for c in lineup.consumers], bool)
     for entry in np.flatnonzero(~wanted_attacks):
         waiting = board.attack_state[entry] == WAITING
         board.attack_state[entry, waiting] = DROPPED
     made_by_wanted = set(board.attack_input[wanted_attacks].ravel().tolist()) - {NO_INPUT} if len(wanted_attacks) else set()
-    for item in range(len(board.inputs)):
-        if item not in made_by_wanted:
+    for item, planned in enumerate(board.inputs):
+        if made_by_wanted.isdisjoint((item, planned.half_of)):
             waiting = (board.defense_state[item] == WAITING) & ~wanted_defenses
             board.defense_state[item, waiting] = DROPPED
     board.prune()

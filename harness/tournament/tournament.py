@@ -209,7 +209,7 @@ class Tournament:
             if fresh is not None:
                 _forget(transaction, row, members, stored, fresh)
             image_rules = replace(_image_rules(transaction, self.config), pinned=images or {})
-            loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu)
+            loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu, dataset, self.artifacts)
             return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved))
 
     def _round(self, transaction: Transaction, dataset: Dataset, sandbox: str, name: str | None, *,

@@ -18,7 +18,7 @@ from harness.store.facade import Transaction
 from harness.store.runs import Scope, StoredRun
 from harness.store.values import DONE, StoredSubmission, is_task, task_kind
 from harness.tournament.tournament import Tournament
-from harness.tracks import Threat, consumes, producers
+from harness.tracks import Threat, consumes, detects, producers
 from harness.views.matrix import CLEAN
 
 
@@ -62,7 +62,7 @@ class RoundReader:
     @cached_property
     def _others(self) -> frozenset[int]:
         """Ids of the inputs that are none of this round's."""
-        return runs.every_input(self.transaction) - self.in_play - self._tasks[0]
+        return runs.every_input(self.transaction) - self.in_play - self._halves.keys() - self._tasks[0]
 
     @cached_property
     def _tasks(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -73,6 +73,15 @@ class RoundReader:
                  for position, batch in enumerate(self.batches) for threat, each in bounds.items()}
         known = {task: (batch, kind) in kinds for batch, task, kind in runs.tasks(self.transaction, self.batches)}
         return frozenset(task for task, own in known.items() if own), frozenset(task for task, own in known.items() if not own)
+
+    @cached_property
+    def _halves(self) -> dict[int, int]:
+        """Ids of the inputs that the round's detectors are run on, each with what the attack made of which it is a half."""
+        if not any(detects(member.type) for member in self.members):
+            return {}
+        made = {made for _, made in self._outputs}
+        found = round_state.halves_of(self.transaction, [batch.id for batch in self.batches])
+        return {half: source for half, source in found.items() if source in made}
 
     @cached_property
     def in_play(self) -> frozenset[int]:
@@ -110,15 +119,16 @@ class RoundReader:
                     yield mixed[batch, mix.digest]
 
     def totals(self, states: Mapping[int, Counter[int]]) -> dict[int, int]:
-        """Runs that each member has in all: an attack run still to come adds one run to every defense."""
+        """Runs that each member has in all: an attack run still to come adds one to every defense, two to every detector."""
         attacks = producers(self.members)
+        unknown = len(attacks) * len(self.batches) - sum(states[m.id][DONE] for m in attacks)
         if self._mixed:
             ended = Counter(batch for batch, _ in self._outputs)
             to_come = sum(ended[batch.id] < len(attacks) for batch in self.batches) * (len(attacks) + 1)
         else:
-            to_come = len(attacks) * len(self.batches) - sum(states[m.id][DONE] for m in attacks)
-        inputs = len(self.in_play) + to_come
-        return {m.id: inputs if consumes(m.type) else len(self.batches) for m in self.members}
+            to_come = unknown
+        per_side = {True: len(self._halves) + 2 * unknown, False: len(self.in_play) + to_come}
+        return {m.id: per_side[detects(m.type)] if consumes(m.type) else len(self.batches) for m in self.members}
 
     def attack_states(self) -> dict[int, Counter[int]]:
         """How many ended runs each attack has, in the form that ``totals`` takes."""
@@ -144,7 +154,8 @@ class RoundReader:
         against = self.against() if consumes(member.type) else {}
         found = []
         for run in runs.listed(self.transaction, self.relevant([member]), failed_only=failed_only):
-            named = run.kind if run.kind in {CLEAN, "mixed"} else against.get(run.input_id, "?")
+            made = self._halves.get(run.input_id, run.input_id)
+            named = run.kind if run.kind in {CLEAN, "mixed"} else against.get(made, "?")
             opponent = None if is_task(run.kind) else named
             found.append((run, self.position[run.batch_id], opponent))
         return sorted(found, key=lambda item: (item[1], item[2] or "", item[0].id))

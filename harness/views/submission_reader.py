@@ -25,7 +25,7 @@ from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
 from harness.tournament import audit
 from harness.tournament.tournament import DEFAULT_ROUND, Tournament
-from harness.tracks import Threat, produces
+from harness.tracks import Threat, labels, produces
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, SubmissionView, Timings, detected, met
@@ -160,12 +160,14 @@ class SubmissionReader(RoundReader):
 
     def _beyond_the_range(self, member: StoredSubmission) -> str | None:
         """Judged by the label range of today: labels are kept as they were answered."""
+        if not labels(member.type):
+            return None
         try:
             described = read_description(self.tournament.config.dataset)
         except DatasetError:
             return None  # a submission is shown without its data set too
         low, high = described.label_low, described.label_high
-        counts = [out_of_range(labels, (low, high)) for labels in runs.labels(self.transaction, self.relevant([member]))]
+        counts = [out_of_range(given, (low, high)) for given in runs.labels(self.transaction, self.relevant([member]))]
         if not any(counts):
             return None
         return f"{plural(sum(counts), 'label')} in {plural(sum(map(bool, counts)), 'run')} outside of {low}..{high} count as wrong."

@@ -60,7 +60,7 @@ def good_result(job: Job, digest: str | None = None, outcome: Outcome = Outcome.
     if job.track == "defense":
         answers = Answers(np.zeros(n, np.int16), np.ones(n, bool))
         return RunResult(outcome=outcome, report=report, usable=n, expected=n, answers=answers)
-    made = AdversarialBatch(digest or f"{job.name}-{job.batch.index}", np.ones(n, bool), 10)
+    made = AdversarialBatch(digest or f"{job.name}-{job.batch.index}", np.ones(n, bool), np.ones(n, bool), 10)
     return RunResult(outcome=outcome, report=report, usable=n, expected=n, made=made)
 
 

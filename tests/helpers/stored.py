@@ -175,6 +175,28 @@ def remake_outputs(state: Path) -> None:
         transaction.connection.execute(update(RunRow).where(RunRow.output_id.in_(earlier)).values(output_id=999))
 
 
+def forget_changes(state: Path) -> None:
+    """As if an earlier version had written it: nobody knows which images attacks changed."""
+    with closing(Store(state, create=False)) as store, store.write() as transaction:
+        transaction.connection.execute(update(InputRow).values(changed=None))
+
+
+def forget_halves(state: Path) -> None:
+    """The halves that detectors were run on, with the runs on them."""
+    halves = select(InputRow.id).where(InputRow.kind == "half")
+    with closing(Store(state, create=False)) as store, store.write() as transaction:
+        transaction.connection.execute(delete(RunRow).where(RunRow.input_id.in_(halves)))
+        transaction.connection.execute(delete(InputRow).where(InputRow.kind == "half"))
+
+
+def composed(state: Path) -> list[InputRow]:
+    """All inputs beside the task and clean ones."""
+    with look(state) as transaction:
+        found = list(transaction.session.scalars(select(InputRow).where(InputRow.kind.in_(("adversarial", "mixed", "half")))))
+        transaction.session.expunge_all()
+        return found
+
+
 def forget_runs_under_other(transaction: Transaction, conditions_id: int) -> None:
     """Keep the runs under these conditions alone."""
     transaction.connection.execute(delete(RunRow).where(RunRow.conditions_id != conditions_id))

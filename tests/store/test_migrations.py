@@ -68,10 +68,11 @@ def test_labels_are_kept_as_answered_as_far_as_that_is_known(old) -> None:
     for was, now in zip(before, after, strict=True):
         assert now.tolist() == [{-1: NO_LABEL, 32767: OUT_OF_RANGE}.get(label, label) for label in was.tolist()]
     assert [run[:9] + run[10:] for run in found["run"]] == [run[:9] + run[10:] for run in kept["run"]]
-    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission"}
+    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission", "input"}
     assert {name: found[name] for name in untouched} == {name: kept[name] for name in untouched}
     assert (found["image"], found["round"]) == ([], [(*row, "{}") for row in kept["round"]])
     assert found["submission"] == [(*row, "linf") for row in kept["submission"]]
+    assert found["input"] == [(*row, None) for row in kept["input"]]
 
 
 def test_what_was_judged_when_labels_were_read_is_judged_anew(old) -> None:
