@@ -49,8 +49,13 @@ class Use:
 
 
 class Running(Protocol):
-    """A started program. Used by one thread at a time."""
+    """A started program. Used by one thread at a time.
 
+    Attributes:
+        began: When it was told to start: not after its clock began.
+    """
+
+    began: float
     stdout: LogTail
     stderr: LogTail
 

@@ -238,9 +238,14 @@ class ServedProgram:
         if isinstance(answer, Answer):
             return answer
         parted = self._answered and (questions is None or not questions.count)
-        if isinstance(answer, State) and parted and not answer.out_of_memory and time.monotonic() - let_go < _PARTING_S:
+        if isinstance(answer, State) and parted and not answer.out_of_memory and self._went_on_s(answer, let_go) < _PARTING_S:
             return None
         return _ended(self._running, answer, watch)
+
+    def _went_on_s(self, state: State, let_go: float) -> float:
+        """From when it was let go on to its end, which a busy host tells us of long after it came."""
+        noticed_s = time.monotonic() - let_go
+        return noticed_s if state.wall_s is None else min(noticed_s, self._running.began + state.wall_s - let_go)
 
     def _over(self, last: RunReport) -> RunReport:
         self._end()

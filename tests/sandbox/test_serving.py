@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.sandbox import serving as serving_module
 from harness.sandbox.base import RunReport, RunRequest, Session
 from harness.sandbox.docker import freezer
 from harness.sandbox.docker.freezer import Freezer
@@ -277,6 +278,21 @@ def test_one_that_was_gone_before_the_batch_is_started_anew(desk) -> None:
 
 #: It goes away in the middle of its second batch, so early that it may have been on its way out before.
 LEAVES = "globals().update(count=globals().get('count', 0) + 1)\nif count == 2: os._exit(0)\n"
+
+
+def test_when_it_went_is_what_counts_and_not_when_that_was_noticed(desk, monkeypatch) -> None:
+    assert desk.open(serving(LEAVES + COPY)) is None
+    assert desk.serve()[0].exit_code == 0
+    settle = desk.session._running.settle
+
+    def late(watch):
+        time.sleep(serving_module._PARTING_S)
+        return settle(watch)
+
+    monkeypatch.setattr(desk.session._running, "settle", late)
+    report, outputs = desk.serve()
+    assert (report.ending, outputs) == (Ending.FINISHED, {"x.png": b"batch2"}), report
+    assert "started anew" in report.detail
 
 
 def test_nothing_of_a_batch_is_in_sight_before_the_program_is_ready_again(desk) -> None:

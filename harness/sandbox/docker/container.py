@@ -59,6 +59,7 @@ class Container:
         self.sampler, self.freezer = CgroupSampler(""), Freezer("")
         self.upper_directory: str | None = None
         self.left = False
+        self.began = time.monotonic()
 
     @classmethod
     def started(cls, api: APIClient, start: Start, orphans: list[str], reader: LineReader | None = None) -> Self:
@@ -80,6 +81,7 @@ class Container:
             # Asked now because nothing but the end should be asked of a running container, see ``_drained``.
             data = (container._described().get("GraphDriver") or {}).get("Data") or {}
             container.upper_directory = data.get("UpperDir")
+            container.began = time.monotonic()
             api.start(ident)
             container.sampler, container.freezer = CgroupSampler(ident), Freezer(ident)
         except ENGINE_FAILURES as error:

@@ -58,6 +58,7 @@ class Child:
         self._end: dict[str, Any] | None = None
         self._group = 0
         self._peak = 0
+        self.began = time.monotonic()
 
     @classmethod
     def started(cls, argv: Sequence[str], cwd: Path, env: Mapping[str, str], limits: Limits,
