@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import docker
 import docker.errors
+import hypothesis
 import pytest
 
 from harness.sandbox.docker import code_image
@@ -27,6 +28,10 @@ from harness.sandbox.image_rules import CODE_TOURNAMENT
 
 if TYPE_CHECKING:
     from tests.object_server import ObjectServer
+
+# An example that takes 200 ms shows nothing but how busy the host is.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Markers whose need CI promised to meet.

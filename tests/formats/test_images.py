@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -24,7 +24,6 @@ from harness.formats.images import (
 )
 
 #: A busy host is no fault of the code.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SIZE = (20, 10)
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (10, 20, 3), np.uint8)
@@ -169,7 +168,6 @@ def decode_or_refuse(data):
         assert decode(data, SIZE).pixels.shape == (10, 20, 3)
 
 
-@patient
 @given(st.binary(max_size=300), st.sampled_from([data for data, _ in READABLE.values()] + [b"", BOMB, WEBP_BOMB]))
 def test_any_bytes_are_pixels_or_unreadable(data, start):
     decode_or_refuse(data)
@@ -177,7 +175,6 @@ def test_any_bytes_are_pixels_or_unreadable(data, start):
     decode_or_refuse(start + data)
 
 
-@patient
 @given(st.data())
 def test_any_damage_is_pixels_or_unreadable(data):
     whole = bytearray(data.draw(st.sampled_from([data for data, _ in READABLE.values()])))
@@ -191,7 +188,6 @@ shapes = st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.j
 batches = shapes.flatmap(lambda shape: st.tuples(hnp.arrays(np.uint8, shape), hnp.arrays(np.uint8, shape)))
 
 
-@patient
 @given(batches, st.integers(0, 255))
 def test_enforce_is_the_formula(pair, epsilon):
     clean, adv = pair
@@ -233,7 +229,6 @@ def test_png_refuses(pixels):
         encode_png(pixels)
 
 
-@patient
 @given(batches, st.data())
 def test_perturbation_round_trip(pair, data):
     clean, adv = pair
@@ -249,7 +244,6 @@ def small_batch():
     return clean, np.flip(clean).copy(), np.array([True, False, True])
 
 
-@patient
 @given(st.data())
 def test_damaged_perturbation_is_noticed(data):
     clean, adv, produced = small_batch()

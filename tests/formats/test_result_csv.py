@@ -1,12 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
 
 from harness.formats.answer_csv import MAX_BYTES
 from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE, _label, out_of_range, read_labels
 
 #: A busy host is no fault of the code.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NAMES = ["a.png", "b", "c"]
 NONE = NO_LABEL
 BEYOND = (OUT_OF_RANGE, -OUT_OF_RANGE, OUT_OF_RANGE)

@@ -30,7 +30,7 @@ def norm_squared(clean: np.ndarray, other: np.ndarray) -> list[int]:
     return (change * change).sum(axis=(1, 2, 3)).tolist()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(batches(), st.integers(0, 700))
 def test_an_image_is_within_its_norm_after_rounding(pair, bound):
     clean, adversarial = pair
@@ -53,7 +53,7 @@ def test_an_image_is_within_its_norm_after_rounding(pair, bound):
             assert (np.abs(change) > exact - 1 - 1e-9).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(batches(), st.integers(0, 6))
 def test_a_patch_is_left_as_it_is_or_refused(pair, bound):
     clean, adversarial = pair
@@ -83,7 +83,6 @@ def test_anything_may_change_where_nothing_is_restricted(pair):
     assert not enforced.refused
 
 
-@settings(deadline=None)
 @given(batches(), st.integers(0, 255))
 def test_a_pixel_is_clipped(pair, bound):
     clean, adversarial = pair

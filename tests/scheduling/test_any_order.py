@@ -418,5 +418,5 @@ def _tidy():
 
 
 TestContest = Contest.TestCase
-TestContest.settings = settings(max_examples=15, stateful_step_count=30, deadline=None,
+TestContest.settings = settings(max_examples=15, stateful_step_count=30,
                                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

@@ -106,7 +106,7 @@ def test_a_lost_input_waits_for_its_attacks_and_keeps_its_results() -> None:
 
 
 @given(**SIZES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_course_of_events_ends_with_every_run_done_once(attacks: int, defenses: int, batches: int, seed: int) -> None:
     rng = random.Random(seed)
     board = Board(attacks, defenses, clean_inputs(batches))
@@ -138,7 +138,7 @@ def test_any_course_of_events_ends_with_every_run_done_once(attacks: int, defens
 
 
 @given(**SIZES, share=st.floats(0, 1))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_board_filled_from_the_store_offers_the_rest(attacks: int, defenses: int, batches: int, seed: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     board = Board(attacks, defenses, clean_inputs(batches))

@@ -342,7 +342,7 @@ def resumed(field_, ledger: Ledger):
     return board, StoreState(next_run, max([10_000, *ledger.inputs]) + 1, ledger.unfinished(), attacks)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(**SIZES, steps=st.lists(st.integers(0, 12), max_size=6), flaky=st.floats(0, 0.3))
 def test_crash_and_resume_at_any_moment_loses_nothing_and_repeats_nothing(
         attacks: int, defenses: int, batches: int, slots: int, seed: int, steps: list[int], flaky: float) -> None:
@@ -375,7 +375,7 @@ def test_crash_and_resume_at_any_moment_loses_nothing_and_repeats_nothing(
 
 
 @given(**SIZES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_late_results_are_dropped(attacks: int, defenses: int, batches: int, slots: int, seed: int) -> None:
     field_ = make_field(attacks, defenses, batches)
     ledger = Ledger()

@@ -102,7 +102,7 @@ def test_an_entry_with_a_few_images_so_far_is_told_apart_from_nobody() -> None:
     assert low[1] == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hnp.arrays(np.int64, st.tuples(st.integers(1, 6), st.integers(1, 40)), elements=st.integers(0, 1)))
 def test_the_estimated_rank_and_all_its_equals_are_within(earned: np.ndarray) -> None:
     low, high = sets_of(earned, resamples=50)

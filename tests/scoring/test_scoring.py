@@ -210,7 +210,7 @@ def same(number: float, exact: Fraction | None) -> bool:
     return math.isnan(number) if exact is None else number == exact.numerator / exact.denominator
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tournaments(), st.sampled_from(list(View)))
 def test_every_score_equals_the_slow_oracles(results: Results, view: View) -> None:
     for track, scores in score_tracks(results, tally(results), view, resamples=0).items():
@@ -222,7 +222,7 @@ def test_every_score_equals_the_slow_oracles(results: Results, view: View) -> No
         assert scores.rank.tolist() == [1 + sum(other > mine for other in values) for mine in values]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tournaments(), st.sampled_from(list(View)))
 def test_the_named_worst_opponent_has_the_worst_score(results: Results, view: View) -> None:
     for track, scores in score_tracks(results, tally(results), view, resamples=0).items():
@@ -236,7 +236,7 @@ def test_the_named_worst_opponent_has_the_worst_score(results: Results, view: Vi
             assert scores.worst[place] == earned / possible
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tournaments(), st.sampled_from(list(View)))
 def test_counts_per_image_add_up_to_counts_per_pair(results: Results, view: View) -> None:
     counts = tally(results)
@@ -248,7 +248,7 @@ def test_counts_per_image_add_up_to_counts_per_pair(results: Results, view: View
         assert getattr(by_defense, name).sum(1).tolist() == pairs[attacks].sum(0).tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tournaments(), st.data())
 def test_abstaining_does_to_others_exactly_what_answering_wrong_does(results: Results, data: st.DataObject) -> None:
     """Any wrong answers left out: every score, worst score and rank of everybody stays, in the standard view."""
@@ -276,7 +276,7 @@ def test_a_defense_that_abstains_does_not_lower_a_rival() -> None:
     assert [s["defense"].score.tolist() for s in scores] == [[0.0, 1.0], [0.0, 1.0]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(tournaments(), st.sampled_from(list(View)))
 def test_a_run_without_a_result_is_counted_neither_way(results: Results, view: View) -> None:
     """Whatever lies at images of runs that have no result (yet, or through the host's fault) changes nothing."""
@@ -290,7 +290,7 @@ def test_a_run_without_a_result_is_counted_neither_way(results: Results, view: V
             np.testing.assert_array_equal(first[track].raw, other[track].raw)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tournaments(), st.randoms(use_true_random=False))
 def test_the_order_of_images_does_not_matter(results: Results, random) -> None:
     order = list(range(results.images))
@@ -404,7 +404,7 @@ def test_float32_sums_are_left_when_they_would_not_be_exact() -> None:
     assert resampled_scores(earned, earned, 50).tolist() == [[1.0]] * 50
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tournaments(), st.sampled_from(list(View)))
 def test_intervals_never_fail_on_odd_tournaments(results: Results, view: View) -> None:
     for scores in score_tracks(results, tally(results), view, resamples=10).values():
@@ -432,7 +432,7 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
 # Bits ----------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 200), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_adding_planes_counts_bits(opponents: int, words: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -476,7 +476,7 @@ def slow_ranks(scores: np.ndarray) -> list[int]:
     return [1 + sum(other > mine for other in known) for mine in known]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(0, 12)),
                   elements=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, math.nan, -0.0])))
 def test_ranks_of_many_rows_are_those_of_each(scores: np.ndarray) -> None:

@@ -229,7 +229,7 @@ def test_no_archive(tmp_path, data):
     assert not (tmp_path / "out").exists()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.data())
 def test_any_damage_is_refused_or_unpacked(tmp_path_factory, data):
     place = tmp_path_factory.mktemp("fuzz")

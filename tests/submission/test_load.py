@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ImageUnavailableError, SubmissionError
@@ -349,7 +349,6 @@ def test_malformed_metadata(data):
 
 
 #: A busy host is no fault of the code.
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5,
@@ -358,14 +357,12 @@ field_names = st.sampled_from(
     ["type", "container", "container_gpu", "entry_point", "name", "team", "profile", "protocol", "baseline", "other"])
 
 
-@patient
 @given(st.dictionaries(field_names, json_values | st.sampled_from(["attack", "run.sh", "serve", "strict"])))
 def test_any_object_gives_metadata_or_problems(fields):
     metadata, problems = read_metadata(json.dumps(fields).encode())
     assert (metadata is None) == bool(problems)
 
 
-@patient
 @given(st.binary(max_size=200))
 def test_any_bytes_give_metadata_or_problems(data):
     metadata, problems = read_metadata(data)
