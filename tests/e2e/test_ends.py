@@ -118,7 +118,7 @@ def test_a_signal_leaves_no_container(make_place, docker_client, light_image, na
     label = f"{owner.OWNER}={owner.describe(process.pid)}"
 
     def containers(*, ended: bool = False) -> list[object]:
-        return docker_client.containers.list(all=ended, filters={"label": label})
+        return docker_client.containers.list(all=ended, ignore_removed=True, filters={"label": label})
 
     try:
         place.until(containers, process)

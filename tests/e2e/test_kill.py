@@ -123,11 +123,11 @@ def test_killed_while_containers_run(make_place, docker_client, light_image) -> 
         assert campaign.kill_at(point)
     # A program that sleeps is in its container when the harness is killed: the container lives on, until the next run.
     process = place.start("run")
-    place.until(lambda: docker_client.containers.list(filters={"label": label}), process)
+    place.until(lambda: docker_client.containers.list(ignore_removed=True, filters={"label": label}), process)
     process.kill()
     assert campaign._killed(process)
     again = place.run()
     assert "Removed what an earlier harness left: container" in again.stderr
     assert differences(place.tables(), wanted) == []
-    assert docker_client.containers.list(all=True, filters={"label": label}) == []
+    assert docker_client.containers.list(all=True, ignore_removed=True, filters={"label": label}) == []
     assert place.leftovers() == []

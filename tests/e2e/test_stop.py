@@ -119,7 +119,7 @@ def test_ctrl_c_leaves_no_container(make_place, docker_client, light_image) -> N
     process = place.start("run")
     label = {"label": f"harness.tournament=tiny@{place.state}"}
     try:
-        place.until(lambda: place.done() >= 3 and docker_client.containers.list(filters=label), process)
+        place.until(lambda: place.done() >= 3 and docker_client.containers.list(ignore_removed=True, filters=label), process)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
@@ -128,5 +128,5 @@ def test_ctrl_c_leaves_no_container(make_place, docker_client, light_image) -> N
         kill_group(process)
     assert process.returncode == 130, err
     assert took < STOP_S
-    assert docker_client.containers.list(all=True, filters=label) == []
+    assert docker_client.containers.list(all=True, ignore_removed=True, filters=label) == []
     assert place.leftovers() == []

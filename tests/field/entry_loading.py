@@ -75,7 +75,7 @@ def one_shot(path: str, tmp_path: Path, images: np.ndarray, targets: np.ndarray,
     if metadata(path)["type"] == "targeted_attack":
         (given / "target_class.csv").write_text("".join(f"{n},{t}\n" for n, t in zip(names, targets, strict=True)))
     program = start(path, [str(given), str(made), str(epsilon)])
-    _, errors = program.communicate(timeout=120)
+    _, errors = program.communicate(timeout=400)
     assert program.returncode == 0, errors
     assert sorted(file.name for file in made.iterdir()) == names
     return np.stack([np.asarray(Image.open(made / name)) for name in names])

@@ -297,7 +297,7 @@ LAZY = """
 def in_shim(tmp_path: Path, arguments: list[str], shim: str = str(SHIM)) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PYTHONPATH": shim, "PATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    return subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=400, check=False)
 
 
 RUN_ALL = """

@@ -55,7 +55,7 @@ def start(entry: Path, *arguments: object, stdin: str = "") -> str:
     entry_point = json.loads((entry / "metadata.json").read_text())["entry_point"]
     command = [f"./{entry_point}", *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=entry, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=entry, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, check=False, timeout=400
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout

@@ -15,7 +15,8 @@ from harness.sandbox.output_area import OutputArea
 from harness.sandbox.process import ProcessSandbox
 
 BASES = ("localhost/harness-light:1", "harness-python-base:bookworm")
-LIMITS = Limits(time_limit_s=20, start_limit_s=10, memory_bytes=256 << 20, shm_bytes=64 << 20, tmp_bytes=64 << 20, pids=128,
+#: Long: what must meet one of its times names a shorter one.
+LIMITS = Limits(time_limit_s=40, start_limit_s=30, memory_bytes=256 << 20, shm_bytes=64 << 20, tmp_bytes=64 << 20, pids=128,
                 output_bytes=4 << 20, output_files=50, layer_bytes=64 << 20)
 INPUT = b"one picture"
 #: Digests of all programs made by the tests, whose images are removed at the end.

@@ -77,7 +77,7 @@ ROWS = [
     # A sample is taken at least once in the second that it takes from 48 MiB to its limit.
     Row("memory bomb", PYTHON + "x = []\nwhile True: x.append(bytearray(1 << 23)); time.sleep(0.1)", Ending.MEMORY_LIMIT, ...,
         lambda r, o: (r.peak_memory_bytes or 0) > 48 << 20, {"memory_bytes": 128 << 20}),
-    Row("output too large", BASH + "echo x > $2/first; head -c 9000000 /dev/zero > $2/big; sleep 9", Ending.OUTPUT_LIMIT,
+    Row("output too large", BASH + "echo x > $2/first; head -c 9000000 /dev/zero > $2/big; sleep 30", Ending.OUTPUT_LIMIT,
         None, lambda r, o: "first" in o),
     Row("output too large, and it ends at once", BASH + "head -c 9000000 /dev/zero > $2/big; exit 0", Ending.OUTPUT_LIMIT, ...),
     Row("too many files", PYTHON + "for i in range(9999):\n open(f'{sys.argv[2]}/{i}', 'w').close()", Ending.OUTPUT_LIMIT, ...),
@@ -85,7 +85,7 @@ ROWS = [
         holds=lambda r, o: list(o) == ["x"]),
     Row("sparse terabyte", PYTHON + "try:\n open(sys.argv[2] + '/x', 'wb').truncate(1 << 40)\nexcept OSError: sys.exit(7)\n",
         exit_code=7),
-    Row("writes too much beside its output", BASH + "head -c 200000000 /dev/zero > big; sleep 9; exit 1", Ending.OUTPUT_LIMIT,
+    Row("writes too much beside its output", BASH + "head -c 64000000 /dev/zero > big; sleep 30; exit 1", Ending.OUTPUT_LIMIT,
         None, changed={"layer_bytes": 32 << 20, "tmp_bytes": 1 << 20, "output_bytes": 250 << 20}),
     Row("floods stdout", BASH + "head -c 1000000 <(yes); echo > $2/early; exec yes", Ending.TIME_LIMIT, None,
         lambda r, o: 0 < len(r.stdout) <= LOG_TAIL_BYTES and set(r.stdout) == {"y", "\n"}, past="early"),

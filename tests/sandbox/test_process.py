@@ -85,7 +85,7 @@ def test_python_is_the_harness_own(sandbox, bench) -> None:
 
 
 def test_too_many_processes(sandbox, bench) -> None:
-    text = BASH + "for i in $(seq 60); do sleep 9 & done; wait"
+    text = BASH + "for i in $(seq 60); do sleep 30 & done; wait"
     report = bench.run(sandbox, bench.program(text), dataclasses.replace(LIMITS, pids=20))
     assert (report.ending, report.exit_code) == (Ending.FINISHED, None)
     assert "processes" in report.detail
@@ -103,7 +103,7 @@ def test_code_that_is_gone_is_the_hosts_fault(sandbox, bench) -> None:
 
 def test_memory_of_all_its_processes_counts(sandbox, bench) -> None:
     text = ("#!/usr/bin/env python3\nimport os, time\nfor _ in range(3):\n if os.fork() == 0: break\n"
-            "x = bytearray(60 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\ntime.sleep(9)\n")
+            "x = bytearray(60 << 20)\nfor i in range(0, len(x), 4096): x[i] = 1\ntime.sleep(30)\n")
     report = bench.run(sandbox, bench.program(text), dataclasses.replace(LIMITS, memory_bytes=150 << 20))
     assert report.ending is Ending.MEMORY_LIMIT
 
@@ -128,7 +128,7 @@ def start_harness(root: Path, text: str, limit_s: float) -> tuple[subprocess.Pop
     (root / "code" / "run.sh").write_text(text)
     (root / "code" / "run.sh").chmod(0o755)
     harness = subprocess.Popen([sys.executable, "-c", HARNESS, str(root), str(limit_s)], stdout=subprocess.PIPE, text=True)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if (root / "pid").exists() and (root / "pid").read_text().endswith("\n"):
             return harness, psutil.Process(int((root / "pid").read_text()))
