@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @click.option("--only", multiple=True, metavar="ROW", help="Only this row (repeatable).")
 @click.option("--runtime", callback=label, help="Docker runtime, such as runsc; the engine's default otherwise.")
 @click.option("--slots", type=Whole(1, MOST_SLOTS), help="Runs at the same time; two for each core by default.")
-@click.option("--time-limit", type=Seconds(1, A_WEEK_S), help="Seconds of one run; 6 by default.")
+@click.option("--time-limit", type=Seconds(1, A_WEEK_S),
+              help="Seconds of a run that must be killed at its limit, 6 by default; all others have 5 times as long.")
 @format_option
 def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
             format_: str) -> int:

@@ -7,8 +7,8 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from harness.errors import HarnessError
 from harness.execution.job import Finished
 from harness.sandbox.base import CodeImages, Sandbox
 from harness.sandbox.image_rules import ImageRules
+from harness.sandbox.outcomes import Outcome
+from harness.scheduling.entrants import Entrant
 from harness.scheduling.scheduler import Scheduler
 from harness.scoring import Results
 from harness.selftest import data, host, leftovers
@@ -40,6 +42,9 @@ from harness.tournament.tournament import Tournament
 
 #: Long enough for Python to start on a busy host, short enough for a dozen rows that are killed at it.
 TIME_LIMIT_S = 6.0
+#: What must come to its own end, or be ended for something else than its time, has this many times as long: it waits for
+#: nothing, and on a busy host the start of a container alone took half of the limit.
+_PATIENCE = 5
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,26 @@ class _Witness(Watcher):
         self.told(f"{finished.job.name}: {finished.result.outcome.value}")
 
 
+class _Corpus(Tournament):
+    """A tournament in which only ``killed`` (names) meet the time limit of its rules."""
+
+    killed: frozenset[str] = frozenset()
+
+    def open_round(self, *args: Any, **options: Any) -> Round:  # noqa: ANN401 - as they are
+        """The round, with longer limits for all others."""
+        round_ = super().open_round(*args, **options)
+        attacks, defenses = (tuple(self._patient(entrant) for entrant in side)
+                             for side in (round_.lineup.attacks, round_.lineup.defenses))
+        return replace(round_, lineup=replace(round_.lineup, attacks=attacks, defenses=defenses))
+
+    def _patient(self, entrant: Entrant) -> Entrant:
+        if entrant.name in self.killed:
+            return entrant
+        limits = entrant.limits
+        return replace(entrant, limits=replace(limits, time_limit_s=_PATIENCE * limits.time_limit_s,
+                                               start_limit_s=_PATIENCE * limits.start_limit_s))
+
+
 def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME_LIMIT_S, slots: int | None = None,
             told: Callable[[str], None] = lambda _: None, alone: Results | None = None) -> Findings:
     """Run rows in one tournament and judge what came of them.
@@ -93,7 +118,7 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
     Args:
         rows: Which rows; those that the sandbox does not promise are the caller's to leave out.
         sandbox: Where programs run.
-        time_limit_s: Of each run.
+        time_limit_s: Of each run that must be killed at it; all others have several times as long.
         slots: Runs at the same time; by default two for each core, because rows that are killed at a limit mostly wait.
         told: Is told what happens, a line at a time.
         alone: Of an earlier call's findings: that tournament is not run again.
@@ -105,7 +130,7 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
         scene = stack.enter_context(_Scene(sandbox, time_limit_s, slots or 2 * (os.cpu_count() or 1), told))
         before = host.look(scene.watch)
         if alone is None:
-            alone = scene.run("honest", (), Watcher())
+            alone = scene.run("honest", (), frozenset(), Watcher())
         settled, beside, witness = scene.run_rows(rows)
         unplanted = scene.unplanted()
         left = scene.tidy()
@@ -147,10 +172,11 @@ class _Scene:
         self.tidy()
         self._stack.close()
 
-    def run(self, name: str, sources: Sequence[Source], witness: Watcher) -> Results:
-        """A tournament of the honest entries and these, run to its end."""
+    def run(self, name: str, sources: Sequence[Source], killed: frozenset[str], witness: Watcher) -> Results:
+        """A tournament of the honest entries and these, run to its end; ``killed`` must meet the time limit."""
         config = data.config(self.root, name, self._sandbox.name, self._time_limit_s)
-        with Tournament(config) as tournament:
+        with _Corpus(config) as tournament:
+            tournament.killed = killed
             for source in (*self._honest, *sources):
                 registered = tournament.submit(self._load(source), source=source.where)
                 self._digests.append(registered.submission.digest)
@@ -174,7 +200,8 @@ class _Scene:
                 settled[row.name] = Verdict(row, "refused at submit", (sentence,))
             else:
                 sources.append(source)
-        return settled, self.run("hostile", sources, witness), witness
+        killed = frozenset(row.name for row in rows if Outcome.TIME_LIMIT in row.outcomes)
+        return settled, self.run("hostile", sources, killed, witness), witness
 
     def unplanted(self) -> list[str]:
         """Where the mark that hunters look for is missing (they would prove nothing), and who came for it."""

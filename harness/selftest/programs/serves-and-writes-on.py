@@ -1,10 +1,7 @@
-# Answers, and then spoils what it has answered: it is frozen by then, and what it does later meets an empty place.
-import threading
-import time
+# Answers, and spoils what it has answered as soon as it runs again: it was frozen at its answer, and now it meets an empty place.
 
 
 def spoil(path):
-    time.sleep(1.5)
     for place in (path, os.path.join(os.path.dirname(os.path.dirname(path)), "result.csv")):
         try:
             with open(place, "w") as file:
@@ -14,7 +11,10 @@ def spoil(path):
 
 
 ready()
+answered = []
 for request in requests():
+    for path in answered:
+        spoil(path)
     behave()
-    threading.Thread(target=spoil, args=[request["output"]], daemon=True).start()
+    answered.append(request["output"])
     done(request)
