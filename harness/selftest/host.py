@@ -24,7 +24,7 @@ _CLOCK_S = 2.0
 #: Growth of what the engine keeps (image layers, containers' layers, volumes), by its own account: its metadata may round up.
 DATA_ROOT_BYTES = 16 << 20
 #: How long the end of a process or a mount may take to be seen.
-_PATIENCE_S = 10.0
+_PATIENCE_S = 30.0
 #: Kernel settings that an escape would write, or change in passing.
 _SETTINGS = (
     "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname", "/proc/sys/kernel/modprobe",
