@@ -24,11 +24,11 @@ class HeatMap:
 
     Attributes:
         track: Whose score a cell is.
-        epsilon: Of which batches; None for all.
+        part: Of which batches or attacks, in words; empty for all.
     """
 
     track: Track
-    epsilon: int | None
+    part: str
     view: MatrixView
 
 
@@ -64,14 +64,14 @@ class CleanImage:
     Attributes:
         label: Its true label, with the class's name where there is one.
         target: Its target class, in the same words.
-        epsilon: Of its batch.
+        bound: What attacks may change of it, in words.
         pixels: uint8[h, w, 3].
     """
 
     id: str
     label: str
     target: str
-    epsilon: int
+    bound: str
     pixels: Pixels
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import __version__
-from harness.dataset.load import Dataset
+from harness.dataset.load import Batch, Dataset
 from harness.errors import DatasetError
+from harness.formats.threats import in_words
 from harness.scoring import Results, View
-from harness.scoring.leaderboard import Leaderboard, Row, build_leaderboard, build_matrix
+from harness.scoring.detectors import detects
+from harness.scoring.leaderboard import Leaderboard, Matrix, Row, build_detector_matrix, build_leaderboard, build_matrix
 from harness.scoring.parts import Point, easier_at_larger, fooled_by, on_batches
 from harness.store import round_state, rounds, runs
 from harness.store.artifacts import CorruptArtifactError
@@ -23,9 +25,9 @@ from harness.store.values import StoredSubmission
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import batches_of, load_results, rules_of
 from harness.tournament.tournament import Tournament
-from harness.tracks import DEFENSE, TRACKS, consumes
+from harness.tracks import DEFENSE, TRACKS, Threat, consumes, producers
 from harness.views.logs import LoggedRun
-from harness.views.matrix import matrix_view
+from harness.views.matrix import detector_view, matrix_view
 from harness.views.report import (
     Attacked,
     BestOfRound,
@@ -38,7 +40,7 @@ from harness.views.report import (
     Pixels,
     ReportView,
 )
-from harness.views.submission import SubmissionView, met
+from harness.views.submission import SubmissionView, detected, met
 from harness.views.submission_reader import DEFAULT_CONFIG, SubmissionReader, slot_words
 from harness.views.words import duration
 
@@ -70,15 +72,17 @@ class ReportReader(SubmissionReader):
             results: ``load_results`` of this round.
         """
         whole = results.runs.total <= _MOST_IN_FULL
-        view = scored(results, self._epsilons())
+        threats = {m.name: m.threat for m in producers(self.members)}
+        view = scored(results, self._epsilons(), threats if len(set(threats.values())) > 1 else {})
         return replace(
             view, facts=tuple(self._facts(dataset, results)), rounds=tuple(self._best_of_rounds(dataset, view.board)),
             gallery=self._gallery(dataset, results, view.board),
             entries=tuple(self._entries(results, view.board, whole=whole)), whole=whole)
 
     def _epsilons(self) -> list[int]:
-        """The bound of each batch."""
-        return [batch.epsilon for batch in self.batches]
+        """The bound of each batch, the same for all where there are others than L-infinity: then it is no epsilon."""
+        only = tuple(rules_of(self.round).bounds) == (Threat.LINF,)
+        return [batch.epsilon if only else 0 for batch in self.batches]
 
     def _facts(self, dataset: Dataset, results: Results) -> Iterator[tuple[str, str]]:
         rules = rules_of(self.round)
@@ -87,7 +91,8 @@ class ReportReader(SubmissionReader):
         width, height = dataset.size
         yield "Data set", (f"{dataset.name}: {results.images:,} images of {width} x {height}, "
                            f"{dataset.label_range[1] - dataset.label_range[0] + 1:,} classes")
-        yield "Epsilon", ", ".join(map(str, dict.fromkeys(self._epsilons()))) + " of 255 (L-infinity), by batch"
+        yield "Bounds", "; ".join(", ".join(in_words(threat, bound) for bound in dict.fromkeys(bounds))
+                                  for threat, bounds in rules.bounds.items()) + " (of 255), by batch"
         yield "Rules", (f"batches of {rules.batch_size}, {rules.time_limit_s:g} s a run"
                         + (", mixed batches" if rules.mixed_batches else "")
                         + (f", {100 * rules.audit:g} % of served runs audited" if rules.audit else ""))
@@ -129,7 +134,7 @@ class ReportReader(SubmissionReader):
 
     def _entries(self, results: Results, board: Leaderboard, *, whole: bool) -> Iterator[EntryView]:
         matrix = build_matrix(results)
-        entries = {entry.name: entry for entry in (*results.attacks, *results.defenses)}
+        entries = {entry.name: entry for entry in (*results.attacks, *results.defenses, *results.detectors)}
         looked_up = 0
         for row in (row for rows in board.tracks.values() for row in rows if row.name in entries):
             entry = entries[row.name]
@@ -139,7 +144,10 @@ class ReportReader(SubmissionReader):
                 view = self.submission(row.name, entry, row)
             else:
                 view = SubmissionView(entry, done=sum(entry.outcomes.values()), total=sum(entry.outcomes.values()), row=row)
-            opponents, unlabelled = met(matrix, entry)
+            if detects(entry.type):
+                against, histogram = detected(results, entry.name)
+                view = replace(view, detected=against, histogram=histogram)
+            opponents, unlabelled = ((), 0) if detects(entry.type) else met(matrix, entry)
             # Where an entry lies on the organiser's disk is nothing for whoever is sent the file.
             details = {name: value for name, value in view.details.items() if name != "source"}
             view = replace(view, details=details, opponents=opponents if whole else opponents[:_HARDEST], unlabelled=unlabelled)
@@ -157,7 +165,7 @@ class ReportReader(SubmissionReader):
 
     def _gallery(self, dataset: Dataset, results: Results, board: Leaderboard) -> Gallery | None:
         """The same few images, of different epsilons where there are any, under every attack."""
-        batches = batches_of(self.round, dataset)
+        batches, threats = batches_of(self.round, dataset), rules_of(self.round).bounds
         ids = {image: place for place, image in enumerate(results.image_ids)}
         chosen = _spread(self._epsilons())
         ranked = [row for track, rows in board.tracks.items() if not consumes(track) for row in rows]
@@ -169,10 +177,11 @@ class ReportReader(SubmissionReader):
         images = [(number, at) for number in chosen for at in range(min(each, len(batches[number].ids)))]
         places = [ids[batches[number].ids[at]] for number, at in images]
         clean = [dataset.pixels(batches[number])[at] for number, at in images]
-        defenses = [row.name for track, rows in board.tracks.items() if consumes(track) for row in rows]
+        defenses = [row.name for track, rows in board.tracks.items()
+                    if consumes(track) and not detects(track) for row in rows]
         rows = []
         for row in ranked:
-            made = self._made(row.name, dataset, chosen)
+            made = self._made(row.name, dataset, batches, chosen)
             attack = next(place for place, entry in enumerate(results.attacks) if entry.name == row.name)
             shown = [_attacked(results, attack, place, made[number][0][at], defenses)
                      if number in made and made[number][1][at] else None
@@ -184,13 +193,14 @@ class ReportReader(SubmissionReader):
             return None
         return Gallery(
             clean=tuple(CleanImage(id=results.image_ids[place], label=_label(dataset, results.truth[place]),
-                                   target=_label(dataset, results.target[place]), epsilon=batches[number].bound, pixels=pixels)
+                                   target=_label(dataset, results.target[place]), pixels=pixels,
+                                   bound="; ".join(in_words(each, batches[number].under(each).bound) for each in threats))
                         for (number, _), place, pixels in zip(images, places, clean, strict=True)),
             rows=tuple(rows), left_out=len(results.attacks) - len(rows))
 
-    def _made(self, name: str, dataset: Dataset, numbers: Sequence[int]) -> Mapping[int, tuple[Pixels, NDArray[np.bool_]]]:
+    def _made(self, name: str, dataset: Dataset, batches: Sequence[Batch],
+              numbers: Sequence[int]) -> Mapping[int, tuple[Pixels, NDArray[np.bool_]]]:
         """What an attack made of some batches, and which images it produced; without the ones that cannot be read."""
-        batches = batches_of(self.round, dataset)
         wanted = {self.batches[number].id: number for number in numbers}
         found = {}
         for batch_id, made in runs.made(self.transaction, self.given([self.member(name)]), [self.batches[n] for n in numbers]):
@@ -223,17 +233,19 @@ def read_report(tournament: Tournament, round_name: str | None = None, config_pa
         return reader.report(dataset, load_results(tournament, dataset, reader.round.name))
 
 
-def scored(results: Results, epsilons: Sequence[int]) -> ReportView:
+def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str] | None = None) -> ReportView:
     """What follows from the verdicts alone: tables, heat maps, curves.
 
     Args:
         results: Of the round.
         epsilons: Of each batch.
+        threats: What each attack may change, where that differs between them.
     """
     board, parts = build_leaderboard(results), dict(_parts(results, epsilons))
-    places = {entry.name: place for side in (results.attacks, results.defenses) for place, entry in enumerate(side)}
+    sides = (results.attacks, results.defenses, results.detectors)
+    places = {entry.name: place for side in sides for place, entry in enumerate(side)}
     return ReportView(
-        board=board, written=time.strftime("%Y-%m-%d %H:%M:%S %z"), maps=tuple(_maps(results, parts)),
+        board=board, written=time.strftime("%Y-%m-%d %H:%M:%S %z"), maps=tuple(_maps(results, parts, threats or {})),
         curves=tuple(_curves(board, {epsilon: build_leaderboard(part) for epsilon, part in parts.items()})), places=places)
 
 
@@ -247,13 +259,28 @@ def _parts(results: Results, epsilons: Sequence[int]) -> Iterator[tuple[int, Res
         yield epsilon, on_batches(results, np.array(epsilons) == epsilon)
 
 
-def _maps(results: Results, parts: Mapping[int, Results]) -> Iterator[HeatMap]:
-    """What the defenses labelled correctly and how often target classes were hit, of all batches and of each epsilon's."""
-    for epsilon, part in ((None, results), *parts.items()):
-        for track in (DEFENSE.name, *(name for name, kind in TRACKS.items() if kind.takes_targets)):
+def _maps(results: Results, parts: Mapping[int, Results], threats: Mapping[str, str]) -> Iterator[HeatMap]:
+    """Labelled correctly, hits of target classes, areas of detectors: of all, of each epsilon, of each threat."""
+    shown = (DEFENSE.name, *(name for name, kind in TRACKS.items() if kind.takes_targets))
+    for words, part in (("", results), *((f"epsilon {epsilon}", part) for epsilon, part in parts.items())):
+        for track in shown:
             view = matrix_view(build_matrix(part, track), track)
             if view.lines:
-                yield HeatMap(track=track, epsilon=epsilon, view=view)
+                yield HeatMap(track=track, part=words, view=view)
+        for track in (name for name in TRACKS if detects(name) and part.detectors):
+            yield HeatMap(track=track, part=words, view=detector_view(build_detector_matrix(part), track))
+    for threat in dict.fromkeys(threats.values()):
+        for track in shown:
+            view = matrix_view(_of_threat(build_matrix(results, track), threats, threat), track)
+            if view.lines:
+                yield HeatMap(track=track, part=f"threat {threat}", view=view)
+
+
+def _of_threat(matrix: Matrix, threats: Mapping[str, str], threat: str) -> Matrix:
+    """The rows of the attacks that may change this."""
+    rows = [at for at, entry in enumerate(matrix.attacks) if threats.get(entry.name) == threat]
+    return replace(matrix, attacks=tuple(matrix.attacks[row] for row in rows), cells=matrix.cells.map(lambda array: array[rows]),
+                   produced=matrix.produced[rows])
 
 
 def _curves(board: Leaderboard, boards: Mapping[int, Leaderboard]) -> Iterator[Curve]:

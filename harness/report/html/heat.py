@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
+from harness.scoring.detectors import detects
 from harness.tracks import consumes
 from harness.untrusted_text import plain
 from harness.views.report import HeatMap
@@ -25,7 +26,7 @@ def heat_map(found: HeatMap, places: Mapping[str, int], *, linked: bool) -> Mark
         places: Positions of the entries on their sides.
         linked: Whether the rows of the pairs are on the page, so that a cell can lead to its own.
     """
-    view = found.view
+    view, linked = found.view, linked and not detects(found.track)
     heads = Markup("").join(Markup('<th scope="col"><span>{}</span>').format(_name(entry.name)) for entry in view.columns)
     columns = [places[entry.name] for entry in view.columns]
     rows = []

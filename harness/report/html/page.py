@@ -68,7 +68,7 @@ def render(view: ReportView, *, live: bool = False) -> str:
         # Our own files, not text of anybody's.
         policy=policy, style=Markup(style), script=Markup(script),  # noqa: S704
         shown=pictures(view.gallery) if view.gallery else None, curves=_by_track(view.curves), rounds=_by_track(view.rounds),
-        maps=[(epsilon, list(maps)) for epsilon, maps in groupby(view.maps, key=lambda found: found.epsilon)],
+        maps=[(part, list(maps)) for part, maps in groupby(view.maps, key=lambda found: found.part)],
         epsilons=[point.epsilon for point in view.curves[0].points] if view.curves else [],
         notes=footnotes(view.board), version=__version__, leaders=[_leader(track, rows) for track, rows in tracks])
 

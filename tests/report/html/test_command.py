@@ -54,7 +54,7 @@ def test_the_report_has_every_part(place, monkeypatch):
     assert code == 0
     for part in ("tables", "ranks", "map", "epsilon", "gallery", "entries", "method"):
         assert f'<section id="{part}">' in page
-    assert "At epsilon 8" in page
+    assert "Only epsilon 8" in page
     images = re.findall(r'<img src="data:image/webp;base64,[A-Za-z0-9+/=]+"', page)
     assert len(images) == 3 + 2 * 2 * 3, "the clean ones, then what each attack made of each and the difference"
     assert "tiny: 30 images of 8 x 8" in page

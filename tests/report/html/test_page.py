@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
+from dataclasses import replace
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
 from harness.report.html.page import render, write_report
+from harness.views.report import EntryView
+from harness.views.report_reader import scored
+from harness.views.submission import SubmissionView, detected
+from tests.detectors import add_row, contest
+from tests.report.conftest import make_results
 from tests.report.html.views import HOSTILE, made_report
 from tests.test_untrusted_text import fit
 
@@ -70,8 +78,6 @@ def test_hostile_text_becomes_no_element_no_attribute_and_no_control():
 
 @pytest.mark.parametrize("hostile", [False, True])
 def test_every_link_leads_to_a_part_of_the_page_and_no_name_stands_twice(hostile: bool):
-    from urllib.parse import unquote
-
     found = Outline(render(made_report(hostile=hostile)))
     ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -82,8 +88,6 @@ def test_every_link_leads_to_a_part_of_the_page_and_no_name_stands_twice(hostile
 
 
 def test_what_a_round_does_not_have_is_not_shown():
-    from dataclasses import replace
-
     page = render(replace(made_report(targeted=0), gallery=None, curves=(), rounds=(), entries=()))
     shown = {attributes["id"] for tag, attributes in Outline(page).elements if tag == "section" and "id" in attributes}
     assert shown == {"tables", "ranks", "map", "method"}
@@ -92,16 +96,11 @@ def test_what_a_round_does_not_have_is_not_shown():
 
 @pytest.mark.parametrize(("attacks", "defenses"), [(0, 0), (3, 0), (0, 3)])
 def test_a_round_without_one_side_has_a_page(attacks: int, defenses: int):
-    from harness.views.report_reader import scored
-    from tests.report.conftest import make_results
-
     page = render(scored(make_results(attacks, 0, defenses), [16, 64]))
     assert "Tables" in page
 
 
 def test_only_an_incomplete_page_that_is_written_again_reloads_itself():
-    from dataclasses import replace
-
     view = made_report()
     waiting = replace(view, board=replace(view.board, runs=replace(view.board.runs, done=50)))
     reloads = '<meta http-equiv="refresh" content="60">'
@@ -122,3 +121,30 @@ def test_the_file_is_whole_or_not_there(tmp_path, monkeypatch):
         write_report(made_report(), path)
     assert path.read_text() == first
     assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_attacks_of_several_threats_have_a_map_each():
+    results = make_results()
+    threats = {entry.name: "l2" if at % 2 else "linf" for at, entry in enumerate(results.attacks)}
+    view = scored(results, [0, 0], threats)
+    assert [found.part for found in view.maps if found.track == "defense"] == ["", "threat linf", "threat l2"]
+    of_l2 = next(found.view for found in view.maps if found.part == "threat l2")
+    assert {line.name for line in of_l2.lines} - {"clean"} == {name for name, threat in threats.items() if threat == "l2"}
+    assert view.curves == ()
+    assert "Only threat l2" in render(view)
+
+
+def test_detectors_have_their_table_map_and_entries(monkeypatch):
+    add_row(monkeypatch)
+    generator = np.random.default_rng(7)
+    sides = (generator.random((2, 40)).astype(np.float32) + np.float32(0.5), generator.random((2, 40)).astype(np.float32))
+    results = contest({"watch": sides, "blind": (sides[1], sides[1])})
+    view = scored(results, [0] * results.attack_done.shape[1])
+    (found,) = (each for each in view.maps if each.track == "detector")
+    assert [entry.name for entry in found.view.columns] == ["watch", "blind"]
+    against, histogram = detected(results, "watch")
+    entry = EntryView(submission=SubmissionView(results.detectors[0], detected=against, histogram=histogram))
+    page = render(replace(view, entries=(entry,)))
+    assert 'id="detector/watch"' in page
+    assert "Areas under the ROC curve, hardest first" in page
+    assert f"{against[0].auroc:.3f}" in page

@@ -60,7 +60,7 @@ def _renamed(entries: tuple[Entry, ...], evil: list[str], first: int) -> tuple[E
 
 def _gallery(results: Results, text: str) -> Gallery:
     generator = np.random.default_rng(3)
-    clean = tuple(CleanImage(id=text[:50], label=text, target="2", epsilon=epsilon,
+    clean = tuple(CleanImage(id=text[:50], label=text, target="2", bound=f"epsilon {epsilon}",
                              pixels=generator.integers(0, 256, (8, 8, 3), np.uint8)) for epsilon in (16, 64))
     shown = Attacked(pixels=clean[0].pixels + np.uint8(1), asked=5, fooled=tuple(e.name for e in results.defenses), hit=1)
     return Gallery(clean=clean, rows=tuple(
