@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from harness.sandbox.outcomes import Ending, Outcome
 from harness.scheduling.board import Board, PlannedInput
 from harness.scheduling.entrants import Entrant, Lineup
 from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
-from harness.store.values import DONE, OPEN
+from harness.store.values import DONE, OPEN, RUNNING
 from harness.tracks import Threat
 
 IMAGES = 3
@@ -68,7 +70,7 @@ def good_result(job: Job, digest: str | None = None, outcome: Outcome = Outcome.
 class Ledger:
     """A sink that keeps rows as the database would, and counts what must not happen."""
 
-    runs: dict[int, dict[str, object]] = field(default_factory=dict)
+    runs: dict[int, dict[str, Any]] = field(default_factory=dict)
     inputs: dict[int, NewInput] = field(default_factory=dict)
     accepted: Counter[int] = field(default_factory=Counter)
     fail_after: float = math.inf
@@ -87,11 +89,11 @@ class Ledger:
                     self.runs[item.id] = {"submission": item.submission_id, "input": item.input_id}
                 else:
                     assert item.attempt == self.runs[item.id]["attempt"] + 1
-                self.runs[item.id] |= {"attempt": item.attempt, "state": 1}
+                self.runs[item.id] |= {"attempt": item.attempt, "state": RUNNING}
             case RunFinish():
                 row = self.runs[item.id]
                 assert row["attempt"] == item.attempt
-                assert row["state"] == 1
+                assert row["state"] == RUNNING
                 row |= {"state": item.state, "output": item.output_id, "outcome": item.outcome}
                 self.accepted.update([item.id] if item.state == DONE else [])
                 if item.output_id is not None and item.output_id > 10_000:
@@ -103,7 +105,7 @@ class Ledger:
                 pass
 
     def unfinished(self) -> dict[tuple[int, int], tuple[int, int]]:
-        return {(r["submission"], r["input"]): (run, r["attempt"]) for run, r in self.runs.items() if r["state"] in (1, OPEN)}
+        return {(r["submission"], r["input"]): (run, r["attempt"]) for run, r in self.runs.items() if r["state"] in (RUNNING, OPEN)}
 
     def done(self) -> dict[tuple[int, int], tuple[int, int]]:
         return {(r["submission"], r["input"]): (run, r["attempt"]) for run, r in self.runs.items() if r["state"] == DONE}
@@ -112,7 +114,7 @@ class Ledger:
 class FakeEngine:
     """Slots on a virtual clock: each job takes a random time; what it results in is the test's choice."""
 
-    def __init__(self, slots: int, decide, rng: random.Random) -> None:
+    def __init__(self, slots: int, decide: Callable[[Job], RunResult], rng: random.Random) -> None:
         self.slots = [Slot(f"s{i}") for i in range(slots)]
         self._decide = decide
         self._rng = rng
