@@ -122,7 +122,7 @@ DETECTOR = Track(
              Figure(name="tpr_at_1_fpr", title="TPR1"), Figure(name="best_f1", title="F1"),
              Figure(name="f1_frozen", title="F1@5"), Figure(name="aupr", title="AUPR"), Figure(name="prevalence")))
 
-_ROWS = {track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE)}
+_ROWS = {track.name: track for track in (ATTACK, TARGETED_ATTACK, DEFENSE, DETECTOR)}
 #: By name, in the order in which their tables are shown.
 TRACKS: Mapping[str, Track] = MappingProxyType(_ROWS)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.formats.answers import reader_named
-from harness.tracks import ATTACK, DEFENSE, TARGETED_ATTACK, TRACKS, Side, consumes, produces
+from harness.tracks import ATTACK, DEFENSE, TARGETED_ATTACK, TRACKS, Side, consumes, detects, labels, produces
 
 PACKAGE = Path(__file__).resolve().parent.parent / "harness"
 PROGRAMS = PACKAGE / "selftest" / "programs"
@@ -50,8 +50,10 @@ def test_a_comparison_is_found(text):
 
 
 def test_the_table():
-    assert [track.name for track in TRACKS.values()] == list(TRACKS) == ["attack", "targeted_attack", "defense"]
-    assert [produces(name) for name in TRACKS] == [True, True, False]
+    assert [track.name for track in TRACKS.values()] == list(TRACKS) == ["attack", "targeted_attack", "defense", "detector"]
+    assert [produces(name) for name in TRACKS] == [True, True, False, False]
+    assert [labels(name) for name in TRACKS] == [False, False, True, False]
+    assert [detects(name) for name in TRACKS] == [False, False, False, True]
     assert all(produces(name) != consumes(name) for name in TRACKS)
     assert {track.side for track in TRACKS.values()} == set(Side)
 
@@ -70,8 +72,9 @@ def test_who_leaves_a_file_has_a_reader_for_it():
             read = reader_named(track.reader)(b"", ["a.png", None])
             assert read.answers.given.tolist() == [False, False]
             assert read.answers.values.shape == (2,)
+            assert read.answers.values.dtype == track.answers
 
 
 def test_an_unknown_type_is_on_no_side():
     with pytest.raises(KeyError):
-        produces("detector")
+        produces("referee")

@@ -44,7 +44,7 @@ def test_the_json_has_exactly_the_agreed_fields() -> None:
     assert list(board) == ["tournament", "round", "scoring", "images", "runs", "tracks"]
     assert (board["tournament"], board["round"], board["scoring"], board["images"]) == ("vector", "main", "standard", 4)
     assert board["runs"] == {"done": 9, "total": 9, "failed": 1}
-    assert list(board["tracks"]) == ["attack", "targeted_attack", "defense"]
+    assert list(board["tracks"]) == ["attack", "targeted_attack", "defense", "detector"]
     for track, rows in board["tracks"].items():
         for row in rows:
             assert list(row) == [*ROW, "clean_accuracy" if track == "defense" else "undetected"]
@@ -85,7 +85,7 @@ def test_a_tournament_that_has_not_begun_has_no_scores_and_no_ranks() -> None:
 def test_no_entries_at_all() -> None:
     empty = complete((), (), truth=np.zeros(3, np.int32), target=np.ones(3, np.int32), produced=np.zeros((0, 3), bool),
                      codes=np.zeros((0, 0, 3), np.uint8), clean_codes=np.zeros((0, 3), np.uint8))
-    assert build_leaderboard(empty).tracks == {"attack": (), "targeted_attack": (), "defense": ()}
+    assert build_leaderboard(empty).tracks == {"attack": (), "targeted_attack": (), "defense": (), "detector": ()}
     assert build_matrix(empty).to_json()["correct"] == []
 
 
@@ -97,5 +97,5 @@ def test_one_track_only() -> None:
 def test_unknown_names_say_which_are_known() -> None:
     with pytest.raises(UnknownNameError, match=r"no scoring view 'elo'.*standard, nips2017, toolkit"):
         parse_view("elo")
-    with pytest.raises(UnknownNameError, match=r"no track 'detector'.*attack, targeted_attack, defense"):
-        parse_track("detector")
+    with pytest.raises(UnknownNameError, match=r"no track 'referee'.*attack, targeted_attack, defense, detector"):
+        parse_track("referee")

@@ -17,18 +17,10 @@ from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, Watcher, run_round
 from harness.tournament.tournament import Tournament
 from harness.views.round_reader import RoundReader
-from tests.detectors import add_row
 from tests.e2e import make
 from tests.helpers import stored
 
 BATCHES, BATCH = 3, 10
-
-
-@pytest.fixture(autouse=True, scope="module")
-def row():
-    with pytest.MonkeyPatch.context() as patch:
-        add_row(patch)
-        yield
 
 
 def config_of(root: Path) -> TournamentConfig:

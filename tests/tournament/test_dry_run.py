@@ -181,3 +181,39 @@ def test_a_failure_of_the_host_is_no_problem_of_the_entry(dataset: Dataset, tmp_
     monkeypatch.setattr(ProcessSandbox, "run", broken)
     with pytest.raises(EngineEnded, match="not its fault: the engine is gone"):
         tried(dataset, tmp_path, "attack", ATTACK.format(body="attack = lambda images, epsilon: images + 1"), serves=False)
+
+
+DETECTOR = "#!/usr/bin/env python3\nimport numpy as np\nfrom harness.sdk import run_detector\n\n{body}\n\nrun_detector(detect)\n"
+ROUGHNESS = "np.abs(np.diff(images.astype(float), axis=1)).mean(axis=(1, 2, 3))"
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    root = tmp_path_factory.mktemp("more") / "flat"
+    plans = [Plan(f"image-{n}", 1, 2, "", lambda n=n: np.full((4, 4, 3), 40 + n, np.uint8)) for n in range(12)]
+    write_dataset(root, plans, label_range=(1, 3), size=(4, 4), classes=(), source="test")
+    return load_dataset(root)
+
+
+@pytest.mark.parametrize(("body", "problem"), [
+    (f"detect = lambda images: {ROUGHNESS}", None),
+    (f"detect = lambda images: -{ROUGHNESS}", "higher must mean adversarial"),
+    ("detect = lambda images: np.zeros(len(images))", "every score is 0, whatever the image"),
+])
+def test_a_detector_is_tried_on_a_half_and_half_batch(flat: Dataset, tmp_path: Path, body: str, problem: str | None) -> None:
+    trial = tried(flat, tmp_path, "detector", DETECTOR.format(body=body))
+    assert [found.field_or_file for found in trial.problems] == (["scores"] if problem else [])
+    assert problem is None or problem in trial.problems[0].sentence
+    assert problem or any("AUROC on this batch" in remark and "1.00" in remark for remark in trial.remarks)
+    assert not any("differ" in remark for remark in trial.remarks)
+
+
+def test_scores_that_are_missing_or_not_finite_are_named(flat: Dataset, tmp_path: Path) -> None:
+    trial = tried(flat, tmp_path, "detector", """#!/usr/bin/env python3
+import os, sys
+names = sorted(os.listdir(sys.argv[1]))
+open(sys.argv[2], "w").writelines(f"{name},{'nan' if n < 2 else n}\\n" for n, name in enumerate(names[1:]))
+""", serves=False)
+    told = " ".join(f"{problem.sentence}" for problem in trial.problems)
+    assert "1 of 12 scores are missing." in told
+    assert "'nan' is not a finite number" in told

@@ -92,9 +92,9 @@ def test_status_counts_what_the_round_needs_and_nothing_of_an_old_version(tourna
         view = StatusReader(tournament, transaction).status()
     # Inputs of the defense: 2 clean, 3 made, 1 still to come.
     assert [(k.kind, k.done, k.running, k.waiting, k.total) for k in view.kinds] == [
-        ("attack", 2, 0, 0, 2), ("targeted_attack", 1, 0, 1, 2), ("defense", 3, 0, 3, 6)]
+        ("attack", 2, 0, 0, 2), ("targeted_attack", 1, 0, 1, 2), ("defense", 3, 0, 3, 6), ("detector", 0, 0, 0, 0)]
     assert view.outcomes == {"ok": 5, "memory_limit": 1}
-    assert [kind.failed for kind in view.kinds] == [0, 0, 1]
+    assert [kind.failed for kind in view.kinds] == [0, 0, 1, 0]
     assert not view.active
     assert view.rounds == ("default",)
 
@@ -103,7 +103,7 @@ def test_status_of_a_running_harness_says_what_runs_and_how_long_still(tournamen
     with writer_lock(tournament.config.state), tournament.read() as transaction:
         view = StatusReader(tournament, transaction).status()
     assert view.active
-    assert [kind.running for kind in view.kinds] == [0, 1, 0]
+    assert [kind.running for kind in view.kinds] == [0, 1, 0, 0]
     assert view.slots[0].what == "t on batch 1"
     # The running targeted attack (2 s) and three defense runs at the defense's median of 3 s, on two slots.
     assert view.eta_s == pytest.approx((2.0 + 3 * 3.0) / 2)
