@@ -92,7 +92,7 @@ class ReportReader(SubmissionReader):
         yield "Data set", (f"{dataset.name}: {results.images:,} images of {width} x {height}, "
                            f"{dataset.label_range[1] - dataset.label_range[0] + 1:,} classes")
         yield "Bounds", "; ".join(", ".join(in_words(threat, bound) for bound in dict.fromkeys(bounds))
-                                  for threat, bounds in rules.bounds.items()) + " (of 255), by batch"
+                                  for threat, bounds in rules.bounds.items()) + ", by batch; pixels are 0 to 255"
         yield "Rules", (f"batches of {rules.batch_size}, {rules.time_limit_s:g} s a run"
                         + (", mixed batches" if rules.mixed_batches else "")
                         + (f", {100 * rules.audit:g} % of served runs audited" if rules.audit else ""))
