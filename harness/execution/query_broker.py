@@ -189,7 +189,7 @@ class _Oracle:
             pixels, index = self._read(output_dir)
         except RefusedFileError as refusal:
             return Verdict(Ending.FINISHED, f"A question cannot be read: {refusal.reason}.")
-        except ReaderError as error:
+        except (OSError, ReaderError) as error:
             return Verdict(Ending.HOST_ERROR, f"A question cannot be read: {error}.")
         before = self._opponent.batches
         answers = _ask(self._record, self._opponent, self._positions[index], pixels)

@@ -96,9 +96,13 @@ class ServedProgram:
 
     def serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None = None) -> RunReport:
         """See ``Session.serve``."""
-        if self._left:
-            return self._serve_anew(request, cancel, oracle, 0.0)
-        return self._serve(request, cancel, oracle, 0.0)
+        try:
+            if self._left:
+                return self._serve_anew(request, cancel, oracle, 0.0)
+            return self._serve(request, cancel, oracle, 0.0)
+        except BaseException:  # Ctrl-C, or a fault of an oracle's: in the middle of a batch, it can serve no other
+            self._end()
+            raise
 
     def _serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
         """One batch, of whose time ``used_s`` was used already."""
@@ -294,7 +298,7 @@ class _Questions:
         self._opened.reader.new_batch(queries=True)
         if answered.asked:
             watch.begun += time.monotonic() - began
-        refused = self._opened.running.thaw()
+        refused = watch.look() or self._opened.running.thaw()
         if refused is None:
             # Where it is not taken, the program's end or its limit says why.
             self._opened.running.send(reply_line(token, str(inside), self._token), min(_SEND_S, watch.limit_s))

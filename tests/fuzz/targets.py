@@ -5,6 +5,7 @@ One table, used by the coverage-guided fuzzer (``tests/fuzz/fuzz.py``) and by th
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from harness.errors import SubmissionError
-from harness.execution.outputs.npy import read_array
+from harness.execution.outputs.npy import read_array, read_rows
 from harness.execution.outputs.safe_open import RefusedFileError
 from harness.formats import images
 from harness.formats.perturbation import CorruptArtifactError, decode_perturbation, encode_perturbation
@@ -103,6 +104,12 @@ def array(data: bytes) -> None:
         Path(place, "images.npy").write_bytes(data)
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
         try:
+            for row, dtype, most in (((4, 4, 3), np.uint8, 5), ((), np.int64, 5)):
+                with contextlib.suppress(RefusedFileError):
+                    rows = read_rows(descriptor, "images.npy", dtype, row, most)
+                    assert rows is not None
+                    assert len(rows) <= most
+                    assert rows.shape[1:] == row
             found = read_array(descriptor, (2, 4, 4, 3))
         except RefusedFileError:
             return

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness.sandbox import serving as serving_module
-from harness.sandbox.base import RunReport, RunRequest, Session
+from harness.sandbox.base import Answered, Oracle, RunReport, RunRequest, Session
 from harness.sandbox.docker import freezer
 from harness.sandbox.docker.freezer import Freezer
 from harness.sandbox.outcomes import Ending
@@ -63,7 +63,8 @@ class Desk:
         self.session = opened
         return None
 
-    def serve(self, *, cancel: threading.Event | None = None, array: bool = False) -> tuple[RunReport, dict[str, bytes]]:
+    def serve(self, *, cancel: threading.Event | None = None, array: bool = False,
+              oracle: Oracle | None = None) -> tuple[RunReport, dict[str, bytes]]:
         assert self.session is not None
         self.count += 1
         name = f"batch{self.count}"
@@ -75,7 +76,7 @@ class Desk:
         request = RunRequest(
             self.bench.program(""), self.track, source, self.session.output, 8 if self.track == "attack" else None, self.limits,
             output_name=name, array=source / "images.npy" if array else None, names=["x.png"] if array else [])
-        report = self.session.serve(request, cancel or threading.Event())
+        report = self.session.serve(request, cancel or threading.Event(), oracle)
         shutil.rmtree(source)
         outputs = {path.name: path.read_bytes() for path in request.output_dir.iterdir() if path.is_file()}
         return self.session.with_log(report), outputs
@@ -427,6 +428,55 @@ def test_an_answer_too_many_is_found_at_the_next_batch(desk) -> None:
     assert desk.open(serving("say(batch='1', done=True) if not hasattr(sys, 'once') else None", before="")) is None
     report, _ = desk.serve()
     assert "another batch" in report.detail
+
+
+class Asked:
+    """An oracle whose answers are the questions, which it cannot always give."""
+
+    budget, rows = 7, 3
+
+    def __init__(self, fault: Exception | None = None, asked: bool = True) -> None:
+        self.fault, self.asked = fault, asked
+
+    def answer(self, output_dir: Path) -> Answered:
+        if self.fault is not None:
+            raise self.fault
+        time.sleep(0.5)
+        return Answered((output_dir / "question").read_bytes(), self.asked)
+
+
+ASKS = """token = asked['query']['token']
+for question in range(4):
+    open(asked['output'] + '/question', 'w').write(str(question))
+    say(query=token)
+    reply = json.loads(sys.stdin.readline())
+    token = reply['next']
+    told = asked['query']
+    print(open(reply['answers']).read(), len(os.listdir(asked['input'])), told['budget'], told['rows'], flush=True)
+"""
+
+
+def test_a_question_in_the_middle_of_a_batch(desk) -> None:
+    assert desk.open(serving(ASKS), dataclasses.replace(LIMITS, time_limit_s=1.9)) is None
+    report, _ = desk.serve(oracle=Asked())
+    assert (report.ending, report.exit_code) == (Ending.FINISHED, 0), report
+    assert report.stdout == "0 2 7 3\n1 2 7 3\n2 2 7 3\n3 2 7 3\n", "of the answers only the last lie there"
+    assert report.wall_s < 1.9, "the four answers took 2 s, which were not its own"
+    report, _ = desk.serve(oracle=Asked(asked=False))
+    assert report.ending is Ending.TIME_LIMIT, "what gives nobody any work is on its own clock"
+
+
+def test_without_an_oracle_a_question_is_something_printed(desk) -> None:
+    assert desk.open(serving("print(json.dumps({'query': 'a'}), 'query' in asked)")) is None
+    report, _ = desk.serve()
+    assert (report.exit_code, report.stdout) == (0, '{"query": "a"} False\n')
+
+
+def test_a_fault_in_the_middle_of_a_batch_ends_the_program(desk) -> None:
+    assert desk.open(serving(ASKS)) is None
+    with pytest.raises(KeyError):
+        desk.serve(oracle=Asked(KeyError("a fault of ours")))
+    assert not desk.session.alive
 
 
 def test_cancelled_while_serving(desk) -> None:
