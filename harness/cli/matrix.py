@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.common import config_option, format_option, open_tournament, round_option
-from harness.tracks import DEFENSE
+from harness.tracks import DEFENSE, detects
 
 
 @click.command(epilog="Example: harness matrix --track targeted_attack")
@@ -19,7 +19,6 @@ from harness.tracks import DEFENSE
 def command(track: str | None, round_name: str | None, format_: str, config_path: Path) -> None:
     """Print every attack against every defense, in images; or against every detector, in areas under the ROC curve."""
     from harness.report.show import show_matrix  # noqa: PLC0415
-    from harness.scoring.detectors import detects  # noqa: PLC0415
     from harness.scoring.leaderboard import build_detector_matrix, build_matrix, parse_track  # noqa: PLC0415
     from harness.tournament.results import load_results  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ from harness.scoring.detection import (
     threshold,
 )
 from harness.scoring.detections import Detections
-from harness.scoring.formula import Basis, Resampling, TrackScores, formula_of, members_of
+from harness.scoring.formula import Basis, Resampling, TrackScores, members_of
 from harness.scoring.ranking import display_order, lowest, ranks
 from harness.scoring.results import Entry, Results, Track
 from harness.scoring.views import View
@@ -188,11 +188,6 @@ class Areas:
         score = np.array([one.score for one in own], np.float64)
         effect = np.array([one.influence for one in own], np.float64).reshape(len(own), basis.results.images)
         return Resampling((effect,), lambda sums: score + sums, np.array([one.counts.any(0).sum() for one in own], np.int64))
-
-
-def detects(track: Track) -> bool:
-    """Whether entries of this track are judged by areas."""
-    return isinstance(formula_of(track), Areas)
 
 
 _FIGURES: Mapping[str, Callable[[Judged], float]] = {

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from harness.scoring.results import Results, Track
 from harness.scoring.verdicts import Layout, Verdicts
-from harness.tracks import consumes
+from harness.tracks import consumes, detects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +53,10 @@ def easier_at_larger(points: Sequence[Point], track: Track) -> tuple[int, int] |
     """Two epsilons of which the larger one did less harm although their intervals do not meet; None where there are none.
 
     An attack that may change more should not fool less. Where it does, the attack stops working beyond its usual epsilon, or a
-    defense's answers rest on what small changes look like.
+    defense's answers rest on what small changes look like. A larger change is easier to detect, so of a detector it says nothing.
     """
+    if detects(track):
+        return None
     for place, small in enumerate(points):
         for large in points[place + 1:]:
             below, above = (large, small) if not consumes(track) else (small, large)

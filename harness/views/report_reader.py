@@ -16,7 +16,6 @@ from harness.dataset.load import Batch, Dataset
 from harness.errors import DatasetError
 from harness.formats.threats import in_words
 from harness.scoring import Results, View
-from harness.scoring.detectors import detects
 from harness.scoring.leaderboard import Leaderboard, Matrix, Row, build_detector_matrix, build_leaderboard, build_matrix
 from harness.scoring.parts import Point, easier_at_larger, fooled_by, on_batches
 from harness.store import round_state, rounds, runs
@@ -25,7 +24,7 @@ from harness.store.values import StoredSubmission
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import batches_of, load_results, rules_of
 from harness.tournament.tournament import Tournament
-from harness.tracks import DEFENSE, TRACKS, Threat, consumes, producers
+from harness.tracks import DEFENSE, TRACKS, Threat, consumes, detects, producers
 from harness.views.logs import LoggedRun
 from harness.views.matrix import detector_view, matrix_view
 from harness.views.report import (

@@ -18,14 +18,13 @@ from harness.errors import DatasetError
 from harness.formats.result_csv import out_of_range
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
-from harness.scoring.detectors import detects
 from harness.scoring.leaderboard import Row, build_leaderboard, build_matrix
 from harness.store import runs
 from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
 from harness.tournament import audit
 from harness.tournament.tournament import DEFAULT_ROUND, Tournament
-from harness.tracks import Threat, labels, produces
+from harness.tracks import Threat, detects, labels, produces
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, SubmissionView, Timings, detected, met

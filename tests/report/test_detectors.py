@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from harness.report.files.export import export_2017, export_all
 from harness.report.files.sheets import leaderboard_markdown, leaderboard_sheet, matrix_markdown, matrix_sheet, to_csv
+from harness.report.html.page import render
 from harness.report.show import show_matrix, show_submission
 from harness.report.terminal.leaderboard import print_leaderboard
 from harness.report.terminal.matrix import print_matrix
@@ -18,6 +20,8 @@ from harness.report.terminal.submission import print_submission
 from harness.scoring import Results
 from harness.scoring.leaderboard import build_detector_matrix, build_leaderboard
 from harness.views.matrix import detector_view
+from harness.views.report import EntryView
+from harness.views.report_reader import scored
 from harness.views.submission import SubmissionView, detected
 from tests.detectors import add_row, contest, random
 
@@ -181,3 +185,20 @@ def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
 
 def test_the_files_of_2017_know_no_detectors(tmp_path: Path) -> None:
     assert not any("etector" in path.name or "etector" in path.read_text() for path in export_2017(made(), tmp_path))
+
+
+def test_the_report_shows_them_and_does_not_wonder_that_larger_changes_are_detected() -> None:
+    generator = np.random.default_rng(2)
+    attacked, clean = random(generator, 1, 400, 0)
+    batch = np.repeat([0, 1], 200)
+    results = contest({"one": (attacked + 2 * batch, clean)}, batch=batch)
+    view = scored(results, [16, 64])
+    (row,) = view.board.tracks["detector"]
+    attacks, _ = detected(results, "one")
+    entry = EntryView(submission=SubmissionView(results.detectors[0], row=row, detected=attacks))
+    attack = EntryView(submission=SubmissionView(results.attacks[0], row=view.board.tracks["attack"][0]))
+    page = render(replace(view, entries=(entry, attack)))
+    assert "Areas under the ROC curve, hardest first" in page
+    (curve,) = [curve for curve in view.curves if curve.track == "detector"]
+    assert curve.points[0].high < curve.points[1].low
+    assert curve.easier is None

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from markupsafe import Markup
 
-from harness.scoring.detectors import detects
-from harness.tracks import consumes
+from harness.tracks import consumes, detects
 from harness.untrusted_text import plain
 from harness.views.report import HeatMap
 from harness.views.words import shorten
