@@ -13,13 +13,10 @@ import pytest
 from harness.report.html.page import write_report
 from tests.report.html.views import HOSTILE, made_report
 
-webdriver = pytest.importorskip("selenium.webdriver")
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
+#: As WebDriver has them.
+_SELECTOR, _ENTER, _ESCAPE, _TAB = "css selector", "\ue007", "\ue00c", "\ue004"
 _ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
               "--disable-sync", "--disable-dev-shm-usage", "--no-first-run")
 
@@ -28,6 +25,10 @@ class Browser:
     """A driver, and what the page that it shows said and asked for."""
 
     def __init__(self, profile: Path, *, scripts: bool) -> None:
+        # Here, so that a host without it is told of by the marker.
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
         for argument in (*_ARGUMENTS, f"--user-data-dir={profile}"):
@@ -56,16 +57,16 @@ class Browser:
         return [url for url in sent if not url.startswith("data:")]
 
     def all(self, selector: str) -> list:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+        return self.driver.find_elements(_SELECTOR, selector)
 
     def one(self, selector: str):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
+        return self.driver.find_element(_SELECTOR, selector)
 
     def run(self, script: str, *arguments: object) -> object:
         return self.driver.execute_script(script, *arguments)
 
     def names(self, table: str = "table.board") -> list[str]:
-        return [element.text for element in self.one(table).find_elements(By.CSS_SELECTOR, "tbody .name") if element.is_displayed()]
+        return [element.text for element in self.one(table).find_elements(_SELECTOR, "tbody .name") if element.is_displayed()]
 
 
 def _browser(factory: pytest.TempPathFactory, *, scripts: bool) -> Iterator[Browser]:
@@ -135,12 +136,12 @@ def test_hostile_text_is_shown_as_text(browser, hostile_page):
 def test_a_head_sorts_its_table(browser, page):
     browser.open(page)
     assert browser.names()[0] == "attack_5"
-    score = next(head for head in browser.one("table.board").find_elements(By.TAG_NAME, "th") if head.text == "score")
-    button = score.find_element(By.TAG_NAME, "button")
+    score = next(head for head in browser.one("table.board").find_elements(_SELECTOR, "th") if head.text == "score")
+    button = score.find_element(_SELECTOR, "button")
     button.click()
     assert browser.names()[0] == "attack_0"
     assert score.get_attribute("aria-sort") == "ascending"
-    button.send_keys(Keys.ENTER)
+    button.send_keys(_ENTER)
     assert browser.names()[0] == "attack_5"
     assert score.get_attribute("aria-sort") == "descending"
 
@@ -176,7 +177,7 @@ def test_a_cell_of_the_heat_map_says_its_pair(browser, page):
     assert tip.is_displayed()
     assert " against defense_" in tip.text
     assert cell.text in tip.text
-    browser.one("body").send_keys(Keys.ESCAPE)
+    browser.one("body").send_keys(_ESCAPE)
     assert not tip.is_displayed()
 
 
@@ -203,10 +204,10 @@ def test_without_scripts_everything_can_be_read(plain_browser, page):
     for words in ("attack_5", "Scores by rank", "Heat map", "Gallery", "How the figures come about"):
         assert words in text
     entry = browser.one("details.entry[data-name=defense_3]")
-    entry.find_element(By.TAG_NAME, "summary").click()
-    shown = entry.find_element(By.CSS_SELECTOR, ".body").is_displayed()
-    entry.find_element(By.TAG_NAME, "summary").click()
-    assert shown != entry.find_element(By.CSS_SELECTOR, ".body").is_displayed(), "an entry opens without scripts"
+    entry.find_element(_SELECTOR, "summary").click()
+    shown = entry.find_element(_SELECTOR, ".body").is_displayed()
+    entry.find_element(_SELECTOR, "summary").click()
+    assert shown != entry.find_element(_SELECTOR, ".body").is_displayed(), "an entry opens without scripts"
 
 
 def test_who_cannot_see_it_is_told(browser, page):
@@ -218,7 +219,7 @@ def test_who_cannot_see_it_is_told(browser, page):
     assert all(head.get_attribute("scope") for head in browser.all("tbody th"))
     reached = []
     for _ in range(12):
-        browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+        browser.driver.switch_to.active_element.send_keys(_TAB)
         reached.append(browser.driver.switch_to.active_element.get_attribute("href") or "")
     assert reached[0].endswith("#tables")
     assert any(link.endswith(quote("attack/attack_5")) for link in reached)
