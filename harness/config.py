@@ -289,9 +289,12 @@ class SandboxConfig(_Model):
 class Workers(_Model):
     """Where runs execute."""
 
-    engine: Literal["local"] = Field("local", description="What owns the slots: this machine.")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="local: this machine; ray: every machine of a Ray cluster (docs/cluster.md; needs harness[ray]).")
+    address: Annotated[str, Field(pattern=r"^(auto|[A-Za-z0-9.-]{1,253}:[0-9]{1,5})$")] = Field(
+        "auto", description="With engine: ray: the head's host:port; auto: the cluster that this machine belongs to.")
     slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | Literal["auto"] = Field(
-        "auto", description="Runs at the same time; auto: CPU cores / sandbox.cpus.")
+        "auto", description="Runs at the same time on a machine; auto: CPU cores / sandbox.cpus.")
     gpus: Gpus = Field(
         "auto", description="GPUs to use: auto (all found), none, or a list of indices or UUIDs.")
     slots_per_gpu: int = Field(1, ge=1, le=100, description="Runs at the same time on one GPU.")

@@ -28,6 +28,7 @@ from harness.sandbox.image_rules import CODE_TOURNAMENT
 
 if TYPE_CHECKING:
     from tests.object_server import ObjectServer
+    from tests.ray_cluster import RayCluster
 
 # An example that takes 200 ms shows nothing but how busy the host is.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -196,3 +197,18 @@ def object_server(_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch)
     for name, value in _object_server.environment().items():
         monkeypatch.setenv(name, value)
     return _object_server
+
+
+@pytest.fixture(scope="session")
+def _ray_cluster() -> Iterator[RayCluster]:
+    from tests.ray_cluster import running
+
+    with running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def ray_cluster(_ray_cluster: RayCluster) -> RayCluster:
+    """Three Ray nodes on this machine, which a test may kill."""
+    _ray_cluster.fill()
+    return _ray_cluster

@@ -196,6 +196,10 @@ class LocalEngine:
         """How many programs each submission (by digest) has open."""
         return self._node.open_programs()
 
+    def close_programs(self) -> None:
+        """Close every open program that no run uses."""
+        self._node.close_programs()
+
     def rest(self, slot: Slot, seconds: float) -> None:
         """Give a slot no work for a while."""
         self._slots.rest(slot, seconds)

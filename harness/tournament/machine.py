@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from harness.dataset.load import Dataset
 from harness.engine.base import Engine
 from harness.engine.local import LocalEngine
 from harness.engine.node import Node
+from harness.engine.ray_engine import RayEngine
+from harness.engine.remote_node import Duty, probe
 from harness.engine.trace import Tracer
-from harness.execution.job import Finished, Slot
+from harness.execution.job import Finished, Job, Slot
 from harness.sandbox.base import Sandbox
 from harness.scheduling.scheduler import Progress, Scheduler
 from harness.store.recorder import Recorder
+from harness.store.transfer import publish_code, publish_pixels
 from harness.tournament.audit import plan_audit
+from harness.tournament.choose_sandbox import choose_sandbox
 from harness.tournament.round_loader import Round
 from harness.tournament.tournament import Tournament
 
@@ -68,25 +74,27 @@ class Machine:
         dataset: Its data set.
         sandbox: Where programs run.
         slots: At the same time.
+        cluster: The machines that the slots are on, None for this one.
         tracing: Whether to note what every slot does.
     """
 
-    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: tuple[Slot, ...], *,
-                 tracing: bool) -> None:
+    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: tuple[Slot, ...],
+                 cluster: RayEngine | None = None, *, tracing: bool) -> None:
         self.tracer = Tracer()
         self._tournament = tournament
         self._dataset = dataset
         self._sandbox = sandbox
         self._slots = slots
+        self._cluster = cluster
         self._tracing = tracing
         self._stack = ExitStack()
-        self._parts: tuple[Node, LocalEngine, Recorder] | None = None
+        self._parts: tuple[LocalEngine | RayEngine, Recorder] | None = None
 
     def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
         """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
         if round_.board.complete:
             return False
-        _, engine, recorder = self._start()
+        engine, recorder = self._start()
         scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder, on_finished=watcher.finished,
                               progress=progress)
         watcher.prepared(scheduler, engine, round_, removed)
@@ -106,29 +114,76 @@ class Machine:
         if self._tournament.config.sandbox.isolation != "submission":
             return None
         if self._parts is not None:
-            self._parts[2].flush()
+            self._parts[1].flush()
         planned = plan_audit(self._tournament, self._dataset, round_, asked)
         if planned is not None and self._parts is not None:
             # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
             self._parts[0].close_programs()
         return planned
 
-    def _start(self) -> tuple[Node, LocalEngine, Recorder]:
+    def _start(self) -> tuple[LocalEngine | RayEngine, Recorder]:
         if self._parts is None:
-            config = self._tournament.config
-            node = Node.here(config, self._dataset, self._sandbox, self._tournament.artifacts, self._slots,
-                             self.tracer if self._tracing else None)
-            self._stack.callback(node.close)
+            # What it holds goes last.
+            node = None if self._cluster is not None else Node.here(
+                self._tournament.config, self._dataset, self._sandbox, self._tournament.artifacts, self._slots,
+                self.tracer if self._tracing else None)
+            if node is not None:
+                self._stack.callback(node.close)
             logs = self._tournament.store.logs()
             self._stack.callback(logs.close)
             recorder = self._tournament.store.recorder(logs)
             self._stack.callback(recorder.close)
-            recorder.put(*node.facts)
-            engine = LocalEngine(node, self._slots)
+            engine: LocalEngine | RayEngine
+            if self._cluster is not None:
+                engine = self._cluster
+                engine.tell_facts(recorder.put)
+            else:
+                assert node is not None  # noqa: S101 - without a cluster there is one
+                recorder.put(*node.facts)
+                engine = LocalEngine(node, self._slots)
             self._stack.callback(engine.stop)
-            self._parts = node, engine, recorder
+            self._parts = engine, recorder
         return self._parts
 
     def close(self) -> None:
         """Stop the engine, record what is left, remove the work files."""
         self._stack.close()
+
+
+def join_cluster(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: int | None,
+                 gpus: Literal["auto", "none"] | tuple[str, ...] | None) -> RayEngine:
+    """The machines of the cluster that the tournament file names, each with a node for this tournament.
+
+    Raises:
+        EngineError: There is no such cluster, or none of its machines can work.
+        StoreError: The artifact store cannot be used.
+    """
+    config = tournament.config
+    place = config.store.artifacts or f"file:{config.state / 'artifacts'}"
+    probe(place, config.state, tournament.label)
+    make_sandbox = partial(_sandbox_there, sandbox.name, config.sandbox.runtime)
+    duty = Duty(config, place, tournament.label, make_sandbox, slots, gpus)
+    return RayEngine(duty, config.workers.address, _Publisher(tournament, dataset))
+
+
+def _sandbox_there(name: str, runtime: str | None, scratch: Path) -> Sandbox:
+    """The sandbox of that name on the machine that this is called on."""
+    return choose_sandbox("docker" if name == "docker" else "process", runtime, scratch)[0]
+
+
+class _Publisher:
+    """Puts what the machines of a cluster have to fetch into the artifact store, once in a call."""
+
+    def __init__(self, tournament: Tournament, dataset: Dataset) -> None:
+        self._tournament = tournament
+        self._dataset = dataset
+        self._there: set[str] = set()
+
+    def __call__(self, job: Job) -> None:
+        blobs, program = self._tournament.artifacts.blobs, job.program
+        if program.entry_point is not None and program.digest not in self._there:
+            publish_code(blobs, self._tournament.config.state / "submissions" / program.digest, program.digest)
+            self._there.add(program.digest)
+        if job.batch.clean_digest not in self._there:
+            publish_pixels(blobs, job.batch, self._dataset.pixels(job.batch))
+            self._there.add(job.batch.clean_digest)

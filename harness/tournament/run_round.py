@@ -18,7 +18,7 @@ from harness.dataset.load import Dataset
 from harness.dataset.load import load as load_dataset
 from harness.ending import held
 from harness.engine.node import check_memory, choose_slots, sweep
-from harness.errors import SubmissionError
+from harness.errors import ConfigError, SubmissionError
 from harness.event_log import facts
 from harness.files import probe
 from harness.sandbox.base import BaseImages, Sandbox
@@ -32,7 +32,7 @@ from harness.store.values import Registered
 from harness.submission.discover import load_configured
 from harness.tournament.choose_sandbox import DockerHost, choose_sandbox, refuse_untrusted
 from harness.tournament.leaderboard_cache import load_leaderboards
-from harness.tournament.machine import Machine, Summary, Watcher
+from harness.tournament.machine import Machine, Summary, Watcher, join_cluster
 from harness.tournament.tournament import Fresh, Tournament
 
 #: Temporary copies of code older than this are stale, seconds.
@@ -69,6 +69,9 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
         HarnessError: Something that a person gave cannot be used; where that can be seen before, the state directory is untouched.
     """
     if options.trace is not None:
+        if config.workers.engine != "local":
+            raise ConfigError("--trace shows the slots of this machine, and the tournament file has workers.engine: ray.",
+                              "Leave --trace out.")
         probe(options.trace)
     dataset = load_dataset(config.dataset)
     said: list[str] = []
@@ -137,16 +140,22 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         # Before anything is dropped or removed: an object store that does not answer, a GPU that is not there is the person's
         # mistake, and costs nothing.
         _ = tournament.artifacts
-        slots = choose_slots(config, options.slots, options.gpus)
+        cluster = None
+        if config.workers.engine == "ray":
+            cluster = join_cluster(tournament, dataset, sandbox, options.slots, options.gpus)
+            stack.callback(cluster.stop)
+        slots = cluster.slots if cluster is not None else choose_slots(config, options.slots, options.gpus)
         for left_out in tournament.lacking(options.round_name):
             watcher.say(left_out)
             _LOG.info("An attack does not take part.", extra=facts(said=left_out))
-        if scarce := check_memory(slots, config):
-            watcher.say(f"harness: {scarce}")
-            _LOG.warning("Memory is scarce.", extra=facts(said=scarce))
+        remarks = cluster.remarks if cluster is not None else [check_memory(slots, config)]
+        for remark in filter(None, remarks):
+            watcher.say(f"harness: {remark}")
+            _LOG.warning("What is to be known of the machines.", extra=facts(said=remark))
         gpu = any(slot.gpu for slot in slots)
         images = _base_images(tournament, sandbox, options.round_name, watcher, gpu=gpu)
         removed = sweep(sandbox, config.state / "work", tournament.label) + _half_written(config.state)
+        removed += cluster.removed if cluster is not None else []
         faults.reach("swept")
         round_ = tournament.open_round(
             dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=gpu,
@@ -160,7 +169,7 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             watcher.say(_moved(moved))
         for what in removed:
             _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
-        machine = Machine(tournament, dataset, sandbox, slots, tracing=options.trace is not None)
+        machine = Machine(tournament, dataset, sandbox, slots, cluster, tracing=options.trace is not None)
         stack.callback(machine.close)
         progress = Progress()
         stopped = machine.run(round_, watcher, stop, progress, removed)

@@ -4,63 +4,22 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.config import TournamentConfig
 from harness.config import load as load_config
-from harness.dataset.load import Dataset
 from harness.dataset.load import load as load_dataset
 from harness.engine.node import Node
-from harness.execution.job import Finished, Job, Slot
-from harness.sandbox.base import Limits, Program
+from harness.execution.job import Finished, Job
 from harness.sandbox.outcomes import Outcome
 from harness.sandbox.process import ProcessSandbox
-from harness.store.artifacts import ArtifactStore, artifact_name, open_blobs
-from harness.store.blobs import Blobs
-from harness.store.transfer import FetchedCode, StoredPixels, publish_code, publish_pixels
-from harness.submission.load import freeze
-from harness.submission.load import load as load_submission
-from harness.tracks import TRACKS
+from harness.store.artifacts import ArtifactStore, artifact_name
+from harness.store.transfer import FetchedCode, StoredPixels
 from tests.e2e import make
-
-SLOT = Slot("cpu0")
-
-
-@contextmanager
-def hold(job: Job) -> Iterator[Slot]:
-    del job
-    yield SLOT
-
-
-@dataclass
-class Head:
-    """Where the tournament is: all that jobs are made from."""
-
-    config: TournamentConfig
-    dataset: Dataset
-    place: str
-
-    def blobs(self, machine: str) -> Blobs:
-        return open_blobs(self.place, self.state(machine))
-
-    def state(self, machine: str) -> Path:
-        return self.config.state.parent / machine
-
-    def job(self, program: str, input_digest: str | None = None, produced: np.ndarray | None = None) -> Job:
-        frozen = freeze(load_submission(str(self.config.state.parent / "entries" / program)), self.config.state / "submissions")
-        batch = self.dataset.batches(10, [16])[0]
-        publish_code(self.blobs("head"), frozen.code_dir, frozen.digest)  # type: ignore[arg-type]
-        publish_pixels(self.blobs("head"), batch, self.dataset.pixels(batch))
-        digest = input_digest or (batch.task_digest if TRACKS[frozen.type].reader is None else batch.clean_digest)
-        return Job(run_id=1, attempt=1, name=program, track=frozen.type, batch=batch.unlabelled(), input_digest=digest,
-                   program=Program(frozen.digest, None, None, frozen.entry_point), limits=Limits(time_limit_s=30),
-                   produced=np.ones(len(batch.ids), bool) if produced is None else produced, clean=input_digest is None)
+from tests.engine.head import SLOT, Head, hold
 
 
 @pytest.fixture(params=["file", "s3"])

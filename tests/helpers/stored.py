@@ -22,7 +22,7 @@ from harness.errors import StoreError
 from harness.store import submissions as store_submissions
 from harness.store.database import explain
 from harness.store.facade import Store, Transaction
-from harness.store.models import AttemptRow, ConditionsRow, InputRow, RoundBatchRow, RunRow, ScoreRow, SubmissionRow
+from harness.store.models import AttemptRow, ConditionsRow, InputRow, RoundBatchRow, RunRow, ScoreRow, SlotRow, SubmissionRow
 from harness.store.values import DONE, RUNNING, StoredSubmission
 
 
@@ -128,6 +128,12 @@ def host_errors(state: Path) -> list[str]:
     """The evidence of every attempt that failed on the host's side."""
     with look(state) as transaction:
         return list(transaction.connection.scalars(select(AttemptRow.evidence).where(AttemptRow.outcome == "host_error")))
+
+
+def slots(state: Path) -> tuple[set[str | None], set[str]]:
+    """Names of the slots that runs were on, and of those that are described."""
+    with look(state) as transaction:
+        return set(transaction.connection.scalars(select(RunRow.slot))), set(transaction.connection.scalars(select(SlotRow.name)))
 
 
 def is_sound(state: Path) -> bool:

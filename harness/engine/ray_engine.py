@@ -1,0 +1,415 @@
+"""Several machines as one engine: Ray starts one process on each, which holds a node, and tells when a machine is gone.
+
+Ray is asked for nothing else: slots, rest and attempts are ours, and nothing is retried by it. Jobs go out in groups, one call a
+node, and what ended comes back from one call that waits, so that the scheduler's thread is not held up by short runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import math
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.engine.base import SlotView
+from harness.engine.remote_node import About, Duty, RemoteNode, Report
+from harness.errors import EngineError
+from harness.event_log import facts
+from harness.execution.job import Finished, Job, RunResult, Slot
+from harness.sandbox.base import RunReport
+from harness.sandbox.outcomes import Ending, Outcome
+from harness.store.recorder import SlotFacts
+
+#: Before it, a cluster cannot ask for a token.
+OLDEST = (2, 52)
+NAMESPACE = "harness"
+#: Seconds until a machine has brought up its node: a first import, a sweep, a Docker engine that is asked.
+START_S = 120.0
+#: How often nodes that came back are looked for, and every node is told that the head is there.
+_LOOK_EVERY_S = 5.0
+_BEAT_EVERY_S = 5.0
+#: A call that waits for results comes back by then, so that what a slot does is never told much later.
+_POLL_S = 1.0
+_STOP_S = 60.0
+#: Jobs that a node has beyond one per slot and one laid out for each: being read back, or on their way.
+_ON_THE_WAY = 2
+#: At once on a node: one that waits for results, those of its start and end, and short ones.
+_CALLS = 8
+
+_HOW = ("Set RAY_AUTH_MODE=token here and, before `ray start`, on every machine, with the same token: `ray get-auth-token "
+        "--generate` writes ~/.ray/auth_token, which you copy to each.")
+_JOIN = "Run `ray start` on every machine, here as well (`ray start --head --num-cpus=0`), with the same token."
+#: Where Ray notes the cluster that this machine belongs to.
+_CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's choice
+_CONNECT_S = 10.0
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Far:
+    """A node as the head has it."""
+
+    name: str
+    actor: Any
+    about: About | None = None
+    asked: Any = None
+    since: float = field(default_factory=time.monotonic)
+    in_flight: dict[tuple[int, int], Job] = field(default_factory=dict)
+    outbox: list[Job] = field(default_factory=list)
+    report: Report = field(default_factory=lambda: Report((), {}, {}))
+    out: set[str] = field(default_factory=set)
+    #: Programs and inputs that it has performed, so has; programs whose image it lacks.
+    has: set[str] = field(default_factory=set)
+    lacks: set[str] = field(default_factory=set)
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return self.about.slots if self.about is not None else ()
+
+    @property
+    def usable(self) -> int:
+        return len(self.slots) - len(self.out)
+
+    @property
+    def room(self) -> int:
+        return 2 * self.usable + _ON_THE_WAY - len(self.in_flight) if self.usable else 0
+
+
+class RayEngine:
+    """A node on each machine of a Ray cluster that has CPUs for it.
+
+    Args:
+        duty: What each is told.
+        address: Of the cluster; ``auto`` is the one that this machine belongs to.
+        publish: Called with each job before it leaves: puts what a node has to fetch into the store.
+
+    Raises:
+        EngineError: There is no such cluster, it asks for no token, or no node of it can work.
+    """
+
+    def __init__(self, duty: Duty, address: str, publish: Callable[[Job], None]) -> None:
+        self._ray = _connected(address)
+        self._duty = duty
+        self._publish = publish
+        self._nodes: dict[str, _Far] = {}
+        self._coming: dict[str, _Far] = {}
+        self._useless: dict[str, str] = {}
+        self._done: list[Finished] = []
+        self._stopped = False
+        self._looked = 0.0
+        self._gpu: bool | None = None
+        self._tell_facts: Callable[[SlotFacts], None] | None = None
+        self._beating = threading.Event()
+        self.removed: list[str] = []
+        self.remarks: list[str] = []
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Those of all nodes."""
+        return tuple(slot for node in self._nodes.values() for slot in node.slots)
+
+    def tell_facts(self, sink: Callable[[SlotFacts], None]) -> None:
+        """Say what the slots are, now and of each node that comes later."""
+        self._tell_facts = sink
+        for node in self._nodes.values():
+            for known in node.about.facts if node.about else ():
+                sink(known)
+
+    def room(self) -> int:
+        """Over all nodes."""
+        return sum(max(0, node.room) for node in self._nodes.values())
+
+    def submit(self, job: Job) -> None:
+        """Give a job to the node that suits it best."""
+        self._publish(job)
+        node = min(self._nodes.values(), key=lambda node: self._misfit(job, node))
+        node.in_flight[job.run_id, job.attempt] = job
+        node.outbox.append(job)
+
+    @staticmethod
+    def _misfit(job: Job, node: _Far) -> tuple[object, ...]:
+        """How badly a job suits a node: one without its image or without room worst, one that has the program open best."""
+        opened = job.served and node.report.open_programs.get(job.program.digest, 0) > 0
+        return (job.program.digest in node.lacks, node.room <= 0, not opened,
+                -((job.program.digest in node.has) + (job.input_digest in node.has)), -node.room)
+
+    def wait(self, timeout_s: float) -> list[Finished]:
+        """Ended jobs of all nodes.
+
+        Raises:
+            Exception: A bug of ours on a node, as it was raised there.
+        """
+        self._look()
+        for node in self._nodes.values():
+            if node.outbox:
+                node.actor.submit.remote(node.outbox)
+                node.outbox = []
+            if node.asked is None:
+                node.asked = node.actor.wait.remote(_POLL_S)
+        if not self._done and self._nodes:
+            polls = {node.asked: node for node in self._nodes.values()}
+            self._ray.wait(list(polls), num_returns=1, timeout=timeout_s)
+            ready, _ = self._ray.wait(list(polls), num_returns=len(polls), timeout=0)
+            for poll in ready:
+                self._hear(polls[poll])
+        found, self._done = self._done, []
+        return found
+
+    def _hear(self, node: _Far) -> None:
+        asked, node.asked = node.asked, None
+        try:
+            node.report = self._ray.get(asked)
+        except self._ray.exceptions.RayActorError as error:
+            self._lose(node, error)
+            return
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.as_instanceof_cause() from None
+        for finished in node.report.finished:
+            job = node.in_flight.pop((finished.job.run_id, finished.job.attempt), None)
+            if job is not None:
+                self._done.append(self._judged(node, replace(finished, job=job)))
+
+    def _judged(self, node: _Far, finished: Finished) -> Finished:
+        """An image that one machine lacks is that machine's fault, and the submission's only where all lack it."""
+        job, result = finished.job, finished.result
+        if result.outcome is not Outcome.IMAGE_MISSING:
+            node.has |= {job.program.digest, job.input_digest}
+            return finished
+        node.lacks.add(job.program.digest)
+        if all(job.program.digest in other.lacks for other in self._nodes.values()):
+            return finished
+        detail = f"node {node.name}: {result.report.detail}"
+        report = replace(result.report, ending=Ending.HOST_ERROR, detail=detail)
+        return replace(finished, result=replace(result, outcome=Outcome.HOST_ERROR, report=report, notes=(detail,)))
+
+    def _lose(self, node: _Far, error: Exception) -> None:
+        detail = f"node {node.name} was lost"
+        _LOG.warning("A node was lost.", extra=facts(node=node.name, runs=len(node.in_flight), reason=str(error).split("\n", 1)[0]))
+        del self._nodes[node.name]
+        with contextlib.suppress(Exception):  # it may only be cut off: then it has to end before its machine is used again
+            self._ray.kill(node.actor)
+        for job in node.in_flight.values():
+            self._done.append(Finished(job, node.slots[0], RunResult(
+                outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=detail), node_lost=True)))
+
+    def open_programs(self) -> Mapping[str, int]:
+        """How many programs each submission (by digest) has open, on all nodes."""
+        found: Counter[str] = Counter()
+        for node in self._nodes.values():
+            found.update(node.report.open_programs)
+        return found
+
+    def close_programs(self) -> None:
+        """Close every open program that no run uses."""
+        with contextlib.suppress(self._ray.exceptions.RayActorError):
+            self._ray.get([node.actor.close_programs.remote() for node in self._nodes.values()])
+
+    def rest(self, slot: Slot, seconds: float) -> None:
+        """Give a slot no work for a while."""
+        node = self._nodes.get(slot.node)
+        if node is not None:
+            node.actor.rest.remote(slot, seconds)
+            if math.isinf(seconds):
+                node.out.add(slot.name)
+
+    def usable_slots(self) -> int:
+        """Slots of living nodes that are not out for good."""
+        return sum(node.usable for node in self._nodes.values())
+
+    def view(self) -> list[SlotView]:
+        """What every slot did when its node last said so."""
+        views = []
+        for node in self._nodes.values():
+            jobs = {run: job for (run, _), job in node.in_flight.items()}
+            for slot in node.slots:
+                run, since, resting = node.report.slots.get(slot.name, (None, 0.0, False))
+                job = jobs.get(run) if run is not None else None
+                views.append(SlotView(slot, job, since if job is not None else 0.0, resting))
+        return views
+
+    def stop(self) -> None:
+        """End every node and leave the cluster."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._beating.set()
+        everybody = [*self._nodes.values(), *self._coming.values()]
+        closing = [node.actor.close.remote() for node in everybody]
+        if closing:
+            self._ray.wait(closing, num_returns=len(closing), timeout=_STOP_S)
+        for node in everybody:
+            with contextlib.suppress(Exception):  # it is gone already
+                self._ray.kill(node.actor)
+        self._ray.shutdown()
+
+    def _beat(self) -> None:
+        """Also while the scheduler's thread is busy with something else."""
+        while not self._beating.wait(_BEAT_EVERY_S):
+            for node in (*self._nodes.values(), *self._coming.values()):
+                with contextlib.suppress(Exception):  # whoever waits for its results finds out
+                    node.actor.hear.remote()
+
+    def _start(self) -> None:
+        self._look(now=True)
+        until = time.monotonic() + START_S
+        while self._coming and time.monotonic() < until:
+            self._welcome(1.0)
+        for name in self._coming:
+            self._useless[name] = "it did not begin in time: something else may use its CPUs"
+        # With a GPU anywhere, runs are made with a GPU everywhere: the same image, and times that compare.
+        self._gpu = any(slot.gpu for slot in self.slots)
+        for node in [node for node in self._nodes.values() if not self._fits(node)]:
+            self._dismiss(node, "it has no GPU, and others have")
+        if not self._nodes:
+            reasons = "; ".join(f"{name}: {why}" for name, why in self._useless.items()) or "no machine of it has CPUs for runs"
+            raise EngineError(f"No node of the Ray cluster can work: {reasons}", "`ray status` shows what the cluster has.")
+        self.remarks += [f"node {name} is left out: {why}" for name, why in self._useless.items()]
+
+    def _look(self, *, now: bool = False) -> None:
+        """Begin on machines that are new, or back."""
+        if self._coming:
+            self._welcome(0.0)
+        if not now and time.monotonic() - self._looked < _LOOK_EVERY_S:
+            return
+        self._looked = time.monotonic()
+        there = {name: found for name, found in _machines(self._ray.nodes()).items()
+                 if name not in self._nodes and name not in self._coming and name not in self._useless}
+        for name, found in there.items():
+            self._coming[name] = self._begun(name, found)
+
+    def _begun(self, name: str, found: Mapping[str, Any]) -> _Far:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
+
+        called = f"{self._duty.label} on {found['NodeID']} "
+        for old in self._ray.util.list_named_actors():
+            if old.startswith(called):  # of a head that was killed a moment ago, and that it still waits for
+                with contextlib.suppress(ValueError):  # it is gone by itself
+                    self._ray.kill(self._ray.get_actor(old, NAMESPACE))
+        has = found["Resources"]
+        remote = self._ray.remote(RemoteNode).options(
+            name=f"{called}{os.urandom(4).hex()}", namespace=NAMESPACE, lifetime="detached", max_restarts=0, max_task_retries=0,
+            max_concurrency=_CALLS, num_cpus=has["CPU"], num_gpus=has.get("GPU", 0),
+            scheduling_strategy=NodeAffinitySchedulingStrategy(found["NodeID"], soft=False))
+        actor = remote.remote(self._duty, name, int(has["CPU"]))
+        return _Far(name, actor, asked=actor.about.remote())
+
+    def _welcome(self, timeout_s: float) -> None:
+        asked = {node.asked: node for node in self._coming.values()}
+        ready, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=timeout_s)
+        for poll in ready:
+            node = asked[poll]
+            del self._coming[node.name]
+            node.asked = None
+            try:
+                node.about = self._ray.get(poll)
+            except self._ray.exceptions.RayError as error:
+                self._useless[node.name] = str(error).strip().split("\n")[-1]
+                continue
+            self._nodes[node.name] = node
+            if trouble := _trouble(node.about) or ("" if self._fits(node) else "it has no GPU, and others have"):
+                self._dismiss(node, trouble)
+                continue
+            self.removed += [f"{what} on {node.name}" for what in node.about.removed]
+            if node.about.remark:
+                self.remarks.append(f"node {node.name}: {node.about.remark}")
+            if self._tell_facts is not None:
+                for known in node.about.facts:
+                    self._tell_facts(known)
+            _LOG.info("A node is there.", extra=facts(node=node.name, slots=[slot.name for slot in node.slots]))
+
+    def _fits(self, node: _Far) -> bool:
+        return self._gpu is None or any(slot.gpu for slot in node.slots) == self._gpu
+
+    def _dismiss(self, node: _Far, why: str) -> None:
+        _LOG.warning("A node is left out.", extra=facts(node=node.name, reason=why))
+        del self._nodes[node.name]
+        self._useless[node.name] = why
+        with contextlib.suppress(Exception):  # it is gone already
+            self._ray.kill(node.actor)
+
+
+def _trouble(about: About) -> str:
+    if not about.token:
+        return f"its part of the cluster asks for no token. {_HOW}"
+    if about.version != __version__:
+        return f"it has harness {about.version}, and here is {__version__}"
+    return about.trouble
+
+
+def _machines(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Machines that have CPUs, by a name of their own: the host's, with a part of Ray's id where several have it."""
+    alive = [node for node in found if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    count = Counter(node["NodeManagerHostname"] for node in alive)
+    return {f"{name}-{node['NodeID'][:6]}" if count[name] > 1 else name: node
+            for node in alive for name in (node["NodeManagerHostname"],)}
+
+
+def _refuse_silence(address: str) -> None:
+    """Find out whether anybody listens there: Ray itself tries for minutes.
+
+    Raises:
+        EngineError: Nobody does.
+    """
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", "") or (_CURRENT.read_text(encoding="utf-8").strip() if _CURRENT.exists() else "")
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return  # Ray says what is wrong with it
+    try:
+        socket.create_connection((host, int(port)), _CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(f"The Ray cluster {address} cannot be joined: nobody answers there ({error}).", _JOIN) from None
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """Stands for Ray's printing."""
+
+
+def _connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an extra
+    """Ray, as a part of that cluster."""
+    try:
+        version = importlib.metadata.version("ray")
+    except importlib.metadata.PackageNotFoundError:
+        raise EngineError("`workers.engine: ray` needs the package ray, which is not installed.",
+                          "Install it with `pip install 'harness[ray]'`.") from None
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
+        raise EngineError(f"Ray {version} is too old: its ports take commands from anybody.",
+                          f"Install Ray {OLDEST[0]}.{OLDEST[1]} or newer on every machine.")
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        raise EngineError("Ray would be spoken to without a token: whoever reaches its ports could run what he likes.", _HOW)
+    _refuse_silence(address)
+    import ray  # noqa: PLC0415 - an extra, and a second
+
+    mine = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        said = str(error).strip().split("\n", 1)[0]
+        raise EngineError(f"The Ray cluster {address} cannot be joined: {said}.", _JOIN) from None
+    finally:
+        # Ray prints what happens to machines in the middle of our screen, where we say it ourselves; there is no option.
+        vars(sys.modules["ray._private.worker"])["print_to_stdstream"] = _say_nothing
+        # Ray has handlers of its own, which would end the command in the middle of a record.
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in mine.items():
+                signal.signal(number, handler)
+    return ray
