@@ -28,7 +28,7 @@ from harness.scoring.detection import (
     threshold,
 )
 from harness.scoring.detections import Detections
-from harness.scoring.formula import Basis, Resampling, TrackScores, members_of
+from harness.scoring.formula import Basis, Resampling, TrackScores, members_of, of_each_threat
 from harness.scoring.ranking import display_order, lowest, ranks
 from harness.scoring.results import Entry, Results, Track
 from harness.scoring.views import View
@@ -180,6 +180,8 @@ class Areas:
         return TrackScores(
             track=track, members=members, raw=None, score=score, worst=worst, worst_opponent=opponent, rank=ranks(score),
             coverage=np.array([one.coverage for one in own], np.float64), figures=figures,
+            by_threat={threat: np.array([mean(one.area[which]) for one in own], np.float64)
+                       for threat, which in of_each_threat(basis.results.attacks).items()},
             remarks=tuple(CONSTANT if one.constant else "" for one in own))
 
     def resampling(self, basis: Basis, track: Track, view: View) -> Resampling:  # noqa: ARG002

@@ -7,7 +7,7 @@ beside the rows. What all have in common - ranks, intervals, rank sets, the orde
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast
@@ -19,7 +19,7 @@ from harness.scoring.bootstrap import Intervals
 from harness.scoring.results import Entry, Results, Track
 from harness.scoring.tally import Cells, Counts, Tally, image_cells
 from harness.scoring.views import View, counted
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, Threat
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ class TrackScores:
         coverage: float64[K], the share of what was asked that the entry left.
         figures: float64[K] each, what the track's table shows beside the columns that all have, by name.
         rank: int64[K], 1 for the best; equal scores share a rank.
+        by_threat: Of a consumer, float64[K] of each threat that there are attacks of: the score over those alone.
         remarks: K short remarks that are shown beside the names, or none at all.
         intervals: None where they were not asked for.
     """
@@ -50,6 +51,7 @@ class TrackScores:
     coverage: NDArray[np.float64]
     figures: Mapping[str, NDArray[np.float64]]
     rank: NDArray[np.int64]
+    by_threat: Mapping[Threat, NDArray[np.float64]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     intervals: Intervals | None = None
 
@@ -116,6 +118,12 @@ def _named(name: str) -> Formula:
 def formula_of(track: Track) -> Formula:
     """The formula that a track's row names."""
     return _named(TRACKS[track].formula)
+
+
+def of_each_threat(attacks: Sequence[Entry]) -> dict[Threat, NDArray[np.bool_]]:
+    """Which attacks are of each threat, bool[A]; the threats in their order, without those of nobody."""
+    found = {threat: np.array([attack.threat is threat for attack in attacks], np.bool_) for threat in Threat}
+    return {threat: which for threat, which in found.items() if which.any()}
 
 
 def members_of(results: Results, track: Track) -> NDArray[np.int64]:

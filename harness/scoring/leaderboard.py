@@ -31,7 +31,7 @@ from harness.scoring import (
     tally,
 )
 from harness.scoring.detectors import judge
-from harness.tracks import TRACKS, consumes
+from harness.tracks import TRACKS, Threat, consumes
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Row:
         coverage: Produced / asked images of an attack, labelled / produced images of a defense.
         figures: What the track's table shows beside the columns that all have (``Track.figures``), by name.
         mark: A remark beside the name; not part of the JSON unless there is one.
+        threat: Of an attack; it is ranked among those of the same one. None for others, and then not part of the JSON.
+        by_threat: Of who meets attacks, its score over those of each threat; None for attacks, and then not part of the JSON.
     """
 
     rank: int | None
@@ -67,6 +69,8 @@ class Row:
     outcomes: dict[str, int]
     figures: Mapping[str, float | None] = field(default_factory=dict)
     mark: str = ""
+    threat: str | None = None
+    by_threat: Mapping[str, float | None] | None = None
 
     @property
     def failures(self) -> int:
@@ -77,7 +81,8 @@ class Row:
         """The row as other programs read it: its figures stand among the other fields."""
         data = {**vars(self), "outcomes": dict(self.outcomes)}
         figures, mark = data.pop("figures"), data.pop("mark")
-        return {**data, **figures, **({"mark": mark} if mark else {})}
+        only = {name: value for name in ("threat", "by_threat") if (value := data.pop(name)) is not None}
+        return {**data, **figures, **only, **({"mark": mark} if mark else {})}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
@@ -215,7 +220,11 @@ def _rows(results: Results, scores: TrackScores) -> tuple[Row, ...]:
     own, others = formula.entries(results), formula.opponents(results)
     entries = [own[member] for member in scores.members]
     rows = []
-    for place in display_order(scores.score, entries):
+    order = display_order(scores.score, entries)
+    produces = TRACKS[scores.track].takes_bound
+    if produces:
+        order.sort(key=lambda place: list(Threat).index(entries[place].threat))
+    for place in order:
         entry, scored = entries[place], not math.isnan(scores.score[place])
         ends, opponent = scores.intervals if scored else None, int(scores.worst_opponent[place])
         rows.append(Row(
@@ -231,6 +240,8 @@ def _rows(results: Results, scores: TrackScores) -> tuple[Row, ...]:
             coverage=number(scores.coverage[place]), median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
             figures={name: number(values[place]) for name, values in scores.figures.items()},
             mark=" ".join(filter(None, (entry.mark, scores.remarks[place] if scores.remarks else ""))),
+            threat=entry.threat.value if produces else None,
+            by_threat=None if produces else {threat.value: number(values[place]) for threat, values in scores.by_threat.items()},
         ))
     return tuple(rows)
 

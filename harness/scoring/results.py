@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from harness.scoring.detections import Detections
 from harness.scoring.verdicts import Verdicts
+from harness.tracks import Threat
 
 #: The name of a track.
 Track = str
@@ -29,6 +30,7 @@ class Entry:
         median_time_s: Median wall clock of its ended runs (one batch each), None before the first.
         outcomes: Ended runs by outcome.
         mark: A short remark shown beside the name (an audit's disagreement, for example).
+        threat: What an attack may change.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Entry:
     median_time_s: float | None = None
     outcomes: Mapping[str, int] = field(default_factory=dict)
     mark: str = ""
+    threat: Threat = Threat.LINF
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.scoring.bootstrap import ratio
 from harness.scoring.detectors import undetected
 from harness.scoring.figures import clean_accuracy, coverage
-from harness.scoring.formula import Basis, Resampling, TrackScores, formula_of, members_of
+from harness.scoring.formula import Basis, Resampling, TrackScores, formula_of, members_of, of_each_threat
 from harness.scoring.ranking import lowest, ranks
 from harness.scoring.results import Entry, Results, Track
 from harness.scoring.tally import Cells, Counts
@@ -66,7 +66,9 @@ class Shares:
             track=track, members=members, raw=earned.sum(1), score=score, worst=worst,
             worst_opponent=np.where(column >= 0, np.append(opponents, -1)[column], -1), rank=ranks(score),
             coverage=coverage(basis.counts, track)[members],
-            figures={figure.name: _FIGURES[figure.name](basis)[members] for figure in TRACKS[track].figures})
+            figures={figure.name: _FIGURES[figure.name](basis)[members] for figure in TRACKS[track].figures},
+            by_threat={threat: ratio(earned[:, which[opponents]].sum(1), possible[:, which[opponents]].sum(1))
+                       for threat, which in (of_each_threat(basis.results.attacks) if self.defends else {}).items()})
 
     def resampling(self, basis: Basis, track: Track, view: View) -> Resampling:
         """Ratios of what was earned and what was possible per image."""

@@ -372,7 +372,7 @@ def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
 
 def _entry(member: StoredSubmission, runs: _Ended, mark: str) -> Entry:
     return Entry(name=member.name, team=member.team, type=member.type, baseline=member.baseline, order=member.id,
-                 digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark)
+                 digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark, threat=Threat(member.threat))
 
 
 def rules_of(row: StoredRound) -> Rules:

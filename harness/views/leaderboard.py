@@ -65,7 +65,12 @@ def columns(track: Track, rows: Sequence[Row]) -> tuple[BoardColumn, ...]:
     """All columns of a track's table; its own figures stand among those that every table has, where there are any."""
     figures = [figure for figure in TRACKS[track].figures if figure.title and _known(rows, figure.name)]
     last = [column for column in _LAST if column.title != "raw" or any(row.raw is not None for row in rows)]
-    return (*_FIRST, *map(_figure, figures), *last)
+    threats = list(dict.fromkeys(threat for row in rows for threat in row.by_threat or {}))
+    return (*_FIRST, *map(_of_threat, threats if len(threats) > 1 else []), *map(_figure, figures), *last)
+
+
+def _of_threat(threat: str) -> BoardColumn:
+    return BoardColumn(threat, lambda row: share((row.by_threat or {}).get(threat)))
 
 
 def _known(rows: Sequence[Row], figure: str) -> bool:
@@ -86,6 +91,14 @@ def shown_tracks(board: Leaderboard) -> dict[Track, tuple[Row, ...]]:
     """The tables to show: a kind of entry that 2017 did not have and that nobody submitted is shown only where it is asked for."""
     return {track: rows for track, rows in board.tracks.items()
             if rows or TRACKS[track].ranking is not None or len(board.tracks) == 1}
+
+
+def tables(rows: Sequence[Row]) -> list[tuple[str, tuple[Row, ...]]]:
+    """The tables of a track, each with its threat: shares under different threats do not compare. No threat where there is one."""
+    threats = list(dict.fromkeys(row.threat for row in rows))
+    if len(threats) < 2:  # noqa: PLR2004 - nothing to tell apart
+        return [("", tuple(rows))]
+    return [(threat or "", tuple(row for row in rows if row.threat == threat)) for threat in threats]
 
 
 def footnotes(board: Leaderboard) -> list[str]:

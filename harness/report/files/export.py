@@ -40,7 +40,7 @@ MOST_VERDICTS_AS_CSV = 20_000_000
 #: What each column of a Parquet file holds, whatever rows there are; tracks' own figures are float.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
-                     "attack", "defense", "detector", "side"), str),
+                     "threat", "by_threat", "attack", "defense", "detector", "side"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit", "changed"), int),
     **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage"), float),

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix, number
+from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix, Row, number
 from harness.tracks import TRACKS, figure_names
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
-from harness.views.leaderboard import shown_tracks
+from harness.views.leaderboard import shown_tracks, tables
 from harness.views.words import counts
 
 Format = Literal["table", "json", "csv", "markdown"]
@@ -78,16 +78,21 @@ def _plain(value: object) -> object:
 
 
 #: Columns that only the Markdown of a leaderboard leaves out, for width.
-_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark")
+_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat", "by_threat")
 
 
 def leaderboard_sheet(board: Leaderboard) -> Sheet:
     """All tracks in one sheet, with the JSON's fields as columns."""
     fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
-              "worst_opponent", "coverage", *figure_names(), "median_time_s", "outcomes", "mark")
-    rows = [(track, *({**asdict(row), **row.figures}.get(field) for field in fields))
+              "worst_opponent", "coverage", *figure_names(), "median_time_s", "outcomes", "mark", "threat", "by_threat")
+    rows = [(track, *({**asdict(row), **row.figures, "by_threat": _by_threat(row)}.get(field) for field in fields))
             for track, entries in board.tracks.items() for row in entries]
     return Sheet("leaderboard", ("track", *fields), tuple(rows))
+
+
+def _by_threat(row: Row) -> str | None:
+    return None if row.by_threat is None else " ".join(
+        f"{threat}={'' if score is None else score}" for threat, score in row.by_threat.items())
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:
@@ -95,12 +100,14 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     sheets = []
     whole = leaderboard_sheet(board)
     special = {*_WIDE, *figure_names(), "track"}
-    for track in shown_tracks(board):
+    for track, (threat, part) in ((track, table) for track, rows in shown_tracks(board).items() for table in tables(rows)):
         own = {figure.name for figure in TRACKS[track].figures}
         keep = [at for at, name in enumerate(whole.columns) if name not in special or name in own]
-        rows = [row for row in whole.rows if row[0] == track]
+        names, named = {row.name for row in part}, whole.columns.index("name")
+        rows = [row for row in whole.rows if row[0] == track and row[named] in names]
+        title = f"{track}, {threat}" if threat else track
         sheets.append(Sheet(
-            f"{track} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),
+            f"{title} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),
             tuple((*(row[at] for at in keep), _interval(row[whole.columns.index("score_low")],
                                                         row[whole.columns.index("score_high")])) for row in rows),
         ))

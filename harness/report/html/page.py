@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -26,7 +27,7 @@ from harness.scoring.leaderboard import Row
 from harness.tracks import TRACKS, consumes
 from harness.tracks import Track as TrackKind
 from harness.untrusted_text import lines, plain
-from harness.views.leaderboard import columns, footnotes, heading
+from harness.views.leaderboard import columns, footnotes, heading, tables
 from harness.views.report import BestOfRound, Curve, ReportView
 from harness.views.status import blame, next_step, sentence
 from harness.views.submission import standing, timing
@@ -62,7 +63,8 @@ def render(view: ReportView, *, live: bool = False) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     policy = (f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
               "base-uri 'none'; form-action 'none'")
-    tracks = [(TRACKS[name], rows) for name, rows in view.board.tracks.items() if rows]
+    tracks = [(_titled(TRACKS[name], threat), part)
+              for name, rows in view.board.tracks.items() if rows for threat, part in tables(rows)]
     return _environment().get_template("report.html").render(
         view=view, tracks=tracks, live=live and not view.complete, reload_s=RELOAD_S,
         # Our own files, not text of anybody's.
@@ -71,6 +73,11 @@ def render(view: ReportView, *, live: bool = False) -> str:
         maps=[(part, list(maps)) for part, maps in groupby(view.maps, key=lambda found: found.part)],
         epsilons=[point.epsilon for point in view.curves[0].points] if view.curves else [],
         notes=footnotes(view.board), version=__version__, leaders=[_leader(track, rows) for track, rows in tracks])
+
+
+def _titled(track: TrackKind, threat: str) -> TrackKind:
+    """A track with the title of one of its tables."""
+    return replace(track, title=f"{track.title}, {threat}") if threat else track
 
 
 def _by_track(found: Sequence[T]) -> list[tuple[Track, list[T]]]:
@@ -85,7 +92,7 @@ def _leader(track: TrackKind, rows: Sequence[Row]) -> dict[str, object]:
     best = next((row for row in rows if not row.baseline), rows[0])
     baseline = next((row for row in rows if row.baseline and row is not best), None)
     ahead = None if baseline is None or baseline.score is None or best.score is None else best.score - baseline.score
-    return {"track": track, "row": best, "baseline": baseline, "ahead": ahead}
+    return {"track": track, "row": best, "baseline": baseline, "ahead": ahead, "of": len(rows)}
 
 
 @cache

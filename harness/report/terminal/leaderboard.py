@@ -15,7 +15,7 @@ from harness.report.terminal.console import table_box
 from harness.scoring import Track
 from harness.scoring.leaderboard import Leaderboard, Row
 from harness.tracks import TRACKS
-from harness.views.leaderboard import columns, footnotes, heading, shown_tracks
+from harness.views.leaderboard import columns, footnotes, heading, shown_tracks, tables
 
 #: How a column is laid out (see ``Column``): those with the highest ``drop`` leave a narrow terminal first.
 _LAYOUT: dict[str, dict[str, Any]] = {
@@ -47,11 +47,13 @@ def track_table(track: Track, rows: Sequence[Row], width: int, frame: box.Box | 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
     """Print the tables and what one needs to know to read them."""
     for track, rows in shown_tracks(board).items():
-        console.print(Text.assemble((TRACKS[track].title, "head"), (f"  {heading(track, rows)}", "quiet")))
-        if rows:
-            console.print(track_table(track, rows, console.width, table_box(console)))
-        else:
-            console.print(Text("  none submitted", "quiet"))
-        console.print()
+        for threat, part in tables(rows):
+            title = f"{TRACKS[track].title}, {threat}" if threat else TRACKS[track].title
+            console.print(Text.assemble((title, "head"), (f"  {heading(track, part)}", "quiet")))
+            if part:
+                console.print(track_table(track, part, console.width, table_box(console)))
+            else:
+                console.print(Text("  none submitted", "quiet"))
+            console.print()
     for line in footnotes(board):
         console.print(Text(line, "quiet"))
