@@ -25,6 +25,8 @@ from harness.sandbox.running import OVERSLEPT_S
 
 from .conftest import LIMITS, Bench
 
+pytestmark = pytest.mark.alone  # its limits are those of a host at rest
+
 BASH = "#!/bin/bash\n"
 
 
