@@ -273,7 +273,7 @@ class Foe(NamedTuple):
 SHORT = "labels = labels[:2]\n" + ANSWER
 OPPONENTS = {
     "slow": Foe("if count == 3: time.sleep(60)\n" + ANSWER, Outcome.TIME_LIMIT, "limit", 12, 4),
-    "crashes": Foe("if count == 3: time.sleep(1.1); sys.exit(4)\n" + ANSWER, ENDED, "", 12, 4),
+    "crashes": Foe("if count == 3: time.sleep(3); sys.exit(4)\n" + ANSWER, ENDED, "", 12, 4),
     "crashes as soon as it is let go on": Foe("if count == 3: sys.exit(4)\n" + ANSWER, Outcome.OK, "", 20, ...),
     "reports an error": Foe("if count == 3: say(batch=asked['batch'], error='no')\n" + ANSWER, ENDED, "no", 12, 4),
     "answers for another batch": Foe("if count == 3: say(batch='0', done=True)\n" + ANSWER, ENDED, "another batch", 12, 4),
