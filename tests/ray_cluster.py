@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness.sandbox.output_area import unmount_leftovers
 
 _MEMORY = 80 << 20
 
@@ -61,6 +64,8 @@ def running() -> Iterator[RayCluster]:
             found.fill()
             yield found
             cluster.shutdown()
+            # Of nodes that were killed: where they come back, the next call removes it, and these do not.
+            unmount_leftovers(Path(scratch))
     finally:
         cluster.shutdown()
         os.environ.clear()
