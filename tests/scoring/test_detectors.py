@@ -84,7 +84,7 @@ def test_the_json_has_exactly_the_agreed_fields() -> None:
     board = build_leaderboard(results, resamples=20).to_json()
     (row,) = json.loads(json.dumps(board, allow_nan=False))["tracks"]["detector"]
     assert list(row) == ["rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw",
-                         "worst", "worst_opponent", "coverage", "median_time_s", "outcomes", *FIGURES]
+                         "worst", "worst_opponent", "coverage", "median_time_s", "outcomes", *FIGURES, "by_threat"]
     # Too few images for a threshold, no defenses, and images are not what a detector earns.
     assert {name for name, value in row.items() if value is None} == {
         "raw", "auroc_fooling", "tpr_at_5_fpr", "tpr_at_1_fpr", "f1_frozen"}
