@@ -47,7 +47,7 @@ def test_the_json_has_exactly_the_agreed_fields() -> None:
     assert list(board["tracks"]) == ["attack", "targeted_attack", "defense", "detector"]
     for track, rows in board["tracks"].items():
         for row in rows:
-            assert list(row) == [*ROW, "clean_accuracy" if track == "defense" else "undetected"]
+            assert list(row) == [*ROW, *(("clean_accuracy", "by_threat") if track == "defense" else ("undetected", "threat"))]
 
 
 def test_the_matrix_json_has_exactly_the_agreed_fields() -> None:
