@@ -204,6 +204,12 @@ class Threats(_Model):
         return {name: value for name, value in whole(self).items() if value is not None}
 
 
+class Rejection(_Model):
+    """A defense may answer -1, "adversarial, no class"."""
+
+    max_clean: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.05
+
+
 class Rules(_Model):
     """Rules that affect scores."""
 
@@ -223,6 +229,11 @@ class Rules(_Model):
         0.0, ge=0, le=1, description="Share of served runs that is run again in fresh containers and compared, at least four of "
         "each program.")
 
+    rejection: Rejection | None = Field(
+        None, description="`{max_clean: 0.05}` lets a defense answer -1 for an image that it takes for adversarial. That counts as "
+        "correct on adversarial images where it rejects at most this share of the clean ones, else as wrong. null: -1 is a label "
+        "that no image has.")
+
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if self.threats is not None and "max_epsilon" in self.model_fields_set:
@@ -233,8 +244,10 @@ class Rules(_Model):
     @model_serializer(mode="wrap")
     def _as_given(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
         values: dict[str, object] = whole(self)
-        # Rules without threats are kept as version 0.1.0 kept them.
+        # Rules without threats and rejection are kept as version 0.1.0 kept them.
         del values["threats" if self.threats is None else "max_epsilon"]
+        if self.rejection is None:
+            del values["rejection"]
         return values
 
     @property

@@ -113,7 +113,8 @@ DEFENSE = Track(
     name="defense", title="Defenses", side=Side.CONSUMER, score="share of adversarial images labelled correctly",
     cell="% of adversarial images that the defense labelled correctly", formula="harness.scoring.shares:DEFENSE",
     output="result.csv", reader="harness.formats.result_csv:read_labels", answers=Answers.LABELS,
-    figures=(Figure(name="clean_accuracy", title="clean"),), ranking=("defense_ranking.csv", "DefenseName"))
+    figures=(Figure(name="clean_accuracy", title="clean"), Figure(name="rejected", title="rej"),
+             Figure(name="clean_rejected", title="clean rej")), ranking=("defense_ranking.csv", "DefenseName"))
 DETECTOR = Track(
     name="detector", title="Detectors", side=Side.CONSUMER, score="area under the ROC curve, mean over attacks",
     cell="area under the ROC curve, in %", formula="harness.scoring.detectors:DETECTOR", output="scores.csv",

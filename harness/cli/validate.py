@@ -96,7 +96,7 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     gpu = first_gpu(config.workers.gpus)
     with held():
         return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,
-                       ImageRules.of_a_trial(config.sandbox.images, config.stand_ins))
+                       ImageRules.of_a_trial(config.sandbox.images, config.stand_ins), config.rules.rejection)
 
 
 def _has_gpu(config: TournamentConfig) -> bool:

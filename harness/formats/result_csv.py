@@ -19,6 +19,8 @@ from harness.formats.answers import Answers, Reading
 
 #: Stored for "no label". No answer is stored so: -1 is an answer.
 NO_LABEL = -32768
+#: "Adversarial, no class", where a round's rules let a defense reject; elsewhere a label that no image has.
+REJECTED = -1
 #: Stored for an integer that does not fit 16 bits, with its sign; no label range reaches it.
 OUT_OF_RANGE = 32767
 
@@ -37,10 +39,17 @@ def read_labels(data: bytes, names: Sequence[str | None]) -> Reading:
     return Reading(Answers(values, values != NO_LABEL), rows.refused, rows.notes)
 
 
-def out_of_range(labels: NDArray[np.int16], label_range: tuple[int, int]) -> int:
-    """How many answers no label range of today holds; a matter of the day, so it is not kept with them."""
+def out_of_range(labels: NDArray[np.int16], label_range: tuple[int, int], *, rejections: bool) -> int:
+    """How many answers no label range of today holds; a matter of the day, so it is not kept with them.
+
+    Args:
+        labels: int16, as stored.
+        label_range: Lowest and highest label of the data set.
+        rejections: Whether ``REJECTED`` is an answer too.
+    """
     low, high = label_range
-    return int(np.count_nonzero((labels != NO_LABEL) & ((labels < low) | (labels > high))))
+    beyond = (labels != NO_LABEL) & ((labels < low) | (labels > high))
+    return int(np.count_nonzero(beyond & (labels != REJECTED) if rejections else beyond))
 
 
 def _label(text: str) -> int | None:

@@ -137,12 +137,18 @@ def _flagged(attacked: NDArray[np.float32], counts: NDArray[np.bool_], shown: ND
 
 
 def fooling_images(results: Results) -> NDArray[np.bool_] | None:
-    """Which images of each attack some defense did not label correctly, bool[A, N]; None in a round without defenses."""
+    """Which images of each attack fooled some defense, bool[A, N]; None in a round without defenses.
+
+    Fooled is who did not label an image correctly, and did not reject it where it may.
+    """
     if not results.defenses:
         return None
     layout = results.verdicts.layout
     found = np.zeros((len(results.attacks), results.images), np.bool_)
-    for attack, correct in enumerate(results.verdicts.planes[1]):
+    labelled, right, target = results.verdicts.planes
+    for attack in range(len(results.attacks)):
+        # Without a rule for rejections there is no target without a label.
+        correct = right[attack] | (target[attack] & ~labelled[attack])
         done = results.run_done[attack]
         asked = layout.pack(results.produced[attack] & done[:, results.batch])
         found[attack] = layout.unpack(np.bitwise_or.reduce(asked & ~correct, axis=0))

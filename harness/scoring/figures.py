@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import ratio
-from harness.scoring.results import Track
-from harness.scoring.tally import Tally
+from harness.scoring.results import Results, Track
+from harness.scoring.tally import Cells, Tally
 from harness.tracks import consumes
 
 
@@ -22,10 +22,21 @@ def mean_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def coverage(counts: Tally, track: Track) -> NDArray[np.float64]:
-    """Of every entry on the track's side: produced / asked images of an attack, labelled / produced images of a defense."""
+    """Of every entry on the track's side: produced / asked images of an attack, answered / produced images of a defense."""
     if consumes(track):
-        return ratio(counts.pairs.labelled.sum(0), counts.pairs.produced.sum(0))
+        return ratio((counts.pairs.labelled + counts.pairs.rejected).sum(0), counts.pairs.produced.sum(0))
     return ratio(counts.attack_produced, counts.attack_images)
+
+
+def rejected(results: Results, cells: Cells) -> NDArray[np.float64]:
+    """Share of the images that each defense rejects as adversarial, float64[D]; NaN where no rule lets it.
+
+    Args:
+        results: With the rule.
+        cells: Counts of the images in question: of pairs [A, D], or of clean images [D].
+    """
+    share = ratio(np.atleast_2d(cells.rejected).sum(0), np.atleast_2d(cells.produced).sum(0))
+    return np.full(len(share), np.nan) if results.max_clean_rejections is None else share
 
 
 def clean_accuracy(counts: Tally) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from harness import tracks
 from harness.dataset.load import Batch
-from harness.formats.result_csv import NO_LABEL
+from harness.formats.result_csv import NO_LABEL, REJECTED
 from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.store import scores
 from harness.store.facade import Transaction
@@ -42,13 +42,19 @@ def row_bytes(size: int) -> int:
     return (size + 7) // 8
 
 
-def comparison(truth: NDArray[np.int32], target: NDArray[np.int32]) -> int:
-    """The number that stands for the true labels and target classes of a batch, each int32[n]."""
-    return int.from_bytes(hashlib.blake2b(truth.tobytes() + b"|" + target.tobytes(), digest_size=8).digest(), "little")
+def comparison(truth: NDArray[np.int32], target: NDArray[np.int32], *, rejections: bool = True) -> int:
+    """The number that stands for the true labels and target classes of a batch, each int32[n].
+
+    Version 0.1.0 compared without telling rejections from labels: without ``rejections`` the number is the one that it wrote.
+    """
+    given = truth.tobytes() + b"|" + target.tobytes() + (b"|rejections" if rejections else b"")
+    return int.from_bytes(hashlib.blake2b(given, digest_size=8).digest(), "little")
 
 
 def verdict_planes(labels: NDArray[np.int16], truth: NDArray[np.int32], target: NDArray[np.int32]) -> NDArray[np.uint8]:
     """Whether each label was given, is the true one, is the target class: bits, lowest first.
+
+    The label ``REJECTED`` is none of an image: it has the last bit alone.
 
     Args:
         labels: int16[..., n] as answered, ``NO_LABEL`` where none was given.
@@ -59,7 +65,9 @@ def verdict_planes(labels: NDArray[np.int16], truth: NDArray[np.int32], target: 
         uint8[..., 3, n / 8 rounded up].
     """
     given = labels != NO_LABEL
-    bits = np.stack([given, given & (labels == truth), given & (labels == target)], axis=-2)
+    correct, hit = given & (labels == truth), given & (labels == target)
+    rejected = (labels == REJECTED) & ~correct & ~hit
+    bits = np.stack([given & ~rejected, correct, hit | rejected], axis=-2)
     return np.packbits(bits, axis=-1, bitorder="little")
 
 

@@ -74,6 +74,8 @@ class Results:
         image_ids: N names for exports, or none.
         detectors: In submission order; they are no opponents of attacks, and no ``defenses``.
         detections: Scores of the detectors; None where the round has none.
+        max_clean_rejections: The share of the clean images that a defense may reject for its rejections of adversarial ones to
+            count as correct; None where defenses may not reject, and no verdict is a rejection then.
     """
 
     attacks: tuple[Entry, ...]
@@ -93,6 +95,7 @@ class Results:
     image_ids: tuple[str, ...] = ()
     detectors: tuple[Entry, ...] = ()
     detections: Detections | None = None
+    max_clean_rejections: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""

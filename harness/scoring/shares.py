@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import ratio
 from harness.scoring.detectors import undetected
-from harness.scoring.figures import clean_accuracy, coverage
+from harness.scoring.figures import clean_accuracy, coverage, rejected
 from harness.scoring.formula import Basis, Resampling, TrackScores, formula_of, members_of, of_each_threat
 from harness.scoring.ranking import lowest, ranks
 from harness.scoring.results import Entry, Results, Track
@@ -95,27 +95,30 @@ def pair_scores(cells: Cells, track: Track, view: View = View.STANDARD) -> NDArr
 def unlabelled_earned(cells: Cells, track: Track, view: View = View.STANDARD) -> Counts:
     """What an entry earned by images that got no label: it would not have, had each of them been labelled correctly."""
     part = _ratio(track, view)
-    answered = replace(cells, labelled=cells.produced, correct=cells.correct + cells.unlabelled)
+    answered = replace(cells, labelled=cells.produced - cells.rejected, correct=cells.correct + cells.unlabelled)
     lost: Counts = np.maximum(0, part.earned(cells) - part.earned(answered))
     return lost
 
 
 #: How the figures of these tracks are computed, by their names: one number for every entry on the track's side.
 _FIGURES: Mapping[str, Callable[[Basis], NDArray[np.float64]]] = {
-    "clean_accuracy": lambda basis: clean_accuracy(basis.counts), "undetected": undetected}
+    "clean_accuracy": lambda basis: clean_accuracy(basis.counts), "undetected": undetected,
+    "rejected": lambda basis: rejected(basis.results, basis.counts.pairs),
+    "clean_rejected": lambda basis: rejected(basis.results, basis.counts.clean)}
 
 _ALL: Callable[[Cells], Counts] = lambda cells: cells.images  # noqa: E731 - one row of a table
+_DEFENDED: Callable[[Cells], Counts] = lambda cells: cells.correct + cells.credited  # noqa: E731 - the same
 
 # In the standard view an image without a label is a wrong label: a defense that abstains does to others what one that errs does.
 # The toolkit's pays an attack for images that it never produced; the toolkit published raw scores only.
 ATTACK = Shares({
     View.STANDARD: Ratio(lambda cells: cells.not_correct, _ALL),
     View.NIPS2017: Ratio(lambda cells: cells.wrong, _ALL),
-    View.TOOLKIT: Ratio(lambda cells: cells.images - cells.correct, _ALL),
+    View.TOOLKIT: Ratio(lambda cells: cells.images - cells.correct - cells.rejected, _ALL),
 })
 TARGETED_ATTACK = Shares(dict.fromkeys(View, Ratio(lambda cells: cells.target_hit, _ALL)))
 DEFENSE = Shares({
-    View.STANDARD: Ratio(lambda cells: cells.correct, lambda cells: cells.produced),
-    View.NIPS2017: Ratio(lambda cells: cells.correct, _ALL),
-    View.TOOLKIT: Ratio(lambda cells: cells.correct, _ALL),
+    View.STANDARD: Ratio(_DEFENDED, lambda cells: cells.produced),
+    View.NIPS2017: Ratio(_DEFENDED, _ALL),
+    View.TOOLKIT: Ratio(_DEFENDED, _ALL),
 }, defends=True)

@@ -7,14 +7,14 @@ So one type, ``Cells``, holds counts at any of these grains, and a view's formul
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.results import Results
-from harness.scoring.verdicts import BITS, Layout, Planes, add_planes, count_bits
+from harness.scoring.verdicts import BITS, Layout, Planes, add_planes, count_bits, rejections_apart
 
 Counts = NDArray[np.signedinteger[Any]]
 
@@ -29,6 +29,8 @@ class Cells:
         labelled: Of those, images that the defense labelled.
         correct: Labels equal to the true label.
         target_hit: Labels equal to the target class.
+        rejected: Images called adversarial instead of being labelled; none without ``rules.rejection``.
+        credited: Of those, images that count as correct for the defense: all, or none where it rejects too many clean images.
     """
 
     images: Counts
@@ -36,6 +38,8 @@ class Cells:
     labelled: Counts
     correct: Counts
     target_hit: Counts
+    rejected: Counts
+    credited: Counts
 
     @property
     def wrong(self) -> Counts:
@@ -44,18 +48,17 @@ class Cells:
 
     @property
     def unlabelled(self) -> Counts:
-        """Images that were produced and got no label."""
-        return self.produced - self.labelled
+        """Images that were produced and got no answer."""
+        return self.produced - self.labelled - self.rejected
 
     @property
     def not_correct(self) -> Counts:
-        """Images that were produced and not labelled correctly, without a label or with another."""
-        return self.produced - self.correct
+        """Images that were produced, not rejected, and not labelled correctly: without a label or with another."""
+        return self.produced - self.correct - self.rejected
 
     def map(self, change: Callable[[Counts], Counts]) -> Cells:
-        """The same five counts, each changed alike (summed, masked, transposed)."""
-        return Cells(*(change(array) for array in (
-            self.images, self.produced, self.labelled, self.correct, self.target_hit)))
+        """The same counts, each changed alike (summed, masked, transposed)."""
+        return Cells(*(change(getattr(self, part.name)) for part in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -76,47 +79,75 @@ class Tally:
 
 
 class _Settled:
-    """Verdicts that count, as planes: labelled, correct, target."""
+    """Verdicts that count, as planes: labelled, correct, target, and rejected where a rule lets defenses reject."""
 
     def __init__(self, results: Results) -> None:
         self._planes, self._layout, self._batch = results.verdicts.planes, results.verdicts.layout, results.batch
         self._produced = self._layout.pack(results.produced)
         self._done = results.run_done
+        self._rejecting = results.max_clean_rejections is not None
 
     def of_attack(self, attack: int) -> Planes:
-        """Of one attack, uint8[3, D, width]."""
+        """Of one attack, uint8[3 or 4, D, width]."""
         return self._masked(self._planes[:, attack], self._produced[attack], self._done[attack])
 
     def of_defense(self, defense: int) -> Planes:
-        """Of one defense, uint8[3, A, width]."""
+        """Of one defense, uint8[3 or 4, A, width]."""
         return self._masked(self._planes[:, :, defense], self._produced, self._done[:, defense])
 
     def _masked(self, planes: Planes, produced: Planes, done: NDArray[np.bool_]) -> Planes:
         settled: Planes = planes & (produced if done.all() else produced & self._layout.pack(done[:, self._batch]))
-        return settled
+        return rejections_apart(settled) if self._rejecting else settled
 
 
 def tally(results: Results) -> Tally:
     """Count every pair's verdicts."""
     attacks, defenses = len(results.attacks), len(results.defenses)
-    counts = np.zeros((5, attacks, defenses), np.int64)
+    counts = np.zeros((6, attacks, defenses), np.int64)
     batches = results.attack_done.shape[1]
     settled = _Settled(results)
     counts[0] = results.run_done @ np.bincount(results.batch, minlength=batches)
     for attack in range(attacks):
         left = np.bincount(results.batch[results.produced[attack]], minlength=batches)
         counts[1, attack] = results.run_done[attack] @ left
-        counts[2:, attack] = count_bits(settled.of_attack(attack))
+        found = count_bits(settled.of_attack(attack))
+        counts[2:2 + len(found), attack] = found
     ended = results.attack_done[:, results.batch]
     clean_ended = results.clean_done[:, results.batch]
-    clean = results.clean_codes * clean_ended
     asked = clean_ended.sum(1, dtype=np.int64)
+    clean = _clean_counts(results, clean_ended)
+    credit = may_reject(results, clean[3], asked)
     return Tally(
-        pairs=Cells(*counts),
+        pairs=Cells(*(*counts, counts[5] * credit)),
         attack_images=ended.sum(1, dtype=np.int64),
         attack_produced=(ended & results.produced).sum(1, dtype=np.int64),
-        clean=Cells(asked, asked, *(((clean & bit) > 0).sum(1, dtype=np.int64) for bit in BITS)),
+        # What is rejected of the clean images is an error, whatever the rule.
+        clean=Cells(*(asked, asked, *clean, np.zeros_like(asked))),
     )
+
+
+def _clean_counts(results: Results, ended: NDArray[np.bool_]) -> Counts:
+    """int64[4, D]: labelled, correct, target and rejected clean images."""
+    labelled, correct, target = ((results.clean_codes & bit) > 0 for bit in BITS)
+    # Without a rule for rejections there is no target without a label.
+    counts: Counts = (np.stack([labelled, correct, target & labelled, target & ~labelled]) & ended).sum(-1, dtype=np.int64)
+    return counts
+
+
+def may_reject(results: Results, rejected: Counts, asked: Counts) -> NDArray[np.bool_]:
+    """Which defenses' rejections of adversarial images count as correct, bool[D].
+
+    Args:
+        results: With the rule; without one nobody's do.
+        rejected: int64[D], clean images that each rejected.
+        asked: int64[D], clean images that each was asked about so far.
+    """
+    if results.max_clean_rejections is None:
+        return np.zeros(len(results.defenses), np.bool_)
+    # One division, rounded as the rule's own number is: 5 of 100 are at most .05.
+    share = np.divide(rejected, asked, out=np.full(len(asked), np.inf), where=asked > 0)
+    allowed: NDArray[np.bool_] = share <= results.max_clean_rejections
+    return allowed
 
 
 def image_cells(
@@ -144,31 +175,36 @@ def image_cells(
     for batch in range(results.attack_done.shape[1]):
         images = results.batch == batch
         produced[:, images] = done_by[batch] @ left[:, images]
-    return Cells(done, done * results.produced, *by_attack.counts()), Cells(asked, produced, *by_defense.counts())
+    clean_ended = results.clean_done[:, results.batch]
+    credit = may_reject(results, _clean_counts(results, clean_ended)[3], clean_ended.sum(1, dtype=np.int64))[:, None]
+    attacked, defended = by_attack.counts(), by_defense.counts()
+    # For attacks a rejected image is not fooled, whatever the defense has of it.
+    return (Cells(*(done, done * results.produced, *attacked, np.zeros_like(done))),
+            Cells(*(asked, produced, *defended, defended[3] * credit)))
 
 
 def _only(planes: Planes, opponents: NDArray[np.bool_]) -> Planes:
-    """uint8[3, K, width] of the opponents that count."""
+    """uint8[..., K, width] of the opponents that count."""
     return planes if opponents.all() else planes[:, opponents]
 
 
 class _Digits:
-    """Labelled, correct and target counts per image of each of K entries, held as binary digits until all are there."""
+    """Labelled, correct, target and rejected counts per image of each of K entries, held as binary digits until all are there."""
 
     def __init__(self, entries: int, layout: Layout) -> None:
         self._layout = layout
-        self._shape = (3, entries, layout.width)
+        self._shape = (4, entries, layout.width)
         self._digits: list[Planes] = []
 
     def put(self, entry: int, planes: Planes) -> None:
-        """What counts of one entry, uint8[3, opponents, width]."""
+        """What counts of one entry, uint8[3 or 4, opponents, width]."""
         for place, digit in enumerate(add_planes(planes)):
             if place == len(self._digits):
                 self._digits.append(np.zeros(self._shape, np.uint8))
-            self._digits[place][:, entry] = digit
+            self._digits[place][:len(digit), entry] = digit
 
     def counts(self) -> Counts:
-        """int32[3, K, N]."""
+        """int32[4, K, N]."""
         # At most 65,535 opponents; half the memory traffic of int32.
         found = np.zeros((*self._shape[:2], 8 * self._layout.width), np.uint16)
         for place, digit in enumerate(self._digits):

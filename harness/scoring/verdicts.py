@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bits of one verdict. CORRECT and TARGET are only set together with LABELLED.
+#: Bits of one verdict. CORRECT is only set together with LABELLED; TARGET without it says that the image was rejected.
 LABELLED, CORRECT, TARGET = np.uint8(1), np.uint8(2), np.uint8(4)
 BITS = (LABELLED, CORRECT, TARGET)
 
@@ -63,7 +63,7 @@ class Verdicts:
 
     Attributes:
         layout: Of the images in a row.
-        planes: uint8[3, A, D, width]: labelled, correct, target.
+        planes: uint8[3, A, D, width]: labelled, correct, target; target without labelled: rejected as adversarial.
     """
 
     layout: Layout
@@ -86,6 +86,20 @@ class Verdicts:
         for bit, plane in zip(BITS, self.planes[:, attack], strict=True):
             found |= self.layout.unpack(plane) * bit
         return found
+
+
+def rejections_apart(planes: Planes) -> Planes:
+    """uint8[3, ...] of labelled, correct, target as uint8[4, ...] with what was rejected, which is no target then."""
+    labelled, correct, target = planes
+    return np.stack([labelled, correct, target & labelled, target & ~labelled])
+
+
+def rejections_as_labels(planes: Planes) -> None:
+    """Where no rule lets a defense reject: the label -1 is one that no image has. Of uint8[3, ...], in place."""
+    labelled, _, target = planes
+    rejected = target & ~labelled
+    labelled |= rejected
+    target ^= rejected
 
 
 def count_bits(planes: Planes) -> NDArray[np.int64]:

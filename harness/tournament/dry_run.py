@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
+from harness.config import Rejection
 from harness.dataset.load import Batch, Dataset
 from harness.errors import EngineError
 from harness.execution.executor import Executor
@@ -23,7 +24,7 @@ from harness.execution.job import Job, RunResult
 from harness.execution.outputs.reader import resized_note
 from harness.execution.session_pool import SessionPool
 from harness.formats.images import encode_perturbation, pixel_digest
-from harness.formats.result_csv import out_of_range
+from harness.formats.result_csv import REJECTED, out_of_range
 from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
@@ -84,7 +85,8 @@ def program_of(submission: Submission, rules: ImageRules | None = None, *, gpu: 
 
 
 def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
-            gpu: str | None = None, cancel: threading.Event | None = None, rules: ImageRules | None = None) -> Trial:
+            gpu: str | None = None, cancel: threading.Event | None = None, rules: ImageRules | None = None,
+            rejection: Rejection | None = None) -> Trial:
     """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named."""
     cancel = cancel or threading.Event()
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
@@ -105,7 +107,9 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
                 _judge_scores(trial, shown.attacked)
             elif labels(submission.type):
                 _judge_labels(trial, batch)
-                _judge_range(trial, dataset.label_range)
+                _judge_range(trial, dataset.label_range, rejections=rejection is not None)
+                if rejection is not None:
+                    _judge_rejections(trial, rejection.max_clean)
                 _judge_guesses(trial, batch, dataset.label_range)
             if submission.serves:
                 _judge_served(trial, _run(executor, submission, rules, batch, shown, limits, gpu, cancel, served=True))
@@ -252,11 +256,18 @@ def _judge_labels(trial: Trial, batch: Batch) -> None:
                 f"the time instead of {accuracy:.0%}.", "Check the label offset (2017's labels start at 1, torch's at 0)."))
 
 
-def _judge_range(trial: Trial, label_range: tuple[int, int]) -> None:
+def _judge_rejections(trial: Trial, max_clean: float) -> None:
+    answers = trial.result.answers
+    if answers is not None and (rejected := int(np.count_nonzero(answers.values == REJECTED))):
+        trial.remarks.append(f"It rejected {rejected} of {len(answers.values)} clean images. Over {max_clean:.3g} of all clean "
+                             "images, its rejections count as wrong.")
+
+
+def _judge_range(trial: Trial, label_range: tuple[int, int], *, rejections: bool) -> None:
     answers = trial.result.answers
     if any(problem.field_or_file == "labels" for problem in trial.problems):
         return  # off by one: the reason is told already
-    if answers is not None and (beyond := out_of_range(answers.values, label_range)):
+    if answers is not None and (beyond := out_of_range(answers.values, label_range, rejections=rejections)):
         low, high = label_range
         trial.problems.append(Problem(
             "labels", f"{beyond} of {trial.result.expected} lie outside of {low}..{high} and count as wrong.",

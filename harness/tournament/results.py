@@ -16,6 +16,7 @@ from harness.sandbox.outcomes import NUMBERS
 from harness.scheduling.mixing import mix
 from harness.scoring import Detections, Entry, Layout, Results, RunCounts, Verdicts
 from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes
+from harness.scoring.verdicts import rejections_as_labels
 from harness.store import round_state, rounds
 from harness.store.facade import Transaction
 from harness.store.rounds import unpack_bits
@@ -103,6 +104,7 @@ class _Reader:
     def __init__(self, transaction: Transaction, row: StoredRound, dataset: Dataset, isolation: str) -> None:
         rules = Rules.stored(row.rules)
         self._mixed = rules.mixed_batches
+        self._rejection = rules.rejection
         self._transaction = transaction
         self._row = row
         self._isolation = isolation
@@ -118,7 +120,9 @@ class _Reader:
         self._place = np.zeros(int(self._ids[-1]) + 2, np.int64)
         self._place[self._ids] = np.arange(len(self._ids))
         self._batch_of = np.array([self._position[self._inputs[int(i)].batch_id] for i in self._ids], np.int64)
-        self._compared_with = np.array([comparison(batch.labels, batch.targets) for batch in self._batches], np.uint64)
+        # What 0.1.0 compared says nothing of rejections, and is as good where there are none.
+        self._compared_with = np.array([[comparison(batch.labels, batch.targets, rejections=rejections) for batch in self._batches]
+                                        for rejections in ((True, False) if rules.rejection is None else (True,))], np.uint64)
 
     def _given(self, rules: Rules) -> dict[Threat, list[int]]:
         """Ids of the inputs that attacks are given under each threat; a batch may have others, of earlier bounds."""
@@ -181,7 +185,8 @@ class _Reader:
             clean_done=clean_done, tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
             runs=self._counts(ended, attack_done, len(in_play), defenses, scorers, halves),
             detectors=tuple(entries[m.id] for m in scorers),
-            detections=None if halves is None else self._detections(attacks, scorers, halves, made, attack_done))
+            detections=None if halves is None else self._detections(attacks, scorers, halves, made, attack_done),
+            max_clean_rejections=None if self._rejection is None else self._rejection.max_clean)
 
     def _halves(self, made: NDArray[np.int64]) -> _Halves:
         """The halves of what this round's attacks made."""
@@ -324,11 +329,13 @@ class _Reader:
         self._compare_again(runs, self._batch_of[where])
         done[where] = True
         verdicts[where] = runs["planes"]
+        if self._rejection is None:
+            rejections_as_labels(np.moveaxis(verdicts, 1, 0))
         return verdicts, done
 
     def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
         """Recompute verdicts whose true labels or target classes changed."""
-        stale = np.flatnonzero(runs["compared_with"] != self._compared_with[batches])
+        stale = np.flatnonzero((runs["compared_with"] != self._compared_with[:, batches]).all(axis=0))
         labels = round_state.labels_of(self._transaction, runs["run_id"][stale].tolist())
         answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)
         for number in np.unique(batches[answered]).tolist():

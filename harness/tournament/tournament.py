@@ -33,7 +33,7 @@ from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
 from harness.tournament.conditions import conditions_of, differences
 from harness.tournament.round_loader import Round, RoundLoader
-from harness.tracks import TRACKS, consumes, produces
+from harness.tracks import TRACKS, consumes, detectors, labellers, producers, produces
 
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
@@ -199,6 +199,7 @@ class Tournament:
             row, rules, batches, stored = self._round(transaction, dataset, sandbox, name, gpu=gpu)
             members = rounds.members(transaction, row.id)
             row, moved = self._on_images(transaction, row, _based(members, images or {}, gpu=gpu), known=known)
+            _check_members(members, rules)
             # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
             repair(transaction, {held.id: batch for held, batch in zip(stored, batches, strict=True)})
             wanted = _spelt(only, members)
@@ -273,6 +274,17 @@ def takes_no_part(submission: _Threatening, rules: Rules) -> str:
         return ""
     has = ", ".join(rules.bounds)
     return f"{submission.name} does not take part: its threat is {submission.threat}, and the tournament has {has}."
+
+
+def _check_members(members: Sequence[StoredSubmission], rules: Rules) -> None:
+    """Refuse a round in which somebody could only ever do nothing."""
+    scorers = detectors(members)
+    if scorers and not producers(members):
+        raise ConfigError(f"The detector {scorers[0].name} has nothing to look at: no attack takes part in the round.",
+                          "Submit an attack, or leave the detectors out.")
+    if rules.rejection is not None and not labellers(members):
+        raise ConfigError("rules.rejection says when a defense may reject an image, and no defense takes part in the round.",
+                          "Submit a defense, or leave rules.rejection out.")
 
 
 def label_of(config: TournamentConfig) -> str:

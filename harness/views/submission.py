@@ -105,6 +105,7 @@ class Opponent:
     correct: int
     wrong: int
     target_hit: int
+    rejected: int
     score: float | None
 
 
@@ -163,7 +164,8 @@ def met(matrix: Matrix, entry: Entry) -> tuple[tuple[Opponent, ...], int]:
 def _opponent(name: str, kind: str, cells: Cells, at: int, track: Track, *, baseline: bool) -> Opponent:
     return Opponent(
         name, kind, baseline, produced=int(cells.produced[at]), labelled=int(cells.labelled[at]), correct=int(cells.correct[at]),
-        wrong=int(cells.wrong[at]), target_hit=int(cells.target_hit[at]), score=number(pair_scores(cells, track)[at]))
+        wrong=int(cells.wrong[at]), target_hit=int(cells.target_hit[at]), rejected=int(cells.rejected[at]),
+        score=number(pair_scores(cells, track)[at]))
 
 
 def standing(view: SubmissionView) -> list[str]:

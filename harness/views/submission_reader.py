@@ -166,7 +166,9 @@ class SubmissionReader(RoundReader):
         except DatasetError:
             return None  # a submission is shown without its data set too
         low, high = described.label_low, described.label_high
-        counts = [out_of_range(given, (low, high)) for given in runs.labels(self.transaction, self.relevant([member]))]
+        rejections = Rules.stored(self.round.rules).rejection is not None
+        counts = [out_of_range(given, (low, high), rejections=rejections)
+                  for given in runs.labels(self.transaction, self.relevant([member]))]
         if not any(counts):
             return None
         return f"{plural(sum(counts), 'label')} in {plural(sum(map(bool, counts)), 'run')} outside of {low}..{high} count as wrong."

@@ -47,7 +47,8 @@ def test_the_json_has_exactly_the_agreed_fields() -> None:
     assert list(board["tracks"]) == ["attack", "targeted_attack", "defense", "detector"]
     for track, rows in board["tracks"].items():
         for row in rows:
-            assert list(row) == [*ROW, *(("clean_accuracy", "by_threat") if track == "defense" else ("undetected", "threat"))]
+            own = ("clean_accuracy", "rejected", "clean_rejected", "by_threat") if track == "defense" else ("undetected", "threat")
+            assert list(row) == [*ROW, *own]
 
 
 def test_the_matrix_json_has_exactly_the_agreed_fields() -> None:
@@ -62,9 +63,9 @@ def test_the_matrix_json_has_exactly_the_agreed_fields() -> None:
 def test_rows_say_rank_worst_opponent_coverage_and_clean_accuracy() -> None:
     tracks = build_leaderboard(results(), resamples=0).tracks
     first, second = tracks["defense"]
-    assert (first.rank, first.name, first.score, first.coverage, first.figures) == (1, "D1", 6 / 11, 1.0, {"clean_accuracy": 1.0})
+    assert (first.rank, first.name, first.score, first.coverage, first.figures["clean_accuracy"]) == (1, "D1", 6 / 11, 1.0, 1.0)
     assert (second.rank, second.worst, second.worst_opponent, second.coverage) == (2, 1 / 4, "T1", 10 / 11)
-    assert (second.figures, second.failures) == ({"clean_accuracy": 0.5}, 2)
+    assert (second.figures["clean_accuracy"], second.failures) == (0.5, 2)
     assert [(row.name, row.baseline, row.coverage) for row in tracks["attack"]] == [("A1", False, 1.0), ("A2", True, 0.75)]
 
 

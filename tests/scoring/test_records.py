@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.config import load
 from harness.dataset.load import Dataset
-from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE
+from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE, REJECTED
 from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import Results
@@ -26,7 +26,7 @@ from tests.e2e import make
 from tests.helpers import stored
 from tests.helpers.verdicts import codes_from_labels, codes_of
 
-answers = st.integers(-1, 4) | st.sampled_from([NO_LABEL, -OUT_OF_RANGE, OUT_OF_RANGE])
+answers = st.integers(-2, 4).filter(lambda label: label != REJECTED) | st.sampled_from([NO_LABEL, -OUT_OF_RANGE, OUT_OF_RANGE])
 labels = st.lists(st.tuples(answers, st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=70)
 
 

@@ -42,12 +42,12 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
                      "threat", "by_threat", "attack", "defense", "detector", "side"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
-                     "labelled", "correct", "wrong", "target_hit", "changed"), int),
+                     "labelled", "correct", "wrong", "target_hit", "rejected", "changed"), int),
     **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage"), float),
     "baseline": bool,
 }
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,
-                                   "target_hit": bool}
+                                   "target_hit": bool, "rejected": bool}
 
 
 def export_2017(results: Results, directory: Path) -> list[Path]:
@@ -178,18 +178,20 @@ def verdicts(results: Results) -> Iterator[dict[str, NDArray[np.generic] | list[
         known = results.run_done[at][:, results.batch] & results.produced[at]
         defense, image = np.nonzero(known)
         code = results.verdicts.codes(at)[defense, image]
+        labelled, target = (code & LABELLED).astype(np.bool_), (code & TARGET).astype(np.bool_)
         yield {
             "attack": [attack.name] * len(code), "defense": defenses[defense] if len(defenses) else [],
-            "image": names[image] if len(names) else [], "labelled": (code & LABELLED).astype(np.bool_),
-            "correct": (code & CORRECT).astype(np.bool_), "target_hit": (code & TARGET).astype(np.bool_),
+            "image": names[image] if len(names) else [], "labelled": labelled, "correct": (code & CORRECT).astype(np.bool_),
+            "target_hit": target & labelled, "rejected": target & ~labelled,
         }
 
 
 def _write_verdicts_csv(path: Path, results: Results) -> None:
     with csv_file(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("attack", "defense", "image", "labelled", "correct", "target_hit"))
+        bits = ("labelled", "correct", "target_hit", "rejected")
+        writer.writerow(("attack", "defense", "image", *bits))
         for group in verdicts(results):
-            flags = [np.asarray(group[name]).astype(np.uint8) for name in ("labelled", "correct", "target_hit")]
+            flags = [np.asarray(group[name]).astype(np.uint8) for name in bits]
             names = (map(csv_cell, map(str, group[name])) for name in ("attack", "defense", "image"))
             writer.writerows(zip(*names, *flags, strict=True))

@@ -124,10 +124,11 @@ def matrix_sheet(matrix: Matrix | DetectorMatrix) -> Sheet:
         return _areas(matrix)
     rows = [
         (attack.name, attack.type, defense.name, int(matrix.produced[a]), int(matrix.cells.labelled[a, d]),
-         int(matrix.cells.correct[a, d]), int(matrix.cells.wrong[a, d]), int(matrix.cells.target_hit[a, d]))
+         int(matrix.cells.correct[a, d]), int(matrix.cells.wrong[a, d]), int(matrix.cells.target_hit[a, d]),
+         int(matrix.cells.rejected[a, d]))
         for a, attack in enumerate(matrix.attacks) for d, defense in enumerate(matrix.defenses)
     ]
-    columns = ("attack", "track", "defense", "produced", "labelled", "correct", "wrong", "target_hit")
+    columns = ("attack", "track", "defense", "produced", "labelled", "correct", "wrong", "target_hit", "rejected")
     return Sheet("matrix", columns, tuple(rows))
 
 

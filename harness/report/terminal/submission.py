@@ -69,7 +69,8 @@ def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console
         Column("score", tuple(share(opponent.score) for opponent in against), style="best"),
         Column("correct", numbers("correct")), Column("wrong", numbers("wrong")),
         Column("target", numbers("target_hit")),
-        Column("no label", tuple(str(opponent.produced - opponent.labelled) for opponent in against)),
+        *([Column("rejected", numbers("rejected"))] if any(opponent.rejected for opponent in against) else []),
+        Column("no label", tuple(str(opponent.produced - opponent.labelled - opponent.rejected) for opponent in against)),
         Column("images", numbers("produced")),
         Column("track", tuple(opponent.type for opponent in against), "left", drop=1 if defends else 2),
     ]
