@@ -108,8 +108,10 @@ def test_code_that_cannot_be_had_is_the_hosts_failure(head, machine) -> None:
 
 
 def test_a_machine_is_ended_while_it_performs(head, machine) -> None:
+    # One that never ends by itself.
+    make.entry(head.config.state.parent / "entries" / "attack-slow", "attack-slow")
     node = machine("north")
     node.cancel()
-    result = travelled(node, head.job("attack-darken")).result
+    result = travelled(node, head.job("attack-slow")).result
     assert result.outcome is Outcome.CANCELLED
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("job")]
