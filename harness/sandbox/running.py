@@ -62,6 +62,9 @@ class Running(Protocol):
     def pump(self, timeout_s: float) -> None:
         """Take what it prints, waiting up to ``timeout_s`` for something."""
 
+    def take_log(self) -> None:
+        """Take what it had printed before it stood still."""
+
     def ended(self) -> bool:
         """Whether it seems to have ended."""
 

@@ -107,7 +107,7 @@ class ServedProgram:
     def _serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
         """One batch, of whose time ``used_s`` was used already."""
         if self._answered:
-            self._take_log()
+            self._running.pump(0)
             self._running.stdout.clear()
             self._running.stderr.clear()
         fault = self._ready_for(request)
@@ -193,7 +193,7 @@ class ServedProgram:
     def _take_log(self) -> None:
         """Take what was printed and has not been read; nothing is written any more while the program is frozen."""
         if not self._closed:
-            self._running.pump(0)
+            self._running.take_log()
 
     def close(self) -> None:
         """See ``Session.close``."""

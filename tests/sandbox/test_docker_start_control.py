@@ -26,11 +26,11 @@ def fresh(docker_sandbox, base_image) -> Iterator[DockerSandbox]:
     sandbox.api.close()
 
 
-@pytest.fixture
-def hostile(fresh, base_image) -> Iterator[Program]:
-    """An image with a volume where the kernel's devices have to be."""
+@pytest.fixture(params=["/dev", "/proc"])
+def hostile(fresh, base_image, request) -> Iterator[Program]:
+    """An image with a volume where the kernel's devices or its settings have to be: the latter are missed in a random order."""
     ident = fresh.api.create_container(base_image, ["true"])["Id"]
-    image = fresh.api.commit(ident, conf={"Entrypoint": ["true"], "Volumes": {"/dev": {}}})["Id"]
+    image = fresh.api.commit(ident, conf={"Entrypoint": ["true"], "Volumes": {request.param: {}}})["Id"]
     fresh.api.remove_container(ident, v=True)
     yield Program("hostile" + image, image, None, None, "strict")
     with contextlib.suppress(ImageNotFound):
@@ -43,7 +43,7 @@ def test_the_hosts_where_nothing_was_seen_to_start(fresh, bench, hostile) -> Non
 
 def test_the_images_where_another_starts(fresh, bench, hostile) -> None:
     assert bench.run(fresh, bench.program(BASH + "true")).ending is Ending.FINISHED
-    for _ in range(2):
+    for _ in range(6):
         report = bench.run(fresh, hostile)
         assert report.ending is Ending.START_FAILED
         assert "cannot be started here" in report.detail

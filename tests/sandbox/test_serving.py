@@ -105,6 +105,13 @@ def docker_desk(docker_sandbox, bench, tmp_path):
         yield desk
 
 
+def test_each_batch_has_what_was_printed_for_it(desk) -> None:
+    """Also what was printed to stderr at the very last moment, which an engine brings later than the answer."""
+    assert desk.open(serving(COPY + "print('did', asked['input'][-2:], file=sys.stderr, flush=True)")) is None
+    logs = [desk.serve()[0].stderr for _ in range(30)]
+    assert logs == [f"did {f'batch{number}'[-2:]}\n" for number in range(1, 31)]
+
+
 def test_serves_batch_after_batch(desk) -> None:
     assert desk.open(serving(COPY + "print('did', asked['epsilon'])")) is None
     assert desk.session.accepts_arrays is False

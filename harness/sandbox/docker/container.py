@@ -37,6 +37,8 @@ _FREEZE_TRIES = 3
 _GONE_S = 10.0
 #: How long the engine may take to notice that a program has ended: containerd-shim notifies it.
 _NOTICED_S = 1.0
+#: How much later than a line on stdout the engine may bring one that was printed to stderr before it.
+_LATE_S = 0.01
 #: How often the engine itself is asked whether a silent container still runs.
 _ASK_EVERY_S = 2.0
 
@@ -60,6 +62,7 @@ class Container:
         self.upper_directory: str | None = None
         self.left = False
         self.began = time.monotonic()
+        self._heard = False
 
     @classmethod
     def started(cls, api: APIClient, start: Start, orphans: list[str], reader: LineReader | None = None) -> Self:
@@ -96,6 +99,19 @@ class Container:
         """Take what the program prints."""
         if self.stream is not None:
             self.stream.pump(timeout_s)
+
+    def take_log(self) -> None:
+        """Take what it had printed before it stood still.
+
+        The engine brings stderr by another way than stdout, and later than an answer: a program that prints there is waited for.
+        """
+        self.pump(0)
+        waited = self._heard and self.stderr.seen_bytes == 0
+        self._heard = True
+        while not waited:
+            seen = self.stderr.seen_bytes
+            self.pump(_LATE_S)
+            waited = self.stderr.seen_bytes == seen
 
     def ended(self) -> bool:
         """Whether the program seems to have ended: it closed its streams, or the engine says so."""

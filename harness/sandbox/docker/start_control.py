@@ -24,8 +24,9 @@ from harness.sandbox.running import NotStartedError
 from harness.sandbox.watch import Verdict
 
 _NOWHERE = "/harness-control-that-is-not-there"
-#: What differs between two failures of the same kind: identifiers, addresses, numbers.
-_CHANGING = re.compile(r"[0-9a-f]{8,}|\d+")
+#: What differs between two failures of the same kind: identifiers, addresses, numbers, and of several paths that are in the way
+#: the one that came first (runc sets a container's kernel settings in a random order).
+_CHANGING = re.compile(r"/\S*|[0-9a-f]{8,}|\d+")
 
 
 @dataclass

@@ -111,7 +111,8 @@ def behave():
 
 
 def say(*words):
-    print(*words, file=sys.stderr, flush=True)
+    # A served program's answers go to stdout too: what it said before one of them is there when that is.
+    print(*words, file=sys.stdout if SERVED else sys.stderr, flush=True)
 
 
 def attempt(what, action):
