@@ -472,6 +472,7 @@ def test_the_sdks_targeted_oracle(table) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.alone  # two processes would share images of the same code, and the first one that has done removes them
 class TestInContainers:
     """A handful of the same, where freezing, mounts and the program's user are another matter."""
 

@@ -90,7 +90,13 @@ def test_too_large():
 
 def test_what_lies_out_of_range_is_counted_by_the_range_of_the_day():
     labels = read_labels(b"a,0\nb,1000", NAMES).answers.values
-    assert [out_of_range(labels, span) for span in ((0, 999), (1, 1000), (0, 1000), (1, 2))] == [1, 1, 0, 2]
+    spans = ((0, 999), (1, 1000), (0, 1000), (1, 2))
+    assert [out_of_range(labels, span, rejections=False) for span in spans] == [1, 1, 0, 2]
+
+
+def test_a_rejection_is_out_of_range_where_there_are_none():
+    labels = read_labels(b"a,-1\nb,-2\nc,3", NAMES).answers.values
+    assert [out_of_range(labels, (0, 9), rejections=rejections) for rejections in (False, True)] == [2, 1]
 
 
 #: name: (bytes, what the author is told)
