@@ -117,7 +117,7 @@ class RayEngine:
         self.remarks: list[str] = []
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no actor may stay on any machine
             self.stop()
             raise
         threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
