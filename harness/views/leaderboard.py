@@ -65,8 +65,13 @@ def columns(track: Track, rows: Sequence[Row]) -> tuple[BoardColumn, ...]:
     """All columns of a track's table; its own figures stand among those that every table has, where there are any."""
     figures = [figure for figure in TRACKS[track].figures if figure.title and _known(rows, figure.name)]
     last = [column for column in _LAST if column.title != "raw" or any(row.raw is not None for row in rows)]
+    return (*_FIRST, *map(_of_threat, own_threats(rows)), *map(_figure, figures), *last)
+
+
+def own_threats(rows: Sequence[Row]) -> list[str]:
+    """The threats that these entries have a score over each; none where there is one, which the score itself is over."""
     threats = list(dict.fromkeys(threat for row in rows for threat in row.by_threat or {}))
-    return (*_FIRST, *map(_of_threat, threats if len(threats) > 1 else []), *map(_figure, figures), *last)
+    return threats if len(threats) > 1 else []
 
 
 def _of_threat(threat: str) -> BoardColumn:

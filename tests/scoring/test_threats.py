@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import numpy as np
 import pytest
 
@@ -72,7 +75,13 @@ def test_tables_are_told_apart_where_there_are_several(capsys) -> None:
     assert {"linf", "l2"} <= set(terminal[terminal.index("Defenses"):].splitlines()[1].split())
     assert "## attack, linf (standard)" in markdown
     assert "## attack, l2 (standard)" in markdown
-    assert "linf=0.75 l2=0.375" in sheet
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(sheet))}
+    columns = ("score_linf", "score_l2", "score_patch", "score_unrestricted")
+    assert [rows["two"][column] for column in columns] == ["0.75", "0.375", "", ""]
+    assert [rows["hard"][column] for column in ("threat", *columns)] == ["linf", "", "", "", ""]
+    assert "score_linf | score_l2 |" in markdown[markdown.index("## defense"):]
+    assert "score_linf" not in markdown[:markdown.index("## defense")]
     terminal, markdown, _ = printed(["hard", "near"])
     assert "linf" not in terminal
     assert "## attack (standard)" in markdown
+    assert "score_linf" not in markdown

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
-from harness.report.files.sheets import leaderboard_sheet, matrix_sheet
+from harness.report.files.sheets import OF_THREATS, leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
 from harness.scoring.detectors import sides
 from harness.scoring.leaderboard import (
@@ -40,10 +40,10 @@ MOST_VERDICTS_AS_CSV = 20_000_000
 #: What each column of a Parquet file holds, whatever rows there are; tracks' own figures are float.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
-                     "threat", "by_threat", "attack", "defense", "detector", "side"), str),
+                     "threat", "attack", "defense", "detector", "side"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit", "rejected", "changed"), int),
-    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage"), float),
+    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", *OF_THREATS), float),
     "baseline": bool,
 }
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,

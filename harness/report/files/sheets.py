@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix, Row, number
-from harness.tracks import TRACKS, figure_names
+from harness.tracks import TRACKS, Threat, figure_names
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
-from harness.views.leaderboard import shown_tracks, tables
+from harness.views.leaderboard import own_threats, shown_tracks, tables
 from harness.views.words import counts
 
 Format = Literal["table", "json", "csv", "markdown"]
@@ -77,31 +77,32 @@ def _plain(value: object) -> object:
     return counts(value) if isinstance(value, dict) else value
 
 
+#: Columns of the score over the attacks of one threat alone; there whatever threats a round has, so that files compare.
+OF_THREATS = {f"score_{threat}": threat for threat in Threat}
 #: Columns that only the Markdown of a leaderboard leaves out, for width.
-_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat", "by_threat")
+_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat")
 
 
 def leaderboard_sheet(board: Leaderboard) -> Sheet:
     """All tracks in one sheet, with the JSON's fields as columns."""
     fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
-              "worst_opponent", "coverage", *figure_names(), "median_time_s", "outcomes", "mark", "threat", "by_threat")
-    rows = [(track, *({**asdict(row), **row.figures, "by_threat": _by_threat(row)}.get(field) for field in fields))
+              "worst_opponent", "coverage", *figure_names(), "median_time_s", "outcomes", "mark", "threat", *OF_THREATS)
+    rows = [(track, *({**asdict(row), **row.figures, **_by_threat(row)}.get(field) for field in fields))
             for track, entries in board.tracks.items() for row in entries]
     return Sheet("leaderboard", ("track", *fields), tuple(rows))
 
 
-def _by_threat(row: Row) -> str | None:
-    return None if row.by_threat is None else " ".join(
-        f"{threat}={'' if score is None else score}" for threat, score in row.by_threat.items())
+def _by_threat(row: Row) -> dict[str, float | None]:
+    return {column: (row.by_threat or {}).get(threat) for column, threat in OF_THREATS.items()}
 
 
 def leaderboard_markdown(board: Leaderboard) -> str:
     """One table a track, with the intervals in one column."""
     sheets = []
     whole = leaderboard_sheet(board)
-    special = {*_WIDE, *figure_names(), "track"}
+    special = {*_WIDE, *OF_THREATS, *figure_names(), "track"}
     for track, (threat, part) in ((track, table) for track, rows in shown_tracks(board).items() for table in tables(rows)):
-        own = {figure.name for figure in TRACKS[track].figures}
+        own = {*(figure.name for figure in TRACKS[track].figures), *(f"score_{threat}" for threat in own_threats(part))}
         keep = [at for at, name in enumerate(whole.columns) if name not in special or name in own]
         names, named = {row.name for row in part}, whole.columns.index("name")
         rows = [row for row in whole.rows if row[0] == track and row[named] in names]
