@@ -122,6 +122,14 @@ def packed_in_the_file(backend: str = "process") -> Callable[[Place], None]:
     return broken
 
 
+def instead(program: str, of: str) -> Callable[[Place], None]:
+    def broken(place: Place) -> None:
+        remove(f"entries/{of}")(place)
+        make.entry(place.root / "entries" / program, program)
+
+    return broken
+
+
 def nothing(place: Place) -> None:
     del place
 
@@ -189,6 +197,18 @@ ROWS = [
         env=(("DOCKER_HOST", NOWHERE),)),
     Row("leaderboard of nothing", nothing, ("harness run",), ("leaderboard",)),
     Row("matrix of nothing", nothing, ("harness run",), ("matrix",)),
+    Row("an attack whose threat the tournament lacks is validated", metadata(threat="patch"),
+        ("attack-darken does not take part: its threat is patch, and the tournament has linf.", "--config"),
+        ("validate", "entries/attack-darken")),
+    Row("a threat without its bounds", config("max_epsilon:", "threats: {l2: {}}\n  max_epsilon:"), ("rules.threats.l2.bounds",)),
+    Row("round with a detector and no attack", instead("detector-level", "attack-darken"),
+        ("detector-level has nothing to look at", "Submit an attack")),
+    Row("round with a detector whose only attack lacks its threat",
+        lambda p: (metadata(threat="l2")(p), make.entry(p.root / "entries/detector-level", "detector-level")),
+        ("detector-level has nothing to look at",)),
+    Row("round with rejection and no defense", lambda p: (
+        config("rules:", "rules:\n  rejection: {max_clean: 0.05}")(p), remove("entries/defense-mean")(p)),
+        ("rules.rejection", "no defense takes part", "Submit a defense")),
     Row("a command that is unknown", nothing, ("No such command", "frobnicate"), ("frobnicate",)),
 ]
 
@@ -230,12 +250,23 @@ def test_one_sentence_exit_2_and_nothing_half_written(make_place, monkeypatch, c
     before = listing(place.root)
     done = in_process(place, row, monkeypatch, capfd)
     check(done, row.words)
-    late = row.command[0] == "run" and (len(row.command) > 1 or "memory" in row.name)
+    late = row.command[0] == "run" and (len(row.command) > 1 or "memory" in row.name or row.name.startswith("round with"))
     allowed = {"state", "state/tournament.db", "state/run.lock", "state/harness.log"} if late else {"out", "out/2017"}
     after = {path: size for path, size in listing(place.root).items() if path not in allowed}
     left = {path for path in after if path not in before and not path.startswith(("state/submissions", "state/work"))}
     assert not left
     assert {path: size for path, size in after.items() if path in before} == before
+
+
+def test_an_attack_of_another_threat_is_registered_and_told_that_it_takes_no_part(make_place) -> None:
+    place = make_place(PROGRAMS)
+    make.entry(place.root / "other" / "patcher", "attack-bright", metadata={"threat": "patch"})
+    done = place.harness("submit", "other/patcher")
+    assert done.returncode == 0, done.stderr
+    assert "patcher does not take part: its threat is patch, and the tournament has linf." in done.stderr
+    again = place.run()
+    assert "patcher does not take part" in again.stderr
+    assert place.runs() == {"attack-darken": 3, "defense-mean": 6}
 
 
 def test_what_docker_was_to_hold_does_not_run_without_it_unless_told(make_place) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import py_compile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from harness.dataset.load import Dataset
+from harness.dataset.load import Batch, Dataset
 from harness.dataset.load import load as load_dataset
 from harness.dataset.write import Plan, write_dataset
 from harness.errors import EngineError as EngineEnded
@@ -17,6 +18,7 @@ from harness.sandbox.base import Limits
 from harness.sandbox.process import ProcessSandbox
 from harness.submission.load import load
 from harness.tournament.dry_run import Trial, _at_least, _judge_share, program_of, try_out
+from harness.tracks import Threat
 
 ATTACK = "#!/usr/bin/env python3\nfrom harness.sdk import run_attack\n\n{body}\n\nrun_attack(attack)\n"
 DEFENSE = "#!/usr/bin/env python3\nimport numpy as np\nfrom harness.sdk import run_defense\n\n{body}\n\nrun_defense(classify)\n"
@@ -31,7 +33,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset(root)
 
 
-def tried(dataset: Dataset, place: Path, kind: str, code: str, *, serves: bool = True, baseline: bool = False) -> Trial:
+def tried(dataset: Dataset, place: Path, kind: str, code: str, *, serves: bool = True, baseline: bool = False,
+          batch: Batch | None = None) -> Trial:
     entry = place / "entry"
     entry.mkdir()
     (entry / "main.py").write_text(code)
@@ -39,8 +42,7 @@ def tried(dataset: Dataset, place: Path, kind: str, code: str, *, serves: bool =
     (entry / "metadata.json").write_text(json.dumps(
         {"type": kind, "container": "none", "entry_point": "main.py", "baseline": baseline,
          "protocol": "serve" if serves else "run"}))
-    batch = dataset.batches(100, (16,))[0]
-    return try_out(load(entry), dataset, batch, ProcessSandbox(), Limits(time_limit_s=60.0))
+    return try_out(load(entry), dataset, batch or dataset.batches(100, (16,))[0], ProcessSandbox(), Limits(time_limit_s=60.0))
 
 
 def test_a_deterministic_attack_is_the_same_served_and_one_shot(dataset: Dataset, tmp_path: Path) -> None:
@@ -181,6 +183,46 @@ def test_a_failure_of_the_host_is_no_problem_of_the_entry(dataset: Dataset, tmp_
     monkeypatch.setattr(ProcessSandbox, "run", broken)
     with pytest.raises(EngineEnded, match="not its fault: the engine is gone"):
         tried(dataset, tmp_path, "attack", ATTACK.format(body="attack = lambda images, epsilon: images + 1"), serves=False)
+
+
+class Beyond(NamedTuple):
+    """What an attack does to images of 4x4 pixels, and what is said of it."""
+
+    threat: Threat
+    bound: int
+    attack: str
+    remarks: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+
+ONE_CORNER = "made = images.copy(); made[:, :{0}, :{0}] += 30; return made"
+#: 7 added to each of 48 values has the norm 48.5.
+BEYOND = {
+    "within an l2 norm": Beyond(Threat.L2, 49, "return images + 7", ("Largest L2 norm of a change: 49 of 49 allowed.",)),
+    "beyond an l2 norm": Beyond(Threat.L2, 48, "return images + 7", (
+        "Largest L2 norm of a change: 49 of 48 allowed.",
+        "The harness scales back what is beyond, without a penalty, here 12 of 12 images")),
+    "within a patch": Beyond(Threat.PATCH, 2, ONE_CORNER.format(2), ("Largest side of a changed square: 2 of 2 allowed.",)),
+    "beyond a patch": Beyond(Threat.PATCH, 2, ONE_CORNER.format(3), (
+        "Largest side of a changed square: 3 of 2 allowed.", "12 of 12 images changed outside of one square: they are refused."),
+        ("12 refused, image-00 for one: its changes span 3x3 pixels, and a square of 2x2 may change.",)),
+    "any change": Beyond(Threat.UNRESTRICTED, 255, "return 255 - images",
+                         ("Largest change of a pixel: 175 of 255 allowed.",)),
+    "no change at all": Beyond(Threat.UNRESTRICTED, 255, "return images", ("Largest change of a pixel: 0 of 255 allowed.",),
+                               ("No pixel of any image was changed.",)),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_how_far_beyond_an_attack_goes_and_what_is_done_about_it(larger: Dataset, tmp_path: Path, name: str) -> None:
+    case = BEYOND[name]
+    code = ATTACK.format(body=f"def attack(images, bound):\n    assert bound == {case.bound}\n    {case.attack}")
+    batch = larger.batches(100, {case.threat: (case.bound,)})[0].under(case.threat)
+    trial = tried(larger, tmp_path, "attack", code, serves=False, batch=batch)
+    told = [problem.sentence for problem in trial.problems]
+    assert [words for words in case.problems if words not in told] == [], told
+    assert bool(told) == bool(case.problems), told
+    assert [words for words in case.remarks if not any(words in remark for remark in trial.remarks)] == [], trial.remarks
 
 
 DETECTOR = "#!/usr/bin/env python3\nimport numpy as np\nfrom harness.sdk import run_detector\n\n{body}\n\nrun_detector(detect)\n"
