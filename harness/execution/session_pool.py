@@ -25,7 +25,9 @@ from pathlib import Path
 
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Sandbox, Session
 
-Key = tuple[str, str | None]
+#: Digest of the submission, what of an opponent's code it is open with (a program that has read one opponent's is never lent for
+#: another), and its GPU.
+Key = tuple[str, tuple[str, str] | None, str | None]
 
 
 @dataclass
@@ -128,7 +130,7 @@ class SessionPool:
     def _all_or_none(self, numbers: Sequence[int], wanted: Sequence[Wanted], gpu: str | None, labels: Mapping[str, str],
                      cancel: threading.Event) -> list[Loan]:
         """What is idle is taken first, so that it does not make room for the rest, which is opened in a fixed order."""
-        idle = self._take(numbers, [(want.program.digest, gpu) for want in wanted])
+        idle = self._take(numbers, [_key(want.program, gpu) for want in wanted])
         loans: dict[int, Loan] = {at: loan for at, loan in enumerate(idle) if loan is not None}
         for at in sorted(range(len(wanted)), key=lambda at: wanted[at].program.digest):
             if at not in loans:
@@ -182,7 +184,7 @@ class SessionPool:
                 if gpu is not None:
                     self._coming[gpu] -= 1
                 if session is not None and not isinstance(session, RunReport):
-                    self._lent[number] = _Open((program.digest, gpu), session, workspace)
+                    self._lent[number] = _Open(_key(program, gpu), session, workspace)
         if isinstance(session, RunReport):
             shutil.rmtree(workspace, ignore_errors=True)
             return Loan(None, session, workspace)
@@ -195,7 +197,7 @@ class SessionPool:
         if opened is None:
             return
         with self._lock:
-            gpu = opened.key[1]
+            gpu = opened.key[-1]
             keep = opened.session.alive and (gpu is None or self._count(gpu) <= self._per_gpu)
             self._sizes[opened.key[0]] = max(self._sizes.get(opened.key[0], 0), opened.session.memory_bytes)
             if keep:
@@ -215,7 +217,7 @@ class SessionPool:
     def _crowding(self, need: int, gpu: str | None) -> _Open | None:
         """The next idle program to be closed for one that is coming, taken out; None where it has room."""
         with self._lock:
-            beside = [number for number, opened in self._idle.items() if gpu is not None and opened.key[1] == gpu]
+            beside = [number for number, opened in self._idle.items() if gpu is not None and opened.key[-1] == gpu]
             if beside and gpu is not None and self._count(gpu) > self._per_gpu:
                 return self._idle.pop(beside[0])
             held = sum(o.session.memory_bytes for o in (*self._idle.values(), *self._lent.values()))
@@ -224,7 +226,7 @@ class SessionPool:
             return self._idle.popitem(last=False)[1]
 
     def _count(self, gpu: str) -> int:
-        return sum(o.key[1] == gpu for o in (*self._idle.values(), *self._lent.values())) + self._coming[gpu]
+        return sum(o.key[-1] == gpu for o in (*self._idle.values(), *self._lent.values())) + self._coming[gpu]
 
     @staticmethod
     def _end(opened: _Open) -> None:
@@ -238,3 +240,8 @@ class SessionPool:
             self._idle.clear()
         for opened in idle:
             self._end(opened)
+
+
+def _key(program: Program, gpu: str | None) -> Key:
+    target = program.target
+    return program.digest, None if target is None else (target.digest, target.part), gpu

@@ -53,6 +53,21 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Target:
+    """The opponent's code as an attack may read it.
+
+    Attributes:
+        digest: Of the submission that it belongs to.
+        part: The directory in it that is shown; empty for all of it.
+        directory: Where the submission's frozen code lies on this host; whoever performs the job fills it in, like ``code_dir``.
+    """
+
+    digest: str
+    part: str = ""
+    directory: Path | None = None
+
+
+@dataclass(frozen=True)
 class Program:
     """What to start, as the sandbox needs it.
 
@@ -67,6 +82,7 @@ class Program:
             a read-only root file system.
         serves: Whether the program speaks the serving protocol.
         rules: What of the host's images a directory may be based on.
+        target: What of its opponent's code the program may read; None for all but white-box and grey-box attacks.
     """
 
     digest: str
@@ -76,7 +92,7 @@ class Program:
     profile: Profile = "legacy"
     serves: bool = False
     rules: ImageRules = field(default_factory=ImageRules)
-
+    target: Target | None = None
 
     @property
     def lends_exec_bit(self) -> bool:
@@ -92,8 +108,8 @@ class RunRequest:
     """One program on one batch.
 
     A fresh program sees ``input_dir`` read-only at ``/input_images`` and ``output_dir`` writable at ``/output_images``
-    (attacks) or ``/output_data`` (defenses). A served one sees them below ``/batches`` and ``/output``. The process sandbox
-    passes host paths instead.
+    (attacks) or ``/output_data`` (defenses). A served one sees them below ``/batches`` and ``/output``. Either sees its target
+    read-only at ``/target``. The process sandbox passes host paths instead.
 
     Attributes:
         track: Whose contract's arguments to pass.

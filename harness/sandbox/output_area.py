@@ -123,9 +123,10 @@ def remove_tree(path: Path) -> None:
         else:
             shutil.rmtree(path)
     except (OSError, RecursionError):
-        # Thousands of nested directories pass both Python's recursion and PATH_MAX; rm walks by file descriptors.
-        subprocess.run(["rm", "-rf", "--one-file-system", "--", str(path)], check=False,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Thousands of nested directories pass both Python's recursion and PATH_MAX; rm walks by file descriptors. From a directory
+        # that its owner may not write even that removes nothing.
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf", "--one-file-system"]):
+            subprocess.run([*command, "--", str(path)], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def unmount_leftovers(work: Path) -> list[str]:

@@ -148,13 +148,15 @@ def _one_line(error: object) -> str:
 
 
 def request_line(token: str, input_dir: str, output: str, epsilon: int | None, array: str | None,
-                 names: Sequence[str], query: Mapping[str, object] | None = None) -> bytes:
+                 names: Sequence[str], query: Mapping[str, object] | None = None, target: str | None = None) -> bytes:
     """The line that asks for one batch."""
     asked: dict[str, object] = {"batch": token, "input": input_dir, "output": output, "epsilon": epsilon}
     if array is not None:
         asked |= {"array": array, "names": list(names)}
     if query is not None:
         asked["query"] = dict(query)
+    if target is not None:
+        asked["target"] = target
     return json.dumps(asked).encode() + b"\n"
 
 

@@ -39,11 +39,12 @@ _PARTING_S = 1.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the batches and the outputs lie, for us and for the program."""
+    """Where the batches and the outputs lie, for us and for the program; and its opponent's code, where it may read that."""
 
     host_input: Path
     input: PurePath
     output: PurePath
+    target: PurePath | None = None
 
 
 @dataclass
@@ -224,7 +225,8 @@ class ServedProgram:
         array = None if request.array is None else str(inside / request.array.name)
         questions = None if oracle is None else _Questions(self._opened, request, oracle)
         line = request_line(token, str(inside), contract.output(request.track, place.output / request.output_name),
-                            request.epsilon, array, request.names, None if questions is None else questions.offer())
+                            request.epsilon, array, request.names, None if questions is None else questions.offer(),
+                            None if place.target is None else str(place.target))
         # Before it is let go on, which takes an engine a while: what it does meanwhile is done for the batch.
         watch.begun = time.monotonic() - used_s
         self._opened.reader.new_batch(queries=oracle is not None)

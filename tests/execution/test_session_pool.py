@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from harness.execution.session_pool import Loan, SessionPool, Wanted
-from harness.sandbox.base import Limits, Program, RunReport
+from harness.sandbox.base import Limits, Program, RunReport, Target
 from harness.sandbox.outcomes import Ending
 
 MIB = 1 << 20
@@ -368,3 +368,16 @@ class Lending(RuleBasedStateMachine):
 
 TestLending = Lending.TestCase
 TestLending.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+
+
+def test_one_that_has_read_an_opponents_code_is_never_lent_for_another(pool, sandbox) -> None:
+    opponents = [None, Target("d1"), Target("d2"), Target("d1", "base")]
+    for _ in range(2):
+        for target in opponents:
+            with pool.lend(replace(program("a"), target=target), "attack", LIMITS, None, {}, threading.Event()):
+                pass
+    assert len(sandbox.opened) == len(opponents)
+    assert pool.open_programs() == {"a": len(opponents)}
+    elsewhere = replace(program("a"), target=Target("d2", directory=Path("elsewhere")))
+    with pool.lend(elsewhere, "attack", LIMITS, None, {}, threading.Event()):
+        assert len(sandbox.opened) == len(opponents), "where its code lies on this host makes no difference"

@@ -28,11 +28,14 @@ from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 from harness.sandbox.serving import Opened, open_session
+from harness.sandbox.target import shown
 from harness.sandbox.watch import Watch
 from harness.submission.problems import Problem
 from harness.tracks import TRACKS
 
 __all__ = ["DockerSandbox", "engine_answers"]
+
+_NOT_SHOWN = "The opponent's code could not be laid out ({})."
 
 
 class DockerSandbox:
@@ -111,11 +114,19 @@ class DockerSandbox:
     def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Sandbox.run``."""
         began = time.monotonic()
+        try:
+            with shown(request.program.target, request.input_dir.parent) as target:
+                return self._run(request, target, cancel, began)
+        except OSError as error:
+            return RunReport(Ending.HOST_ERROR, detail=_NOT_SHOWN.format(error))
+
+    def _run(self, request: RunRequest, target: Path | None, cancel: threading.Event, began: float) -> RunReport:
         program = request.program
         output = TRACKS[request.track].output_dir
         mounts = [Mount(request.input_dir, contract.INPUT, read_only=True),
-                  Mount(request.output_dir, output, read_only=False)]
-        arguments = contract.arguments(request.track, contract.INPUT, output, request.epsilon)
+                  Mount(request.output_dir, output, read_only=False), *_mounted(target)]
+        arguments = contract.arguments(request.track, contract.INPUT, output, request.epsilon,
+                                       None if target is None else contract.TARGET)
         for last in (False, True):
             start = self._start(program, arguments, mounts, request.limits, request.gpu, request.labels, stdin=False)
             if isinstance(start, RunReport):
@@ -133,13 +144,21 @@ class DockerSandbox:
         """See ``Sandbox.open``."""
 
         def start(area: OutputArea) -> Opened | RunReport:
-            mounts = [Mount(workspace / "in", contract.SERVE_INPUT, read_only=True),
-                      Mount(area.path, contract.SERVE_OUTPUT, read_only=False)]
-            start = self._start(program, ["serve"], mounts, limits, gpu, labels, stdin=True)
-            if isinstance(start, RunReport):
-                return start
-            begun.append(start)
-            return open_container(self._engine, start, area, workspace)
+            with contextlib.ExitStack() as kept:
+                try:
+                    target = kept.enter_context(shown(program.target, workspace))
+                except OSError as error:
+                    return RunReport(Ending.HOST_ERROR, detail=_NOT_SHOWN.format(error))
+                mounts = [Mount(workspace / "in", contract.SERVE_INPUT, read_only=True),
+                          Mount(area.path, contract.SERVE_OUTPUT, read_only=False), *_mounted(target)]
+                start = self._start(program, ["serve"], mounts, limits, gpu, labels, stdin=True)
+                if isinstance(start, RunReport):
+                    return start
+                begun.append(start)
+                opened = open_container(self._engine, start, area, workspace)
+                if isinstance(opened, RunReport):
+                    return opened
+                return dataclasses.replace(opened, remove=kept.pop_all().close)
 
         begun: list[Start] = []
         opened = open_session(start, workspace, limits, cancel)
@@ -207,6 +226,10 @@ class DockerSandbox:
         made = code_image.ensure(self.api, program, base, self._engine.known.image or self._good_base)
         self._good_base = base
         return made
+
+
+def _mounted(target: Path | None) -> list[Mount]:
+    return [] if target is None else [Mount(target, contract.TARGET, read_only=True)]
 
 
 def _key(program: Program) -> tuple[str, str]:

@@ -46,7 +46,7 @@ class Start:
 
     Attributes:
         argv: The whole command line.
-        mounts: Input and output.
+        mounts: Input and output, and the opponent's code where the program may read that.
         stdin: Whether the program gets one (served programs).
     """
 

@@ -77,7 +77,8 @@ def open_container(engine: Engine, start: Start, area: OutputArea, workspace: Pa
         container = blame.started(engine.api, start, engine.orphans, engine.known, reader)
     except NotStartedError as error:
         return RunReport(error.verdict.ending, detail=error.verdict.detail)
-    place = Place(workspace.absolute() / "in", PurePosixPath(contract.SERVE_INPUT), PurePosixPath(contract.SERVE_OUTPUT))
+    place = Place(workspace.absolute() / "in", PurePosixPath(contract.SERVE_INPUT), PurePosixPath(contract.SERVE_OUTPUT),
+                  None if start.program.target is None else PurePosixPath(contract.TARGET))
     return Opened(container, reader, area, place, container_checks(engine, start, container))
 
 

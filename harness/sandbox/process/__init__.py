@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.errors import ImageUnavailableError
@@ -52,7 +52,11 @@ class ProcessSandbox:
     def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Sandbox.run``."""
         began = time.monotonic()
-        arguments = contract.arguments(request.track, request.input_dir.absolute(), request.output_dir, request.epsilon)
+
+        def arguments(scratch: Scratch) -> list[str]:
+            return contract.arguments(request.track, request.input_dir.absolute(), request.output_dir, request.epsilon,
+                                      scratch.target)
+
         started = self._start(request.program, arguments, request.limits, request.gpu)
         if isinstance(started, RunReport):
             return started
@@ -71,13 +75,13 @@ class ProcessSandbox:
 
         def start(area: OutputArea) -> Opened | RunReport:
             reader = LineReader()
-            started = self._start(program, ["serve"], limits, gpu, reader)
+            started = self._start(program, lambda _: ["serve"], limits, gpu, reader)
             if isinstance(started, RunReport):
                 return started
             child, scratch = started
             source = workspace.absolute() / "in"
-            return Opened(child, reader, area, Place(source, source, area.path), process_checks(child, scratch, limits),
-                          scratch.remove)
+            return Opened(child, reader, area, Place(source, source, area.path, scratch.target),
+                          process_checks(child, scratch, limits), scratch.remove)
 
         return open_session(start, workspace, limits, cancel)
 
@@ -85,7 +89,7 @@ class ProcessSandbox:
         """Remove the private directories of dead harnesses; their programs died with them."""
         return remove_leftovers(self._scratch)
 
-    def _start(self, program: Program, arguments: list[str], limits: Limits, gpu: str | None,
+    def _start(self, program: Program, arguments: Callable[[Scratch], list[str]], limits: Limits, gpu: str | None,
                reader: LineReader | None = None) -> tuple[Child, Scratch] | RunReport:
         try:
             self.prepare(program)
@@ -97,7 +101,7 @@ class ProcessSandbox:
         except (OSError, shutil.Error) as error:
             return RunReport(Ending.HOST_ERROR, detail=f"The program's private directory could not be made ({error}).")
         try:
-            argv = [f"./{program.entry_point}", *arguments]
+            argv = [f"./{program.entry_point}", *arguments(scratch)]
             return Child.started(argv, scratch.code, scratch.environment(limits, gpu), limits, reader), scratch
         except NotStartedError as error:
             scratch.remove()

@@ -13,6 +13,7 @@ from harness.sandbox import owner
 from harness.sandbox.base import Limits, Program
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import remove_tree, walk_usage
+from harness.sandbox.target import copy_target
 from harness.sandbox.watch import Verdict
 
 _PREFIX = "harness-run-"
@@ -34,11 +35,14 @@ class Scratch:
         self.code = self.path / "code"
         self.home = self.path / "home"
         self.tmp = self.path / "tmp"
+        self.target = None if program.target is None else self.path / "target"
         try:
             shutil.copytree(program.code_dir or Path(), self.code, symlinks=True)
             entry_point = self.code / (program.entry_point or "")
             if program.lends_exec_bit and entry_point.is_file() and not entry_point.is_symlink():
                 entry_point.chmod(entry_point.stat().st_mode | 0o111)
+            if program.target is not None and self.target is not None:
+                copy_target(program.target, self.target, writable=False)
             self.home.mkdir()
             self.tmp.mkdir()
             self._copied = walk_usage(self.path, sys.maxsize, sys.maxsize)
