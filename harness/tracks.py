@@ -30,6 +30,19 @@ class Threat(StrEnum):
     UNRESTRICTED = "unrestricted"
 
 
+class Access(StrEnum):
+    """What an attack may know of its opponents: nothing and all of them at once, or one of them, in a duel."""
+
+    BLACK_BOX = "black_box"
+    GREY_BOX = "grey_box"
+    WHITE_BOX = "white_box"
+    QUERY = "query"
+
+
+#: Under which an attack meets one defense at a time.
+DUELS = (Access.GREY_BOX, Access.WHITE_BOX, Access.QUERY)
+
+
 class Answers(StrEnum):
     """What a consumer answers about each image, as the numpy type that its answers are stored in.
 

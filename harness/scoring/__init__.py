@@ -2,16 +2,12 @@
 
 from harness.scoring.bootstrap import RESAMPLES, SEED, Intervals
 from harness.scoring.detections import Detections
+from harness.scoring.duels import Duels, Queries
+from harness.scoring.entry import Entry, Track
 from harness.scoring.figures import clean_accuracy, coverage, mean_scores
 from harness.scoring.formula import Basis, TrackScores, formula_of
 from harness.scoring.ranking import display_order
-from harness.scoring.results import (
-    Entry,
-    Results,
-    RunCounts,
-    Track,
-    complete,
-)
+from harness.scoring.results import Results, RunCounts, complete
 from harness.scoring.shares import pair_scores, unlabelled_earned
 from harness.scoring.tally import Cells, Tally, tally
 from harness.scoring.tracks import score_tracks, score_views
@@ -27,9 +23,11 @@ __all__ = [
     "Basis",
     "Cells",
     "Detections",
+    "Duels",
     "Entry",
     "Intervals",
     "Layout",
+    "Queries",
     "Results",
     "RunCounts",
     "Tally",

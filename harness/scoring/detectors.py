@@ -28,9 +28,10 @@ from harness.scoring.detection import (
     threshold,
 )
 from harness.scoring.detections import Detections
+from harness.scoring.entry import Entry, Track
 from harness.scoring.formula import Basis, Resampling, TrackScores, members_of, of_each_threat
 from harness.scoring.ranking import display_order, lowest, ranks
-from harness.scoring.results import Entry, Results, Track
+from harness.scoring.results import Results
 from harness.scoring.views import View
 from harness.tracks import TRACKS
 

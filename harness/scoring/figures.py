@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import ratio
-from harness.scoring.results import Results, Track
+from harness.scoring.entry import Track
+from harness.scoring.results import Results
 from harness.scoring.tally import Cells, Tally
 from harness.tracks import consumes
 

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import Intervals
-from harness.scoring.results import Entry, Results, Track
+from harness.scoring.entry import Entry, Track
+from harness.scoring.results import Results
 from harness.scoring.tally import Cells, Counts, Tally, image_cells
 from harness.scoring.views import View, counted
 from harness.tracks import TRACKS, Threat

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.results import Results, Track
+from harness.scoring.entry import Track
+from harness.scoring.results import Results
 from harness.scoring.verdicts import Layout, Verdicts
 from harness.tracks import consumes, detects
 

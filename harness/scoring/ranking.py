@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.results import Entry
+from harness.scoring.entry import Entry
 
 
 def ranks(scores: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -7,42 +7,15 @@ is 35 MB and scoring knows no labels, no files and no database. A tournament tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.detections import Detections
+from harness.scoring.duels import Duels
+from harness.scoring.entry import Entry
 from harness.scoring.verdicts import Verdicts
-from harness.tracks import Threat
-
-#: The name of a track.
-Track = str
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One submission as the tables show it.
-
-    Attributes:
-        order: Submission order; the earlier of two else equal entries is shown first.
-        median_time_s: Median wall clock of its ended runs (one batch each), None before the first.
-        outcomes: Ended runs by outcome.
-        mark: A short remark shown beside the name (an audit's disagreement, for example).
-        threat: What an attack may change.
-    """
-
-    name: str
-    team: str
-    type: Track
-    baseline: bool
-    order: int
-    digest: str
-    median_time_s: float | None = None
-    outcomes: Mapping[str, int] = field(default_factory=dict)
-    mark: str = ""
-    threat: Threat = Threat.LINF
 
 
 @dataclass(frozen=True)
@@ -76,6 +49,7 @@ class Results:
         detections: Scores of the detectors; None where the round has none.
         max_clean_rejections: The share of the clean images that a defense may reject for its rejections of adversarial ones to
             count as correct; None where defenses may not reject, and no verdict is a rejection then.
+        duels: Of each access that the round allows; their attacks are none of ``attacks``, who meet all defenses alike.
     """
 
     attacks: tuple[Entry, ...]
@@ -96,6 +70,7 @@ class Results:
     detectors: tuple[Entry, ...] = ()
     detections: Detections | None = None
     max_clean_rejections: float | None = None
+    duels: tuple[Duels, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""
@@ -117,6 +92,7 @@ class Results:
                 message = f"{name} is {getattr(self, name).dtype}, expected {np.dtype(dtype)}"
                 raise ValueError(message)
         self._check_detections()
+        self._check_duels()
 
     def _check_detections(self) -> None:
         scored = self.detections
@@ -132,6 +108,16 @@ class Results:
         if scored.shown.shape != self.produced.shape or scored.done.shape[1:] != self.attack_done.shape:
             message = f"detectors have {scored.shown.shape} images and {scored.done.shape[1:]} batches"
             raise ValueError(message)
+
+    def _check_duels(self) -> None:
+        names = tuple(entry.name for entry in self.defenses)
+        for duels in self.duels:
+            if duels.defenses != names:
+                message = f"the duels of the access {duels.access} are with {duels.defenses}, expected {names}"
+                raise ValueError(message)
+            if (sizes := (duels.done.shape[-1], duels.counted.shape[-1])) != (self.attack_done.shape[1], self.images):
+                message = f"the duels of the access {duels.access} have {sizes[0]} batches and {sizes[1]} images"
+                raise ValueError(message)
 
     @property
     def images(self) -> int:

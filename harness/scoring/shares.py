@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import ratio
 from harness.scoring.detectors import undetected
+from harness.scoring.entry import Entry, Track
 from harness.scoring.figures import clean_accuracy, coverage, rejected
 from harness.scoring.formula import Basis, Resampling, TrackScores, formula_of, members_of, of_each_threat
 from harness.scoring.ranking import lowest, ranks
-from harness.scoring.results import Entry, Results, Track
+from harness.scoring.results import Results
 from harness.scoring.tally import Cells, Counts
 from harness.scoring.views import View, counted
 from harness.tracks import TRACKS

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.bootstrap import RESAMPLES, Intervals, intervals, resampled_sums
+from harness.scoring.entry import Track
 from harness.scoring.formula import Basis, TrackScores, formula_of, of_each_threat
 from harness.scoring.ranking import ranks
-from harness.scoring.results import Results, Track
+from harness.scoring.results import Results
 from harness.scoring.tally import Tally
 from harness.scoring.views import View
 from harness.tracks import TRACKS

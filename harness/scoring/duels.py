@@ -1,0 +1,113 @@
+"""What scoring is given of duels: how each attack that meets one defense at a time did against it, image by image.
+
+An attack that knows its opponent, or may ask it, is played against one defense after the other. So what it made is no opponent of
+anybody else, and none of it is among the verdicts of ``Results``. There is one value for each access that a round allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.scoring.entry import Entry
+from harness.tracks import Access
+
+#: One row each time that a query changed an image of a duel less than any before it, and earned it for the attack.
+STEP = np.dtype([("attack", np.int32), ("defense", np.int32), ("image", np.int32), ("query", np.int32), ("distance", np.int64)])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Queries:
+    """What only duels by queries have.
+
+    Attributes:
+        budget: Queries for each image.
+        charged: int32[A, D, N], queries that were counted.
+        steps: Of the type ``STEP``, in the order in which they were seen: positions of attack, defense and image, the number of
+            the query, from 1, and its distance from the clean image, in the threat's unit.
+        grey: int64[N], the L2 distance of each clean image to mid-grey, which is what an image counts for that was not changed to
+            any avail; None where no attack of the round is an ``l2`` one.
+    """
+
+    budget: int
+    charged: NDArray[np.int32]
+    steps: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, STEP))
+    grey: NDArray[np.int64] | None = None
+
+    @cached_property
+    def first(self) -> NDArray[np.int32]:
+        """int32[A, D, N], the number of the first query that earned the image; 0 where none did."""
+        numbers = np.full(self.charged.shape, np.iinfo(np.int32).max, np.int32)
+        np.minimum.at(numbers, self._where, self.steps["query"])
+        return np.where(numbers == np.iinfo(np.int32).max, 0, numbers)
+
+    @cached_property
+    def distance(self) -> NDArray[np.int64]:
+        """int64[A, D, N], the smallest change that earned the image; -1 where none did."""
+        return self.within(self.budget)
+
+    def within(self, queries: int) -> NDArray[np.int64]:
+        """The same by the first so many queries of each image."""
+        smallest = np.full(self.charged.shape, np.iinfo(np.int64).max, np.int64)
+        early = self.steps["query"] <= queries
+        attack, defense, image = self._where
+        np.minimum.at(smallest, (attack[early], defense[early], image[early]), self.steps["distance"][early])
+        return np.where(smallest == np.iinfo(np.int64).max, -1, smallest)
+
+    @property
+    def _where(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        return self.steps["attack"], self.steps["defense"], self.steps["image"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Duels:
+    """All duels of one access: A attacks of both tracks, D defenses, N images, B batches.
+
+    What lies at pairs that are closed, or whose duel is not done, is ignored.
+
+    Attributes:
+        access: None of ``black_box``.
+        attacks: Those of this access that take part, in submission order; they are not among ``Results.attacks``.
+        defenses: Names, as ``Results.defenses`` has them and in that order.
+        open: bool[A, D], whether the defense is open to the attack; a closed pair is not played and counts for nobody.
+        done: bool[A, D, B], whether the duel has its result: both runs have ended, or the one of a duel by queries.
+        counted: bool[A, D, N], in the attack's denominator: all images of its duels, also those that it left out, but for what
+            its opponent failed to answer before it was decided.
+        produced: bool[A, D, N], in the defense's denominator: the attack left the image, or its queries were about it.
+        success: bool[A, D, N], the attack earned it: labelled wrongly or not at all, or as the target class.
+        correct: bool[A, D, N], the defense labelled what the attack made of it correctly; for queries: every change within the
+            bound that it was asked about. What it failed to answer is wrong.
+        rejected: bool[A, D, N], the defense said that it is adversarial, and did not label it.
+        queries: Of duels by queries, otherwise None.
+    """
+
+    access: Access
+    attacks: tuple[Entry, ...]
+    defenses: tuple[str, ...]
+    open: NDArray[np.bool_]
+    done: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    produced: NDArray[np.bool_]
+    success: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
+    rejected: NDArray[np.bool_]
+    queries: Queries | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""
+        pairs, images = (len(self.attacks), len(self.defenses)), self.counted.shape[-1]
+        for name in ("open", "done", "counted", "produced", "success", "correct", "rejected"):
+            found = getattr(self, name)
+            shape = pairs if name == "open" else (*pairs, self.done.shape[-1] if name == "done" else images)
+            if found.shape != shape or found.dtype != np.bool_:
+                message = f"{name} is {found.dtype}{list(found.shape)}, expected bool{list(shape)}"
+                raise ValueError(message)
+        if (self.queries is None) is (self.access is Access.QUERY):
+            message = f"duels of the access {self.access} {'without' if self.queries is None else 'with'} queries"
+            raise ValueError(message)
+        if self.queries is not None and self.queries.charged.shape != (*pairs, images):
+            message = f"queries of {self.queries.charged.shape}, expected {(*pairs, images)}"
+            raise ValueError(message)
