@@ -17,14 +17,15 @@ def command() -> None:
 
 
 @command.command(epilog="Example: harness dataset build digits")
-@click.argument("name", type=click.Choice(["digits"]))
+@click.argument("name", type=click.Choice(["digits", "shapes"]))
 @click.option("--into", type=Place(), default=None, help="Directory; dataset/NAME by default.")
 def build(name: str, into: Path | None) -> None:
-    """Make the default data set, offline."""
+    """Make a data set offline: NAME is digits, the default one, or shapes, for contests of detection."""
     from harness.dataset.digits import build_digits  # noqa: PLC0415
+    from harness.dataset.shapes import build_shapes  # noqa: PLC0415
 
     root = into or Path("dataset") / name
-    build_digits(root)
+    {"digits": build_digits, "shapes": build_shapes}[name](root)
     say(f"Built {root}.")
 
 

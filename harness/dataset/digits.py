@@ -7,19 +7,16 @@ tournament.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.dataset.digest import Record, dataset_digest, pixel_sha256
+from harness.dataset.built import check_replaceable, write_built
+from harness.dataset.digest import Record
 from harness.errors import DatasetError
 
 #: Images to train the sample entries on; the rest of the 1,797 is held out.
@@ -57,65 +54,23 @@ def digits_split() -> tuple[Digits, Digits]:
 
 
 def build_digits(root: Path) -> None:
-    """Write the data set to ``root``: ``images/*.png``, ``metadata.csv`` and ``dataset.yaml``.
-
-    Everything is written beside ``root`` and moved into place, so that a build that is stopped leaves no half data set.
-    An earlier build of it is replaced.
+    """Write the data set to ``root``. An earlier build of it is replaced.
 
     Raises:
         DatasetError: ``root`` holds something else, or scikit-learn is not installed.
     """
-    _check_replaceable(root)
+    check_replaceable(root, "digits")
     _, held_out = digits_split()
     records = [
         Record(f"digit-{index:03d}", int(label), _target(index, int(label)), pixels)
         for index, (pixels, label) in enumerate(zip(held_out.images, held_out.labels, strict=True))
     ][:TOURNAMENT_IMAGES]
-    root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    try:
-        _write(unfinished, records)
-        unfinished.chmod(0o755)
-        if root.exists():
-            shutil.rmtree(root)
-        unfinished.rename(root)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def _write(root: Path, records: list[Record]) -> None:
-    (root / "images").mkdir()
-    for record in records:
-        Image.fromarray(record.pixels).save(root / "images" / f"{record.image_id}.png")
-    with (root / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(("ImageId", "TrueLabel", "TargetClass", "PixelSha256"))
-        rows.writerows((*record[:3], pixel_sha256(record.pixels)) for record in records)
-    described = {
-        "name": "digits",
-        "digest": dataset_digest(_LABELS, _SIZE, records),
-        "label_low": _LABELS[0],
-        "label_high": _LABELS[1],
-        "width": _SIZE[0],
-        "height": _SIZE[1],
-        "classes": ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
-        "licence": "CC BY 4.0",
-        "source": "Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning"
-        " Repository; test part, as bundled with scikit-learn, enlarged from 8x8 to 32x32",
-    }
-    (root / "dataset.yaml").write_text(yaml.safe_dump(described, sort_keys=False, width=1000), encoding="utf-8")
-
-
-def _check_replaceable(root: Path) -> None:
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    try:
-        described = yaml.safe_load((root / "dataset.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        described = None
-    if not isinstance(described, dict) or described.get("name") != "digits":
-        problem = f"{root} exists and is not a build of the data set `digits`."
-        raise DatasetError(problem, "Name another place, or move it away.")
+    write_built(
+        root, "digits", records, label_range=_LABELS, size=_SIZE,
+        classes=["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"],
+        licence="CC BY 4.0",
+        source="Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine Learning"
+        " Repository; test part, as bundled with scikit-learn, enlarged from 8x8 to 32x32")
 
 
 def _enlarged(image: NDArray[np.float64]) -> NDArray[np.uint8]:

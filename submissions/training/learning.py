@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import torch
 from adversary import fgsm, pgd, random_epsilon
-from digits import augment
 from recipes import Recipe
+from sets import SETS
 from torch.nn import functional as F
 
 from field_kit.model import Model
@@ -34,6 +34,7 @@ def train(
         tick: Called after each epoch.
     """
     pixels, labels = data
+    augment = SETS[recipe.data].augment
     loss = _guided(others[0]) if recipe.method == "denoiser" else _classified
     steps = recipe.epochs * (len(pixels) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=0.01)

@@ -6,9 +6,11 @@ from typing import Any
 
 TRAINING = Path(__file__).parent
 DEFENSES = TRAINING.parent / "defenses"
+SHAPES = TRAINING.parent / "shapes"
 SURROGATES = TRAINING / "surrogates"
 
 _IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+_SIZES = {"digits": [32, 32], "shapes": [64, 64]}
 _HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 
 
@@ -25,10 +27,11 @@ class Recipe:
         method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``) or of a ``denoiser``.
         options: Arguments of the net.
         file: Stem of the files in ``folders``.
-        epochs: Passes over the 1,297 images.
+        epochs: Passes over the training images.
         rate: Highest learning rate of the one cycle.
         others: Recipes whose nets are borrowed: by ensemble adversarial training as sources of examples, by the
             denoiser likewise, the first of them being the net that it guards.
+        data: The data set, of ``sets.SETS``.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Recipe:
     epochs: int = 40
     rate: float = 4e-3
     others: tuple[str, ...] = ()
+    data: str = "digits"
 
     def spec(self) -> dict[str, Any]:
         """Return what ``model.json`` says."""
@@ -54,7 +58,7 @@ class Recipe:
             "weights": f"{self.file}.safetensors",
             "classes": 10,
             "label_offset": 0,
-            "size": [32, 32],
+            "size": _SIZES[self.data],
             "mean": mean,
             "std": std,
         }
@@ -87,4 +91,8 @@ RECIPES = (
         "denoiser", _entries("guided_denoiser"), "denoiser", 24, "denoiser", file="denoiser", rate=5e-3,
         others=("plain", "transformer", "mixer"),
     ),
+    # Rendered shapes, 64x64: three families, the first two of which attacks are made on.
+    Recipe("shapes-a", (SHAPES / "defenses" / "undefended_a",), "residual", 41, epochs=15, data="shapes"),
+    Recipe("shapes-b", (SHAPES / "defenses" / "undefended_b",), "plain", 42, options={"width": 16}, epochs=15, data="shapes"),
+    Recipe("shapes-c", (SHAPES / "defenses" / "undefended_c",), "separable", 43, epochs=15, data="shapes"),
 )  # fmt: skip

@@ -11,12 +11,12 @@ import json
 from collections.abc import Callable
 
 import torch
-from digits import training_set
 from learning import train
 from recipes import DEFENSES, RECIPES, TRAINING, Recipe
 from report import write_report
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from safetensors.torch import save as to_bytes
+from sets import SETS
 
 from field_kit.model import DEVICE, Model, build, load
 
@@ -36,10 +36,10 @@ def main() -> None:
     with Progress(*columns) as progress:
         tasks = {recipe.name: progress.add_task(recipe.name, total=recipe.epochs, start=False) for recipe in recipes}
         tasks |= {name: progress.add_task(name, total=1, start=False) for name in offline}
-        data = training_set()
+        data = {name: SETS[name].training_set() for name in {recipe.data for recipe in recipes}}
         for recipe in recipes:
             progress.start_task(tasks[recipe.name])
-            save(make(recipe, data, functools.partial(progress.advance, tasks[recipe.name])), recipe)
+            save(make(recipe, data[recipe.data], functools.partial(progress.advance, tasks[recipe.name])), recipe)
         for name in offline:
             progress.start_task(tasks[name])
             importlib.import_module(OFFLINE[name]).main()

