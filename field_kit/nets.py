@@ -114,6 +114,15 @@ def mixer(classes: int, width: int = 64, depth: int = 4, patch: int = 4) -> nn.M
     return _Mixed(classes, width, depth, patch)
 
 
+def detector(classes: int = 2, width: int = 16, inputs: int = 3) -> nn.Module:
+    """Return three convolutions that tell benign from adversarial, for any map of numbers (an image, its input sensitivity)."""
+    layers: list[nn.Module] = []
+    for outputs in (width, 2 * width, 4 * width):
+        layers += [_conv(inputs, outputs), nn.ReLU(), nn.MaxPool2d(2)]
+        inputs = outputs
+    return nn.Sequential(*layers, _head(inputs, classes))
+
+
 class _Denoiser(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
