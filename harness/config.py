@@ -33,7 +33,7 @@ from pydantic import (
 from harness.errors import ConfigError, StoreError
 from harness.formats.field_errors import explain
 from harness.formats.strict_yaml import Document, read_yaml
-from harness.tracks import Threat
+from harness.tracks import DUELS, Access, Threat
 
 #: Docker refuses less.
 _LEAST_MEMORY = 6 << 20
@@ -210,6 +210,32 @@ class Rejection(_Model):
     max_clean: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.05
 
 
+class Query(_Model):
+    """What query attacks are given."""
+
+    budget: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    answers: Literal["labels"] = "labels"
+
+
+def _access(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        return value
+    for name in value:
+        if name == Access.BLACK_BOX:
+            message = "black_box attacks take part in every round; leave it out"
+            raise ValueError(message)
+        if name not in list(DUELS):
+            message = f"{str(name)[:60]!a} is not one of {', '.join(DUELS)}"
+            raise ValueError(message)
+        if list(value).count(name) > 1:
+            message = f"{name} is named twice; name it once"
+            raise ValueError(message)
+    if value:
+        message = "this version plays no duels yet; leave it out"
+        raise ValueError(message)
+    return tuple(Access(name) for name in value)
+
+
 class Rules(_Model):
     """Rules that affect scores."""
 
@@ -233,6 +259,19 @@ class Rules(_Model):
         None, description="`{max_clean: 0.05}` lets a defense answer -1 for an image that it takes for adversarial. That counts as "
         "correct on adversarial images where it rejects at most this share of the clean ones, else as wrong. null: -1 is a label "
         "that no image has.")
+    access: Annotated[tuple[Access, ...], BeforeValidator(_access)] = Field(
+        (), description="What attacks may know of a defense that they meet alone, in duels: a list of grey_box (a directory of "
+        "its code), white_box (all of its code) and query (its answers). Empty: no attack meets a defense alone.")
+    query: Query | None = Field(
+        None, description="`{budget: 1000, answers: labels}` says how many queries a query attack has for each image, and what it "
+        "is answered. null: those values.")
+
+    @model_validator(mode="after")
+    def _queries_that_somebody_asks(self) -> Self:
+        if self.query is not None and Access.QUERY not in self.access:
+            message = "query says what query attacks are given, and access does not name query; name it there, or leave this out"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
@@ -244,10 +283,11 @@ class Rules(_Model):
     @model_serializer(mode="wrap")
     def _as_given(self, whole: SerializerFunctionWrapHandler) -> dict[str, object]:
         values: dict[str, object] = whole(self)
-        # Rules without threats and rejection are kept as version 0.1.0 kept them.
+        # Rules without what came later are kept as version 0.1.0 kept them.
         del values["threats" if self.threats is None else "max_epsilon"]
-        if self.rejection is None:
-            del values["rejection"]
+        for name in ("rejection", "access", "query"):
+            if not getattr(self, name):
+                del values[name]
         return values
 
     @property
@@ -258,6 +298,11 @@ class Rules(_Model):
         given = {threat: getattr(self.threats, threat) for threat in Threat}
         # 255 is how far a pixel can go; an attack is given it all the same.
         return {threat: getattr(held, "bounds", (255,)) for threat, held in given.items() if held is not None}
+
+    @property
+    def queries(self) -> Query:
+        """What query attacks are given."""
+        return self.query or Query()
 
     @classmethod
     def stored(cls, text: str) -> Rules:

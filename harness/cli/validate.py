@@ -89,7 +89,7 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     batch = dataset.batches(config.rules.batch_size, config.rules.bounds)[0]
     if TRACKS[submission.type].takes_bound:
         if lacking := takes_no_part(submission, config.rules):
-            raise SubmissionError(lacking, "Name a tournament file that has this threat with --config.")
+            raise SubmissionError(lacking, "Name a tournament file that has it with --config.")
         batch = batch.under(submission.threat)
     bound = f", {in_words(batch.threat, batch.bound)}" if TRACKS[submission.type].takes_bound else ""
     say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images{bound} ...")

@@ -14,6 +14,9 @@ Version 5 tells attacks apart by what they may change. Before, that was the L-in
 
 Version 6 knows which images of what an attack made differ from the clean ones. Of older batches it is looked up in their pixels
 where a detector needs it.
+
+Version 7 knows what attacks may know of their opponents, and which opponents let them. What was handed in before is known to answer
+queries where it serves; all else is read when it is handed in again, which `harness run` does with all that its file names.
 """
 
 from __future__ import annotations
@@ -69,11 +72,18 @@ def _to_6(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE input ADD COLUMN changed BLOB")
 
 
+def _to_7(connection: Connection) -> None:
+    for column, default in (("access", "black_box"), ("base", ""), ("open_to", "")):
+        connection.exec_driver_sql(f"ALTER TABLE submission ADD COLUMN {column} VARCHAR DEFAULT '{default}' NOT NULL")
+    connection.exec_driver_sql("UPDATE submission SET open_to = 'query' WHERE type = 'defense' AND serves")
+
+
 #: Tables and columns that the steps make.
 ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions"),
-                   ("submission", "threat"), ("input", "changed")})
+                   ("submission", "threat"), ("input", "changed"), ("submission", "access"), ("submission", "base"),
+                   ("submission", "open_to")})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

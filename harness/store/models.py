@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
@@ -46,6 +46,10 @@ class SubmissionRow(Base):
     submitted_at: Mapped[float]
     state: Mapped[str] = mapped_column(default="active")
     threat: Mapped[str] = mapped_column(default="linf", server_default="linf")
+    access: Mapped[str] = mapped_column(default="black_box", server_default="black_box")
+    base: Mapped[str] = mapped_column(default="", server_default="")
+    #: Duels that a defense can be an opponent in, with a space between two.
+    open_to: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class BatchRow(Base):

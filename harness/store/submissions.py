@@ -65,14 +65,16 @@ def _register(transaction: Transaction, submission: Submission, *, source: str, 
         name=name, version=(latest or 0) + 1, type=submission.type, team=submission.team or "",
         baseline=submission.baseline, digest=submission.digest, kind=submission.kind, container=submission.container,
         container_gpu=submission.container_gpu or "", entry_point=submission.entry_point or "", profile=submission.profile,
-        serves=submission.serves, source=source, submitted_at=time.time(), threat=submission.threat)
+        serves=submission.serves, source=source, submitted_at=time.time(), threat=submission.threat,
+        access=submission.access, base=submission.base, open_to=" ".join(submission.open_to))
     session.add(row)
     session.flush()
     return row, "version" if latest else "new"
 
 
 def _correct(transaction: Transaction, row: SubmissionRow, submission: Submission, *, replace: bool) -> None:
-    """Take over what the organiser says now of content that is known."""
+    """Take over what the organiser says now of content that is known, and what an earlier version did not read of it."""
+    row.access, row.base, row.open_to = submission.access, submission.base, " ".join(submission.open_to)
     team = (submission.team or "") if replace else row.team
     baseline = submission.baseline if "baseline" in submission.said else row.baseline
     if (team, baseline) != (row.team, row.baseline):

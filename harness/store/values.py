@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.tracks import Threat
+from harness.tracks import Access, Threat
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -40,6 +40,13 @@ class StoredSubmission:
     submitted_at: float
     state: str
     threat: str = Threat.LINF
+    access: str = Access.BLACK_BOX
+    base: str = ""
+    open_to: str = ""
+
+    def is_open_to(self, access: str) -> bool:
+        """Whether it can be the opponent in such a duel."""
+        return access in self.open_to.split()
 
     def image(self, *, gpu: bool) -> str:
         """The image that it names for hosts with or without a GPU."""

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -25,6 +25,7 @@ from harness.submission.metadata import (
     PROFILES,
     Metadata,
     Profile,
+    access_problem,
     name_problem,
     read_entry_point,
     read_metadata,
@@ -33,9 +34,11 @@ from harness.submission.metadata import (
 )
 from harness.submission.misplaced import close_by, without_metadata
 from harness.submission.problems import Problem, raise_all
-from harness.tracks import TRACKS, Threat
+from harness.tracks import TRACKS, Access, Threat, labels
 
 METADATA = "metadata.json"
+#: What a defense gives to attacks that may read it (`harness.sdk.target`).
+WHITE_BOX = "whitebox.py"
 #: What the name of an image is made of, beside its registry and tag.
 _NAME_PART = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -72,6 +75,9 @@ class Submission:
         profile: Which sandbox profile it asks for.
         serves: Whether it speaks the serving protocol.
         threat: What an attack may change.
+        access: What an attack may know of its opponents.
+        base: The directory of a defense that is shown to grey-box attacks, empty where it has none.
+        open_to: The duels that a defense can be an opponent in, in the order of ``Access``.
         code_dir: Its code, None for an image. Of an archive, a temporary directory until ``freeze``.
         said: Which of ``team`` and ``baseline`` the organiser said; all else is its author's word.
     """
@@ -90,6 +96,9 @@ class Submission:
     code_dir: Path | None
     said: frozenset[str] = frozenset()
     threat: Threat = Threat.LINF
+    access: Access = Access.BLACK_BOX
+    base: str = ""
+    open_to: tuple[Access, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,10 @@ def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["dir
     if metadata and asked.type is not None and asked.type != metadata.type:
         sentence = f"metadata.json says {metadata.type}, --type says {asked.type}."
         problems.append(Problem("type", sentence, "Leave --type out, or correct metadata.json."))
+    nodes = code_tree.walk(root) if metadata and not problems else ()
+    if metadata and metadata.base is not None and nodes and not any(n.path.startswith(f"{metadata.base}/") for n in nodes):
+        problems.append(Problem("base", f"there is no directory {code_tree.shown(metadata.base)} in it, or an empty one.",
+                                "Name the directory of the classifier that the defense protects."))
     raise_all(problems, str(root) if kind == "directory" else own_name)
     metadata = cast("Metadata", metadata)
     return Submission(
@@ -273,7 +286,20 @@ def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["dir
         code_dir=root,
         said=asked.said,
         threat=metadata.threat,
+        access=metadata.access,
+        base=metadata.base or "",
+        open_to=_open_to(metadata, nodes),
     )
+
+
+def _open_to(metadata: Metadata, nodes: Sequence[code_tree.Node]) -> tuple[Access, ...]:
+    """The duels that a directory can be an opponent in."""
+    if not labels(metadata.type):
+        return ()
+    files = {node.path for node in nodes if node.kind == "file"}
+    opens = {Access.GREY_BOX: metadata.base is not None and f"{metadata.base}/{WHITE_BOX}" in files,
+             Access.WHITE_BOX: WHITE_BOX in files, Access.QUERY: metadata.serves}
+    return tuple(access for access, is_open in opens.items() if is_open)
 
 
 def _may_be_an_image(reference: str) -> bool:
@@ -287,7 +313,8 @@ def _may_be_an_image(reference: str) -> bool:
     return named and (not colon or (bool(tag) and tag.isascii() and tag.isprintable() and not set(tag) & {" ", "/"}))
 
 
-def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], ImageInfo] | None) -> Submission:
+def _looked_up(reference: str, image_info: Callable[[str], ImageInfo] | None) -> ImageInfo:
+    """What an engine says of the image of that name."""
     if not _may_be_an_image(reference):
         near = close_by(reference)
         problem = f"The submission {reference[:200]!a} is not there." + (f" There is {near}." if near else "")
@@ -298,7 +325,7 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         problem += f" There is {near}." if near else ""
         raise SubmissionError(problem, "Correct the path, or start the Docker engine.")
     try:
-        info = image_info(reference)
+        return image_info(reference)
     except HarnessError as error:
         near = close_by(reference)
         if not near and (":" in reference or "@" in reference):
@@ -307,30 +334,39 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         problem = f"There is no path {reference}{f', but {near}' if near else ''}; and as an image: {error.problem}"
         step = f"Correct the path, or for an image: {error.next_step}"
         raise (SubmissionError if near else type(error))(problem, step) from error
-    labels = info.labels
+
+
+def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], ImageInfo] | None) -> Submission:
+    info = _looked_up(reference, image_info)
+    said = info.labels
     own_name = reference.split("@", maxsplit=1)[0].rsplit("/", maxsplit=1)[-1].split(":", maxsplit=1)[0]
-    kind = asked.type or labels.get("harness.type", "")
-    name = asked.name or labels.get("harness.name") or own_name
+    kind = asked.type or said.get("harness.type", "")
+    name = asked.name or said.get("harness.name") or own_name
     if name == "sha256":
         raise SubmissionError(f"The image {reference} is given by its id, which is no name.", "Give a name with --name.")
-    team = asked.team or labels.get("harness.team")
-    profile = labels.get("harness.profile", "strict")
-    problems = [name_problem(name), text_problem(team, "harness.team") if team is not None else None]
+    team = asked.team or said.get("harness.team")
+    profile = said.get("harness.profile", "strict")
+    serves = said.get("harness.protocol") == "serve"
+    threat, access = said.get("harness.threat") or Threat.LINF, said.get("harness.access") or Access.BLACK_BOX
+    problems = [
+        name_problem(name),
+        text_problem(team, "harness.team") if team is not None else None,
+        threat_problem(threat, kind, "harness.threat") if "harness.threat" in said else None,
+        access_problem(access, kind, "harness.access", serves=serves) if "harness.access" in said else None,
+    ]
     if kind not in TRACKS:
         sentence = "the image has no `harness.type` label." if not kind else f"{kind[:80]!a} is not one of {', '.join(TRACKS)}."
         problems.append(Problem("harness.type", sentence, f"Give --type, one of {', '.join(TRACKS)}."))
     if profile not in PROFILES:
         sentence = f"{profile[:80]!a} is not one of {', '.join(PROFILES)}."
         problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
-    threat = labels.get("harness.threat") or Threat.LINF
-    if "harness.threat" in labels:
-        problems.append(threat_problem(threat, kind, "harness.threat"))
     raise_all([problem for problem in problems if problem is not None], reference)
-    serves = labels.get("harness.protocol") == "serve"
     # The track is no content of the image: one image may be handed in as an attack and as a targeted attack.
     content = hashlib.sha256(f"harness image 1\0{info.id}\0{kind}\0{profile}\0{serves}".encode())
     if threat != Threat.LINF:
         content.update(f"\0{threat}".encode())
+    if access != Access.BLACK_BOX:
+        content.update(f"\0access {access}".encode())
     return Submission(
         name=name,
         type=kind,
@@ -346,4 +382,6 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         code_dir=None,
         said=asked.said,
         threat=Threat(threat),
+        access=Access(access),
+        open_to=(Access.QUERY,) if serves and labels(kind) else (),
     )

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from harness.formats.strict_json import read_json
 from harness.submission.problems import Problem
-from harness.tracks import TRACKS, Threat
+from harness.tracks import TRACKS, Access, Threat, labels
 
 Profile = Literal["strict", "legacy"]
 PROFILES: tuple[str, ...] = get_args(Profile)
@@ -50,6 +50,8 @@ class Metadata:
     name: str | None = None
     team: str | None = None
     threat: Threat = Threat.LINF
+    access: Access = Access.BLACK_BOX
+    base: str | None = None
 
 
 def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
@@ -71,6 +73,8 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
         name=fields.get("name"),
         team=fields.get("team"),
         threat=Threat(fields.get("threat") or Threat.LINF),
+        access=Access(fields.get("access") or Access.BLACK_BOX),
+        base=str(PurePosixPath(fields["base"])) if fields.get("base") is not None else None,
     ), []
 
 
@@ -105,6 +109,18 @@ def threat_problem(threat: object, track: object, field: str = "threat") -> Prob
         return Problem(field, f"{_told(threat)} is not one of {', '.join(Threat)}.", f"Correct or remove `{field}`.")
     if isinstance(track, str) and track in TRACKS and not TRACKS[track].takes_bound:
         return Problem(field, f"a {track} changes no image.", f"Remove `{field}`.")
+    return None
+
+
+def access_problem(access: object, track: object, field: str = "access", *, serves: bool) -> Problem | None:
+    """Why something cannot be what a submission of this track may know of its opponents."""
+    if not isinstance(access, str) or access not in list(Access):
+        return Problem(field, f"{_told(access)} is not one of {', '.join(Access)}.", f"Correct or remove `{field}`.")
+    if isinstance(track, str) and track in TRACKS and not TRACKS[track].takes_bound:
+        return Problem(field, f"a {track} attacks nobody.", f"Remove `{field}`.")
+    if access == Access.QUERY and not serves:
+        return Problem(field, "a query attack asks in the middle of its work, which only a served program can.",
+                       "Say that it serves: `protocol` (an image's label harness.protocol) is `serve`.")
     return None
 
 
@@ -151,14 +167,25 @@ def _reference(value: object, field: str) -> list[Problem]:
 
 
 def _entry_point(value: object) -> list[Problem]:
-    step = "Name a file of the submission, relative to its root."
+    return _inside(value, "entry_point", "file")
+
+
+def _base(value: object, track: object) -> list[Problem]:
+    if isinstance(track, str) and track in TRACKS and not labels(track):
+        return [Problem("base", "only a defense has one.", "Remove `base`.")]
+    return _inside(value, "base", "directory")
+
+
+def _inside(value: object, field: str, what: str) -> list[Problem]:
+    """Why something cannot be the path of a file or directory of the submission."""
+    step = f"Name a {what} of the submission, relative to its root."
     if not isinstance(value, str) or not value or not value.isprintable():
-        return [Problem("entry_point", f"{_told(value)} is not the path of a file.", step)]
+        return [Problem(field, f"{_told(value)} is not the path of a {what}.", step)]
     path = PurePosixPath(value)
     if len(value.encode()) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
-        return [Problem("entry_point", f"{_told(value)} is too long for a path.", step)]
+        return [Problem(field, f"{_told(value)} is too long for a path.", step)]
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        return [Problem("entry_point", f"{_told(value)} does not lie in the submission.", step)]
+        return [Problem(field, f"{_told(value)} does not lie in the submission.", step)]
     return []
 
 
@@ -166,6 +193,10 @@ def _optional(fields: Mapping[str, Any]) -> list[Problem]:
     problems: list[Problem | None] = []
     if fields.get("threat") is not None:
         problems.append(threat_problem(fields["threat"], fields.get("type")))
+    if fields.get("access") is not None:
+        problems.append(access_problem(fields["access"], fields.get("type"), serves=fields.get("protocol") == "serve"))
+    if fields.get("base") is not None:
+        problems += _base(fields["base"], fields.get("type"))
     if fields.get("container_gpu"):
         problems += _reference(fields["container_gpu"], "container_gpu")
     if fields.get("name") is not None:

@@ -33,7 +33,7 @@ from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
 from harness.tournament.conditions import conditions_of, differences
 from harness.tournament.round_loader import Round, RoundLoader
-from harness.tracks import TRACKS, consumes, detectors, labellers, producers, produces
+from harness.tracks import TRACKS, Access, consumes, detectors, labellers, producers, produces
 
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
@@ -153,7 +153,7 @@ class Tournament:
                 if not only or member.name in wanted or (attacks and consumes(member.type))]
 
     def lacking(self, round_name: str | None = None) -> list[str]:
-        """Of each submission that a round leaves out because of its threat, a sentence; a round that is made has its members."""
+        """Of each submission that a round leaves out for its threat or access, a sentence; a round that is made has its members."""
         with self.store.read() as transaction:
             if round_name is not None and rounds.named(transaction, round_name) is not None:
                 return []
@@ -266,14 +266,19 @@ class _Threatening(Protocol):
     def type(self) -> str: ...
     @property
     def threat(self) -> str: ...
+    @property
+    def access(self) -> str: ...
 
 
 def takes_no_part(submission: _Threatening, rules: Rules) -> str:
     """Why a submission takes no part under these rules, as a sentence; empty where it does."""
-    if not TRACKS[submission.type].takes_bound or submission.threat in rules.bounds:
+    if not TRACKS[submission.type].takes_bound:
         return ""
-    has = ", ".join(rules.bounds)
-    return f"{submission.name} does not take part: its threat is {submission.threat}, and the tournament has {has}."
+    without = f"{submission.name} does not take part: its"
+    if submission.threat not in rules.bounds:
+        return f"{without} threat is {submission.threat}, and the tournament has {', '.join(rules.bounds)}."
+    has = (Access.BLACK_BOX, *rules.access)
+    return "" if submission.access in has else f"{without} access is {submission.access}, and the tournament has {', '.join(has)}."
 
 
 def _check_members(members: Sequence[StoredSubmission], rules: Rules) -> None:

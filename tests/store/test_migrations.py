@@ -71,7 +71,7 @@ def test_labels_are_kept_as_answered_as_far_as_that_is_known(old) -> None:
     untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission", "input"}
     assert {name: found[name] for name in untouched} == {name: kept[name] for name in untouched}
     assert (found["image"], found["round"]) == ([], [(*row, "{}") for row in kept["round"]])
-    assert found["submission"] == [(*row, "linf") for row in kept["submission"]]
+    assert found["submission"] == [(*row, "linf", "black_box", "", "") for row in kept["submission"]]
     assert found["input"] == [(*row, None) for row in kept["input"]]
 
 

@@ -250,6 +250,70 @@ def test_threats_that_are_refused(tmp_path, fields, words):
     assert words in caught.value.problem
 
 
+def test_what_an_attack_may_know(tmp_path):
+    assert submission.load(write_entry(tmp_path / "plain")).access == "black_box"
+    assert submission.load(write_entry(tmp_path / "one", access="white_box")).access == "white_box"
+    assert submission.load(write_entry(tmp_path / "two", access="query", protocol="serve")).access == "query"
+    labels = [{"harness.type": "attack", "harness.protocol": "serve", **more}
+              for more in ({}, {"harness.access": "black_box"}, {"harness.access": "query"}, {"harness.access": "grey_box"})]
+    images = [submission.load("i:1", image_info=lambda reference, said=said: ImageInfo(INFO.id, said, "amd64")) for said in labels]
+    assert [image.access for image in images] == ["black_box", "black_box", "query", "grey_box"]
+    assert len({image.digest for image in images}) == 3
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"access": "White_box"}, "access: 'White_box' is not one of black_box, grey_box, white_box, query"),
+    ({"access": ""}, "access: '' is not one of"),
+    ({"access": ["query"]}, "access: an array is not one of"),
+    ({"access": "query"}, "access: a query attack asks in the middle of its work, which only a served program can"),
+    ({"type": "defense", "access": "white_box"}, "access: a defense attacks nobody"),
+    ({"base": "lib"}, "base: only a defense has one"),
+    ({"type": "detector", "base": "lib"}, "base: only a defense has one"),
+    ({"type": "defense", "base": "."}, "base: '.' does not lie in the submission"),
+    ({"type": "defense", "base": "../lib"}, "base: '../lib' does not lie in the submission"),
+    ({"type": "defense", "base": "/lib"}, "base: '/lib' does not lie in the submission"),
+    ({"type": "defense", "base": ["lib"]}, "base: an array is not the path of a directory"),
+    ({"type": "defense", "base": "nothing"}, "base: there is no directory nothing in it"),
+    ({"type": "defense", "base": "run.sh"}, "base: there is no directory run.sh in it"),
+])
+def test_access_that_is_refused(tmp_path, fields, words):
+    with pytest.raises(SubmissionError) as caught:
+        submission.load(write_entry(tmp_path / "one", **fields))
+    assert words in caught.value.problem
+
+
+OPEN = [
+    ({}, (), ()), ({"protocol": "serve"}, (), ("query",)), ({}, ("whitebox.py",), ("white_box",)),
+    ({"base": "lib"}, ("lib/whitebox.py",), ("grey_box",)), ({}, ("lib/whitebox.py",), ()),
+    ({"base": "lib"}, ("whitebox.py",), ("white_box",)), ({"base": "./lib/"}, ("lib/whitebox.py",), ("grey_box",)),
+    ({"base": "lib", "protocol": "serve"}, ("whitebox.py", "lib/whitebox.py"), ("grey_box", "white_box", "query")),
+    ({"type": "detector", "protocol": "serve"}, ("whitebox.py",), ()),
+    ({"type": "attack", "protocol": "serve"}, ("whitebox.py",), ()),
+]
+
+
+@pytest.mark.parametrize(("fields", "files", "opens"), OPEN)
+def test_which_duels_a_defense_is_open_to(tmp_path, fields, files, opens):
+    root = write_entry(tmp_path / "one", **{"type": "defense"} | fields)
+    for file in files:
+        (root / file).write_text("")
+    assert submission.load(root).open_to == opens
+
+
+def test_a_link_gives_nothing_to_read(tmp_path):
+    root = write_entry(tmp_path / "one", type="defense", base="lib")
+    (root / "target.py").write_text("")
+    (root / "whitebox.py").symlink_to("target.py")
+    (root / "lib" / "whitebox.py").symlink_to("../target.py")
+    assert submission.load(root).open_to == ()
+
+
+def test_which_duels_an_image_is_open_to():
+    assert submission.load("i:1", image_info=lambda reference: INFO).open_to == ("query",)
+    attack = ImageInfo(INFO.id, {"harness.type": "attack", "harness.protocol": "serve"}, "amd64")
+    assert submission.load("i:1", image_info=lambda reference: attack).open_to == ()
+
+
 @pytest.mark.parametrize("arguments", [{"name": "../x"}, {"name": "clean"}, {"type": "x"}, {"team": "a\nb"}])
 def test_bad_arguments(tmp_path, arguments):
     with pytest.raises(SubmissionError):

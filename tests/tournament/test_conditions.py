@@ -16,6 +16,7 @@ NO_CONDITIONS = {
     "rules.threats": "another bound or threat is another input",
     "rules.mixed_batches": "a mixed batch is another input", "rules.audit": "adds runs, changes none",
     "rules.rejection": "answers are judged when they are scored",
+    "rules.access": "adds runs, changes none", "rules.query": "other queries are another input",
     "sandbox.backend": "what it came to is the condition `sandbox`", "sandbox.isolation": "given by each run",
     "sandbox.images": "which images may be named, not what runs",
 }
