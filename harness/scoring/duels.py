@@ -77,10 +77,9 @@ class Duels:
         counted: bool[A, D, N], in the attack's denominator: all images of its duels, also those that it left out, but for what
             its opponent failed to answer before it was decided.
         produced: bool[A, D, N], in the defense's denominator: the attack left the image, or its queries were about it.
-        success: bool[A, D, N], the attack earned it: labelled wrongly or not at all, or as the target class.
-        correct: bool[A, D, N], the defense labelled what the attack made of it correctly; for queries: every change within the
-            bound that it was asked about. What it failed to answer is wrong.
-        rejected: bool[A, D, N], the defense said that it is adversarial, and did not label it.
+        codes: uint8[A, D, N], the verdict, as ``Results.clean_codes`` has it; without ``LABELLED``, ``TARGET`` says that the image
+            was rejected. Of a duel by queries it is the worst answer to a change within the bound: the target class before another
+            wrong label, that before a rejection, that before the true label; 0 where the opponent failed before any wrong one.
         queries: Of duels by queries, otherwise None.
     """
 
@@ -91,23 +90,22 @@ class Duels:
     done: NDArray[np.bool_]
     counted: NDArray[np.bool_]
     produced: NDArray[np.bool_]
-    success: NDArray[np.bool_]
-    correct: NDArray[np.bool_]
-    rejected: NDArray[np.bool_]
+    codes: NDArray[np.uint8]
     queries: Queries | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""
         pairs, images = (len(self.attacks), len(self.defenses)), self.counted.shape[-1]
-        for name in ("open", "done", "counted", "produced", "success", "correct", "rejected"):
-            found = getattr(self, name)
-            shape = pairs if name == "open" else (*pairs, self.done.shape[-1] if name == "done" else images)
-            if found.shape != shape or found.dtype != np.bool_:
-                message = f"{name} is {found.dtype}{list(found.shape)}, expected bool{list(shape)}"
+        each = (*pairs, images)
+        expected = {"open": pairs, "done": (*pairs, self.done.shape[-1]), "counted": each, "produced": each, "codes": each}
+        for name, shape in expected.items():
+            found, dtype = getattr(self, name), np.uint8 if name == "codes" else np.bool_
+            if found.shape != shape or found.dtype != dtype:
+                message = f"{name} is {found.dtype}{list(found.shape)}, expected {np.dtype(dtype)}{list(shape)}"
                 raise ValueError(message)
         if (self.queries is None) is (self.access is Access.QUERY):
             message = f"duels of the access {self.access} {'without' if self.queries is None else 'with'} queries"
             raise ValueError(message)
-        if self.queries is not None and self.queries.charged.shape != (*pairs, images):
-            message = f"queries of {self.queries.charged.shape}, expected {(*pairs, images)}"
+        if self.queries is not None and self.queries.charged.shape != each:
+            message = f"queries of {self.queries.charged.shape}, expected {each}"
             raise ValueError(message)

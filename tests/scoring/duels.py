@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring import Duels, Entry
+from harness.scoring import CORRECT, LABELLED, TARGET, Duels, Entry
 from harness.tracks import ATTACK, Access
+
+_CODES = {".": LABELLED | CORRECT, "w": LABELLED, "t": LABELLED | TARGET, "r": TARGET}
 
 
 def entry(name: str, kind: str = ATTACK.name, **facts: Any) -> Entry:
@@ -19,7 +21,7 @@ def entry(name: str, kind: str = ATTACK.name, **facts: Any) -> Entry:
 def duels(attacks: Sequence[Entry], defenses: Sequence[str], *rows: str, access: Access = Access.WHITE_BOX, **parts: Any) -> Duels:
     """Duels from one text for each pair, in order: a letter for each image, ``closed`` for a pair that is not played.
 
-    ``x`` fooled, ``.`` labelled correctly, ``w`` labelled wrongly but not as the target, ``r`` rejected, ``-`` left out by the
+    ``.`` labelled correctly, ``w`` wrongly, ``t`` as the target class, ``r`` rejected, ``n`` not labelled, ``-`` left out by the
     attack, ``!`` lost to a failure of the defense before it was decided, ``?`` of a duel that is not done. One batch.
     """
     images = max(len(row) for row in rows if row != "closed")
@@ -28,5 +30,5 @@ def duels(attacks: Sequence[Entry], defenses: Sequence[str], *rows: str, access:
     known = given != "?"
     return Duels(**{
         "access": access, "attacks": tuple(attacks), "defenses": tuple(defenses), "open": ~closed, "done": known.any(-1)[..., None],
-        "counted": known & (given != "!"), "produced": known & (given != "-"), "success": given == "x", "correct": given == ".",
-        "rejected": given == "r", **parts})
+        "counted": known & (given != "!"), "produced": known & (given != "-"),
+        "codes": np.select([given == letter for letter in _CODES], list(_CODES.values()), np.uint8(0)), **parts})

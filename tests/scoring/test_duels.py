@@ -30,7 +30,7 @@ def test_the_first_query_and_the_smallest_change_of_each_image_follow_from_the_s
 
 
 @pytest.mark.parametrize(("name", "change"), [
-    ("another shape", lambda one: replace(one, success=one.success[:, :1])),
+    ("another shape", lambda one: replace(one, codes=one.codes[:, :1])),
     ("another type", lambda one: replace(one, produced=one.produced.astype(np.uint8))),
     ("open as of images", lambda one: replace(one, open=one.counted)),
     ("queries of a white box", lambda one: replace(one, queries=_queries())),
@@ -39,4 +39,4 @@ def test_the_first_query_and_the_smallest_change_of_each_image_follow_from_the_s
 ])
 def test_what_does_not_fit_together_is_refused(name: str, change: Callable[[Duels], Any]) -> None:
     with pytest.raises(ValueError, match=r"expected|queries"):
-        change(duels([entry("a")], ["d", "e"], "..x", "..x"))
+        change(duels([entry("a")], ["d", "e"], "..w", "..w"))
