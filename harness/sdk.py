@@ -5,21 +5,28 @@ function and write the outputs, in both forms of the contract: one-shot (paths a
 (``./entry_point serve``, one JSON line per batch on stdin, one answer on stdout, the model loaded once). Load weights
 before calling them, at import time of the entry: a served program then does it once.
 
+``run_white_box_attack`` and ``run_targeted_white_box_attack`` are for attacks that may read the code of the defense that they are
+up against, all of it or its base alone. They give the author's function a ``Target``: what ``target`` makes of the defense's own
+``whitebox.py``, which says how its labels come about.
+
 ``run_query_attack`` and ``run_targeted_query_attack`` are for attacks that may ask the defense that they are up against. They
 exist in the served form only, and give the author's function an ``Oracle``.
 
-It needs numpy and Pillow only, and never repairs what a function returns (a wrong shape or type is an error with the
-reason): an entry that passes here passes without the harness's cutting. ``within`` is there for entries to call.
+It needs numpy and Pillow only (a target brings what it needs), and never repairs what a function returns (a wrong shape or type is
+an error with the reason): an entry that passes here passes without the harness's cutting. ``within`` is there for entries to call.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
+import importlib
 import json
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -31,6 +38,8 @@ from PIL import Image
 Pixels = NDArray[np.uint8]
 AttackFunction = Callable[[Pixels, int], Pixels]
 TargetedAttackFunction = Callable[[Pixels, NDArray[np.int64], int], Pixels]
+WhiteBoxAttackFunction = Callable[[Pixels, int, "Target"], Pixels]
+TargetedWhiteBoxAttackFunction = Callable[[Pixels, NDArray[np.int64], int, "Target"], Pixels]
 QueryAttackFunction = Callable[[Pixels, int, "Oracle"], Pixels]
 TargetedQueryAttackFunction = Callable[[Pixels, NDArray[np.int64], int, "Oracle"], Pixels]
 DefenseFunction = Callable[[Pixels], NDArray[np.integer[Any]]]
@@ -55,6 +64,7 @@ class _Task:
         array: Path of a ``.npy`` with the pixels, which then do not lie in ``input_dir`` as files.
         names: File names of the images; row i of the pixels is ``names[i]``.
         oracle: Of a query attack.
+        target: Directory with the opponent's code, of a white-box or grey-box attack.
     """
 
     input_dir: Path
@@ -63,6 +73,7 @@ class _Task:
     array: Path | None
     names: Sequence[str]
     oracle: Oracle | None = None
+    target: Path | None = None
 
     def pixels(self) -> Pixels:
         """Return uint8 [n, height, width, 3]."""
@@ -132,7 +143,118 @@ class Oracle:
         return labels
 
 
+class TargetError(Exception):
+    """The opponent's ``whitebox.py`` cannot be used: the sentence says why."""
+
+
+class Target:
+    """The defense that a white-box or grey-box attack is up against, as its own author describes it. ``target`` makes one.
+
+    Tensors are torch's: pixels are float32 [n, 3, h, w] in [0, 1], of the data set's size, RGB, with no other normalisation.
+
+    Attributes:
+        label_offset: Class k of the logits is label ``k + label_offset`` of the data set.
+        randomised: Whether two calls may differ, so that a mean over several (EOT) is worth its time.
+    """
+
+    def __init__(self, made: Any) -> None:  # noqa: ANN401 - whatever the defense's author returned
+        self._made = made
+        absent = [name for name in ("logits", "predict") if not callable(getattr(made, name, None))]
+        if absent:
+            message = f"what its load() returns has no {' and no '.join(absent)} to call"
+            raise TargetError(message)
+        self._transform = getattr(made, "transform", None)
+        if self._transform is not None and not callable(self._transform):
+            message = "its transform cannot be called"
+            raise TargetError(message)
+        offset = getattr(made, "label_offset", 0)
+        if isinstance(offset, bool) or not isinstance(offset, (int, np.integer)):
+            message = f"its label_offset is no integer but {_described(offset)}"
+            raise TargetError(message)
+        self.label_offset, self.randomised = int(offset), bool(getattr(made, "randomised", False))
+
+    def logits(self, pixels: Any) -> Any:  # noqa: ANN401 - torch's tensors, which this module does not import
+        """Logits [n, classes] of pixels, differentiable where the defense is.
+
+        Where it has a transform, of what that returned: ``logits(transform(pixels))``. The last column of a defense that rejects
+        stands for "adversarial".
+        """
+        logits = self._made.logits(pixels)
+        shape = tuple(getattr(logits, "shape", ()))
+        if len(shape) != 2 or shape[0] != len(pixels):  # noqa: PLR2004 - images, classes
+            message = f"The target's logits must have the shape ({len(pixels)}, classes), not {shape or _described(logits)}."
+            raise TargetError(message)
+        return logits
+
+    def predict(self, pixels: Any) -> NDArray[np.int64]:  # noqa: ANN401
+        """Labels of pixels, int64 [n], as the defense answers them: its transform included, ``REJECTED`` for "adversarial"."""
+        labels = np.asarray(self._made.predict(pixels))
+        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (len(pixels),):
+            message = f"The target's predict must return integers of shape ({len(pixels)},), not {_described(labels)}."
+            raise TargetError(message)
+        return labels.astype(np.int64)
+
+    def transform(self, pixels: Any) -> Any:  # noqa: ANN401
+        """What the defense does to pixels in front of the logits and gradients do not pass; the pixels, where it does nothing."""
+        if self._transform is None:
+            return pixels
+        changed = self._transform(pixels)
+        if tuple(getattr(changed, "shape", ())) != tuple(pixels.shape):
+            message = f"The target's transform must return pixels of shape {tuple(pixels.shape)}, not {_described(changed)}."
+            raise TargetError(message)
+        return changed
+
+
+def target(directory: str | Path) -> Target:
+    """The defense whose code lies in a directory: what ``load()`` of its ``whitebox.py`` returns, looked at.
+
+    It is imported as a program there would be: its own modules and files come first, also where the attack has some of the same
+    names, and relative paths are below the directory until ``load`` has returned.
+
+    Raises:
+        TargetError: There is no such file, or it cannot be imported, or what it returns is not as ``Target`` describes.
+    """
+    folder = Path(directory).resolve()
+    if not (folder / "whitebox.py").is_file():
+        message = f"There is no whitebox.py in {directory}: this defense does not say how it is attacked."
+        raise TargetError(message)
+    try:
+        with _at_home_in(folder):
+            return Target(importlib.import_module("whitebox").load())
+    except (Exception, SystemExit) as error:
+        said = str(error) if isinstance(error, TargetError) else f"{type(error).__name__}: {error}"
+        message = f"The whitebox.py in {directory} cannot be used: {said}."
+        raise TargetError(message) from error
+
+
+@contextmanager
+def _at_home_in(folder: Path) -> Iterator[None]:
+    """Import as a program in that directory would; modules that we have of the same names come back afterwards."""
+    modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    folders = {path.name for path in folder.iterdir() if path.is_dir()}
+
+    def is_theirs(name: str) -> bool:
+        top = name.partition(".")[0]
+        # A directory without __init__.py yields to a library of that name, as it does where they run.
+        return top in modules or (top in folders and getattr(sys.modules.get(top), "__file__", None) is None)
+
+    ours = {name: module for name, module in sys.modules.items() if is_theirs(name)}
+    for name in ours:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    sys.path.insert(0, str(folder))
+    try:
+        with chdir(folder):
+            yield
+    finally:
+        sys.path.remove(str(folder))
+        # What they import later, in the middle of a call, is still found.
+        sys.path.append(str(folder))
+        sys.modules.update(ours)
+
+
 _Work = Callable[[_Task], None]
+_once_loaded = functools.cache(target)
 
 
 def run_attack(attack: AttackFunction, *, at_once: int | None = None) -> None:
@@ -165,6 +287,39 @@ def run_targeted_attack(attack: TargetedAttackFunction, *, at_once: int | None =
         _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), targets[part], epsilon))
 
     _main(work)
+
+
+def run_white_box_attack(attack: WhiteBoxAttackFunction, *, at_once: int | None = None) -> None:
+    """Be an attack that reads its opponent: ``./entry_point INPUT_DIR OUTPUT_DIR EPSILON TARGET_DIR``, or ``./entry_point serve``.
+
+    Of access ``white_box`` and ``grey_box`` alike. The opponent is loaded once, at the first batch: only then it is known.
+
+    Args:
+        attack: ``(images uint8 [n, h, w, 3], bound, target) -> images`` of the same shape and type, within the bound. See
+            ``Target``.
+        at_once: As for ``run_attack``.
+    """
+
+    def work(task: _Task) -> None:
+        images, bound, opponent = task.pixels(), _epsilon(task), _opponent(task)
+        _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), bound, opponent))
+
+    _main(work, _READS)
+
+
+def run_targeted_white_box_attack(attack: TargetedWhiteBoxAttackFunction, *, at_once: int | None = None) -> None:
+    """Be a targeted attack that reads its opponent; like ``run_white_box_attack``.
+
+    Args:
+        attack: ``(images uint8 [n, h, w, 3], targets int64 [n], bound, target) -> images``.
+        at_once: As for ``run_attack``.
+    """
+
+    def work(task: _Task) -> None:
+        images, targets, bound, opponent = task.pixels(), task.targets(), _epsilon(task), _opponent(task)
+        _write_attack(task, images, at_once, lambda part: attack(images[part].copy(), targets[part], bound, opponent))
+
+    _main(work, _READS)
 
 
 def run_query_attack(attack: QueryAttackFunction) -> None:
@@ -243,6 +398,9 @@ def within(images: Pixels, adversarial: NDArray[Any], epsilon: int) -> Pixels:
     return cut
 
 
+_READS = "INPUT_DIR OUTPUT_DIR EPSILON TARGET_DIR"
+
+
 def _main(work: _Work, usage: str = "INPUT_DIR OUTPUT_DIR EPSILON", *, asks: bool = False) -> None:
     arguments = sys.argv[1:]
     if arguments == ["serve"]:
@@ -254,8 +412,10 @@ def _main(work: _Work, usage: str = "INPUT_DIR OUTPUT_DIR EPSILON", *, asks: boo
         sys.exit(f"usage: {sys.argv[0]} {usage}\n   or: {sys.argv[0]} serve")
     input_dir = Path(arguments[0])
     names = sorted(entry.name for entry in input_dir.iterdir() if entry.suffix.lower() in _IMAGE_SUFFIXES)
-    epsilon = int(arguments[2]) if len(arguments) > 2 else None  # noqa: PLR2004 - as the usage says
-    work(_Task(input_dir, Path(arguments[1]), epsilon, None, names))
+    given = dict(zip(usage.split(), arguments, strict=True))
+    epsilon = int(given["EPSILON"]) if "EPSILON" in given else None
+    opponent = Path(given["TARGET_DIR"]) if "TARGET_DIR" in given else None
+    work(_Task(input_dir, Path(arguments[1]), epsilon, None, names, target=opponent))
 
 
 def _serve(work: _Work) -> None:
@@ -283,7 +443,9 @@ def _serve(work: _Work) -> None:
 
 
 def _task(request: dict[str, Any], requests: TextIO, answers: TextIO) -> _Task:
-    task = _plain_task(request)
+    task, shown = _plain_task(request), request.get("target")
+    if shown is not None:
+        task = replace(task, target=Path(shown))
     offer = request.get("query")
     return task if offer is None else replace(task, oracle=Oracle(offer, task, requests, answers))
 
@@ -400,6 +562,13 @@ def _oracle(task: _Task) -> Oracle:
         message = "This attack needs an oracle, and the request offers none."
         raise ValueError(message)
     return task.oracle
+
+
+def _opponent(task: _Task) -> Target:
+    if task.target is None:
+        message = "This attack needs its opponent's code, and the request names none."
+        raise ValueError(message)
+    return _once_loaded(task.target)
 
 
 def _stem(name: str) -> str:
