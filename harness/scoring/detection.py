@@ -26,8 +26,8 @@ _BINS = 16
 _ROC_STEPS = 100
 #: Thresholds looked at together: their arrays stay in a processor's cache, and take a half of the time of all at once.
 _BLOCK = 1 << 13
-#: A key and its halves, the lower one first on any machine.
-_WHOLE, _HALVES = np.dtype("<u8"), np.dtype("<u4")
+#: Of a key, the half that holds a place.
+_PLACE = np.uint64((1 << 32) - 1)
 
 
 @dataclass(frozen=True)
@@ -52,49 +52,101 @@ def against(scores: Scores, *, adversarial: bool) -> Scores:
 
 
 def separation(adversarial: Scores, clean: Scores) -> tuple[float, NDArray[np.float64]]:
-    """Area under the ROC curve of one attack, and what each image adds to it.
+    """``Ordered.separation`` of two samples of one size."""
+    return Ordered.of(adversarial, clean).separation()
 
-    The area is the probability that an adversarial score is above a clean one, equal ones counted half (Mann and Whitney,
-    1947). The placement value of an adversarial score is the share of clean scores below it, of a clean score the share of
-    adversarial scores above it (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
 
-    Args:
-        adversarial: float32[n], scores of the attacked images, no NaN.
-        clean: float32[n], scores of the same images unchanged.
+@dataclass(frozen=True)
+class Ordered:
+    """The images of one attack in the order of their scores, attacked and clean ones together, equal ones clean first.
 
-    Returns:
-        The area in [0, 1] and float64[n], the sum of an image's two placement values; their mean is twice the area. NaN and
-        an empty array where n is 0.
+    Sorted once, for every figure that asks for the order.
+
+    Attributes:
+        place: int64[2 n], where each comes from: a clean one its image, an attacked one n more.
+        attacked: bool[2 n], which are attacked.
+        start: Of each group of equal scores that has both sides, where it begins.
+        middle: Its first attacked one.
+        end: Where it ends.
     """
-    count = len(adversarial)
-    if not count:
-        return math.nan, np.empty(0)
-    sides = _sorted(adversarial, clean)
-    # Clean ones below an adversarial score, adversarial ones above a clean score. Equal ones are sorted clean first, so all of them
-    # are counted at first.
-    place = np.cumsum(sides.positive, dtype=np.int32)
-    beaten = np.where(sides.positive, np.arange(1, 2 * count + 1, dtype=np.int32) - place, count - place).astype(np.float64)
-    start, middle, end = sides.ties()
-    if len(middle):
-        half = np.zeros(2 * count + 1)
-        half[start] -= (end - middle) / 2
-        half[middle] += (end - middle) / 2 - (middle - start) / 2
-        half[end] += (middle - start) / 2
-        beaten += np.cumsum(half[:-1])
-    by_place = np.empty(2 * count)
-    by_place[sides.place] = beaten
-    return float(by_place[count:].sum() / count**2), (by_place[:count] + by_place[count:]) / count
+
+    place: NDArray[np.int64]
+    attacked: NDArray[np.bool_]
+    start: NDArray[np.int64]
+    middle: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, adversarial: Scores, clean: Scores) -> Ordered:
+        """The same images on both sides: float32[n] each, no NaN.
+
+        Whole numbers are sorted several times as fast as an argsort of the scores, and carry the place with them.
+        """
+        bits = np.concatenate([clean, adversarial]).view(np.int32)
+        # Negative floats sort in the reverse order of their bits, and below the positive ones.
+        keys = (bits ^ ((bits >> 31) | np.int32(-(1 << 31)))).view(np.uint32).astype(np.uint64)
+        keys <<= np.uint64(32)
+        keys |= np.arange(len(keys), dtype=np.uint64)
+        keys.sort()
+        place = (keys & _PLACE).view(np.int64)
+        attacked = place >= len(clean)
+        middle = np.flatnonzero(((keys[1:] ^ keys[:-1]) <= _PLACE) & (attacked[1:] > attacked[:-1])) + 1
+        score = keys[middle] & ~_PLACE
+        return cls(place, attacked, np.searchsorted(keys, score), middle, np.searchsorted(keys, score | _PLACE, "right"))
+
+    def separation(self) -> tuple[float, NDArray[np.float64]]:
+        """Area under the ROC curve of one attack, and what each image adds to it.
+
+        The area is the probability that an adversarial score is above a clean one, equal ones counted half (Mann and Whitney,
+        1947). The placement value of an adversarial score is the share of clean scores below it, of a clean score the share of
+        adversarial scores above it (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988).
+
+        Returns:
+            The area in [0, 1] and float64[n], the sum of an image's two placement values; their mean is twice the area. NaN and
+            an empty array where n is 0.
+        """
+        count = len(self.place) // 2
+        if not count:
+            return math.nan, np.empty(0)
+        from_clean, from_attacked = np.flatnonzero(~self.attacked), np.flatnonzero(self.attacked)
+        images = np.arange(count)
+        # Equal ones are sorted clean first, so all of them are counted at first.
+        below, above = (from_attacked - images).astype(np.float64), (count + images - from_clean).astype(np.float64)
+        equal_clean, equal_attacked = self.middle - self.start, self.end - self.middle
+        for counted, first, length, equal in (
+                (below, np.searchsorted(from_attacked, self.middle), equal_attacked, equal_clean),
+                (above, np.searchsorted(from_clean, self.start), equal_clean, equal_attacked)):
+            counted[_ranges(first, length)] -= np.repeat(equal / 2, length)
+        both = np.empty(count)
+        both[self.place[from_clean]] = above
+        both[self.place[from_attacked] - count] += below
+        return float(below.sum() / count**2), both / count
+
+    def area(self, which: NDArray[np.bool_]) -> float:
+        """The area over some of the images, bool[n]; NaN where they are none."""
+        count = int(np.count_nonzero(which))
+        if not count:
+            return math.nan
+        asked = np.concatenate([which, which])[self.place]
+        clean, attacked = asked & ~self.attacked, asked & self.attacked
+        below = int(np.cumsum(clean, dtype=np.int32)[np.flatnonzero(attacked)].sum(dtype=np.int64))
+        equal = 0
+        if len(self.middle):
+            equal = int(_sums(clean, self.start, self.middle) @ _sums(attacked, self.middle, self.end))
+        return (below - equal / 2) / count**2
 
 
-def area(adversarial: Scores, clean: Scores) -> float:
-    """The area alone, of any two samples; NaN where one of them is empty."""
-    if not len(adversarial) or not len(clean):
-        return math.nan
-    sides = _sorted(adversarial, clean)
-    start, middle, end = sides.ties()
-    found, others = len(adversarial), len(clean)
-    ranks = int(np.flatnonzero(sides.positive).sum()) - found * (found - 1) // 2
-    return float((ranks - ((end - middle) * (middle - start)).sum() / 2) / (found * others))
+def _ranges(first: NDArray[np.int64], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Whole numbers from each ``first`` on, of each ``length``, one after another."""
+    found: NDArray[np.int64] = np.arange(int(length.sum())) + np.repeat(first - (np.cumsum(length) - length), length)
+    return found
+
+
+def _sums(flags: NDArray[np.bool_], start: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many are set of each range, none of which is empty."""
+    length = end - start
+    found: NDArray[np.int64] = np.add.reduceat(flags[_ranges(start, length)], np.cumsum(length) - length, dtype=np.int64)
+    return found
 
 
 def pooled(adversarial: Scores, clean: Scores) -> Pooled:
@@ -225,38 +277,3 @@ def influence(
         if not math.isnan(one):
             total[which] += (both - 2 * one) / len(both)
     return total / max(1, int((~np.isnan(areas)).sum()))
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """Scores of both sides in ascending order, equal ones clean first.
-
-    Attributes:
-        place: int64, where each comes from: a clean one its place, an adversarial one its place behind all clean ones.
-        positive: Whether it is adversarial.
-        order: uint32, equal for equal scores.
-    """
-
-    place: NDArray[np.int64]
-    positive: NDArray[np.bool_]
-    order: NDArray[np.uint32]
-
-    def ties(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Of each group of equal scores that has both sides: where it begins, its first adversarial one, and its end."""
-        order, positive = self.order, self.positive
-        last_clean = np.flatnonzero((order[1:] == order[:-1]) & (positive[1:] > positive[:-1]))
-        value = order[last_clean]
-        return np.searchsorted(order, value), last_clean + 1, np.searchsorted(order, value, "right")
-
-
-def _sorted(adversarial: Scores, clean: Scores) -> _Sides:
-    """Whole numbers are sorted several times as fast as an argsort of the scores, and carry the place with them."""
-    keys = np.empty((len(clean) + len(adversarial), 2), _HALVES)
-    keys[:, 0] = np.arange(len(keys))
-    for part, into in ((clean, keys[:len(clean)]), (adversarial, keys[len(clean):])):
-        bits = np.ascontiguousarray(part, np.float32).view(np.int32)
-        # Negative floats sort in the reverse order of their bits, and below the positive ones.
-        into[:, 1] = (bits ^ ((bits >> 31) | np.int32(-(1 << 31)))).view(np.uint32)
-    keys.view(_WHOLE).ravel().sort()
-    place = keys[:, 0].astype(np.int64)
-    return _Sides(place, place >= len(clean), keys[:, 1].astype(np.uint32))

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from harness.scoring.bootstrap import ratio
 from harness.scoring.detection import (
     FALSE_POSITIVES,
+    Ordered,
     Pooled,
     against,
-    area,
     f1_at,
     flagged_share,
     influence,
     pooled,
-    separation,
     threshold,
 )
 from harness.scoring.detections import Detections
@@ -107,12 +106,13 @@ def sides(scored: Detections, detector: int, batch: NDArray[np.int32]) -> tuple[
 def _one(scored: Detections, detector: int, batch: NDArray[np.int32], fooling: NDArray[np.bool_] | None) -> Judged:
     counts, attacked, clean = sides(scored, detector, batch)
     attacks, images = counts.shape
-    pairs = [separation(attacked[attack][which], clean[attack][which]) for attack, which in enumerate(counts)]
+    pairs, mislabelled = [], np.full(attacks, np.nan)
+    for attack, which in enumerate(counts):
+        ordered = Ordered.of(attacked[attack][which], clean[attack][which])
+        pairs.append(ordered.separation())
+        if fooling is not None:
+            mislabelled[attack] = ordered.area(fooling[attack][which])
     areas = np.array([found for found, _ in pairs], np.float64)
-    mislabelled = np.full(attacks, np.nan)
-    if fooling is not None:
-        for attack, which in enumerate(counts & fooling):
-            mislabelled[attack] = area(attacked[attack][which], clean[attack][which])
     adversarial, unchanged = attacked[counts], clean[counts]
     thresholds = {percent: threshold(unchanged, int(counts.any(0).sum()), percent) for percent in FALSE_POSITIVES}
     given = np.isfinite(adversarial), np.isfinite(unchanged)

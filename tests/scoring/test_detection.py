@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from harness.scoring.bootstrap import RESAMPLES, _multiplicities
 from harness.scoring.detection import (
+    Ordered,
     against,
     f1_at,
     flagged_share,
@@ -47,6 +48,15 @@ def test_figures_are_scikit_learns(pairs):
     assert figures.aupr == pytest.approx(average_precision_score(labels, ranks), abs=1e-9)
     best = max(f1_score(labels, ranks >= limit) for limit in np.unique(ranks))
     assert figures.best_f1 == pytest.approx(best, abs=1e-9)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(VALUE, VALUE, st.booleans()), min_size=1, max_size=60))
+def test_the_area_over_some_of_the_images_is_that_of_them_alone(images):
+    adversarial, clean = sides([pair for *pair, _ in images])
+    which = np.array([asked for *_, asked in images])
+    found, wanted = Ordered.of(adversarial, clean).area(which), separation(adversarial[which], clean[which])[0]
+    assert found == wanted or (math.isnan(found) and not which.any())
 
 
 def test_many_scores_of_one_attack_are_scikit_learns():
