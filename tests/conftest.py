@@ -77,7 +77,7 @@ def browser_problem() -> str:
     return f"not installed: {', '.join(missing)} (apt-get install chromium chromium-driver)" if missing else ""
 
 
-NEEDS = {"docker": docker_problem, "browser": browser_problem, "field": field_problem, "root": root_problem,
+NEEDS: dict[str, Any] = {"docker": docker_problem, "browser": browser_problem, "field": field_problem, "root": root_problem,
          "compat": compat_problem}
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.server import DomainDispatcherApplication, create_backend_app  # type: ignore[attr-defined]
 from werkzeug.serving import make_server
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -42,7 +42,7 @@ class ObjectServer:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start(fault or "403 Forbidden", [("Content-Length", "0")])
             return [b""]
-        return self._application(environ, start)  # type: ignore[misc]
+        return self._application(environ, start)
 
     def place(self, prefix: str = "contest") -> str:
         """A bucket's URL as a tournament file names it."""

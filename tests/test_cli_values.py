@@ -53,7 +53,7 @@ def arguments(words: tuple[str, ...], parameter: click.Parameter, value: str) ->
     return [*given, "--", *plain]
 
 
-def of(kind: type[click.ParamType]) -> list[pytest.param]:
+def of(kind: type[click.ParamType]) -> list[pytest.param]:  # type: ignore[valid-type]
     return [pytest.param(words, parameter, id=f"{' '.join(words)} {parameter.name}")
             for words, parameter in parameters() if isinstance(parameter.type, kind)]
 

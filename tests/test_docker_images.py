@@ -10,6 +10,7 @@ import sys
 import urllib.request
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ Components: main
 """
 
 
-MADE = {"Config": {"Env": ["PATH=/bin"], "Labels": {}, "Cmd": ["python3"]}, "RootFS": {"Layers": ["sha256:aa"]}}
+MADE: dict[str, Any] = {"Config": {"Env": ["PATH=/bin"], "Labels": {}, "Cmd": ["python3"]}, "RootFS": {"Layers": ["sha256:aa"]}}
 
 
 @pytest.mark.parametrize("change", [

@@ -14,8 +14,9 @@ from harness import tracks
 from harness.config import load
 from harness.formats.answers import Answers, Reading
 from harness.scoring.leaderboard import build_leaderboard
+from harness.tournament.machine import Watcher
 from harness.tournament.results import load_results
-from harness.tournament.run_round import Options, Watcher, run_round
+from harness.tournament.run_round import Options, run_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
 from tests.helpers import stored

@@ -22,7 +22,7 @@ def modules() -> list[Path]:
 def compared(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """(line, track) of each comparison with a track's name: `==`, `!=`, `in`, `match`, `Literal[...]`."""
     for node in ast.walk(tree):
-        sides: list[ast.AST] = []
+        sides: list[ast.expr] = []
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
         elif isinstance(node, ast.MatchValue):
@@ -31,7 +31,8 @@ def compared(tree: ast.AST) -> Iterator[tuple[int, str]]:
             sides = [node.slice]
         for side in sides:
             values = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
-            yield from ((node.lineno, v.value) for v in values if isinstance(v, ast.Constant) and v.value in TRACKS)
+            named = [v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)]
+            yield from ((side.lineno, name) for name in named if name in TRACKS)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -1,4 +1,5 @@
 import csv
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ def root(tmp_path):
     plans = []
     for index in range(4):
         pixels = rng.integers(0, 256, (5, 6, 3), np.uint8)
-        plans.append(Plan(f"img{index}", index, index + 1, "made", lambda pixels=pixels: pixels))
+        plans.append(Plan(f"img{index}", index, index + 1, "made", lambda pixels=pixels: pixels))  # type: ignore[misc]
     write_dataset(tmp_path / "d", plans, label_range=(0, 9), size=(6, 5), classes=(), source="made")
     return tmp_path / "d"
 
@@ -45,7 +46,7 @@ def rewrite(root):
     (root / "images" / "img1.png").write_bytes(data)
 
 
-FAULTS = {
+FAULTS: dict[str, Any] = {
     "nothing": ([], []),
     "written again": ([rewrite], []),
     "no column of hashes": ([without_hashes], []),

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -85,13 +86,13 @@ class Place:
         out, err = process.communicate(timeout=timeout_s)
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
-    def run(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *args: str, **env: Any) -> subprocess.CompletedProcess[str]:
         """`harness run` to a good end."""
         done = self.harness("run", *args, **env)
         assert done.returncode == 0, done.stderr
         return done
 
-    def tables(self) -> dict[str, object]:
+    def tables(self) -> dict[str, Any]:
         """The matrix and the leaderboard without times: what must be equal whatever happened on the way."""
         matrix = self.harness("matrix", "--format", "json")
         assert matrix.returncode == 0, matrix.stderr
@@ -170,7 +171,7 @@ def place(tmp_path) -> Place:
 @pytest.fixture
 def make_place(tmp_path) -> Callable[..., Place]:
     """A tournament of the programs that the test names."""
-    def made(programs: Sequence[str] = make.HONEST, name: str = "t", **fields: object) -> Place:
+    def made(programs: Sequence[str] = make.HONEST, name: str = "t", **fields: Any) -> Place:
         found = Place(tmp_path / name)
         make.tournament(found.root, programs, tally=found.tally, **fields)
         return found
@@ -179,7 +180,7 @@ def make_place(tmp_path) -> Callable[..., Place]:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> tuple[Place, dict[str, object]]:
+def finished(tmp_path_factory) -> tuple[Place, dict[str, Any]]:
     """The honest tournament of ``place``, run without a disturbance, and its tables."""
     found = Place(tmp_path_factory.mktemp("undisturbed"))
     make.tournament(found.root, tally=found.tally)

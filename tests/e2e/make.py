@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -58,7 +59,7 @@ def dataset(root: Path, count: int = 30) -> Path:
 
 
 def entry(folder: Path, program: str, *, tally: Path | None = None, note: str = "",
-          metadata: Mapping[str, object] | None = None) -> Path:
+          metadata: Mapping[str, Any] | None = None) -> Path:
     """Write an entry into ``folder``; a ``note`` changes its content and nothing else."""
     kind, body = PROGRAMS[program]
     folder.mkdir(parents=True)
@@ -73,12 +74,12 @@ def entry(folder: Path, program: str, *, tally: Path | None = None, note: str = 
 
 
 def tournament(root: Path, programs: Sequence[str] = HONEST, *, images: int = 30, tally: Path | None = None,
-               **fields: Mapping[str, object] | object) -> Path:
+               **fields: Mapping[str, Any] | object) -> Path:
     """Data set, entries and ``tournament.yaml`` below ``root``; further fields are merged into the file's."""
     dataset(root / "data", images)
     for program in programs:
         entry(root / "entries" / program, program, tally=tally)
-    config: dict[str, object] = {
+    config: dict[str, Any] = {
         "name": "tiny", "dataset": "data", "submissions": ["entries/*"],
         "rules": {"batch_size": 10, "max_epsilon": [8, 16, 32], "time_limit_s": 60},
         "sandbox": {"backend": "process", "memory": "256m", "shm": "16m", "tmp": "16m", "output": "4m"},

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -57,7 +57,7 @@ def data(old: str, new: str) -> Callable[[Place], None]:
     return broken
 
 
-def metadata(entry: str = "attack-darken", **fields: object) -> Callable[[Place], None]:
+def metadata(entry: str = "attack-darken", **fields: Any) -> Callable[[Place], None]:
     def broken(place: Place) -> None:
         path = place.root / "entries" / entry / "metadata.json"
         facts = {**json.loads(path.read_text()), **fields}
@@ -240,7 +240,7 @@ def in_process(place: Place, row: Row, monkeypatch, capfd) -> subprocess.Complet
     with pytest.raises(SystemExit) as left:
         main()
     said = capfd.readouterr()
-    return subprocess.CompletedProcess(row.command, left.value.code, said.out, said.err)
+    return subprocess.CompletedProcess(row.command, int(left.value.code), said.out, said.err)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ SLOW = ("attack-darken", "attack-pause", "attack-noise", "defense-mean", "defens
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> dict[str, object]:
+def undisturbed(tmp_path_factory) -> dict[str, Any]:
     """Tables of a tournament of ``SLOW`` to which nothing happened."""
     place = Place(tmp_path_factory.mktemp("slow"))
     make.tournament(place.root, SLOW)
@@ -187,8 +188,8 @@ class Daemon:
             self.process.kill()
             self.process.wait()
 
-    def docker(self, *args: str, **more: object) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(["docker", "--host", self.host, *args], check=False, capture_output=True, **more)  # type: ignore[call-overload]
+    def docker(self, *args: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["docker", "--host", self.host, *args], check=False, capture_output=True, **more)
 
     def load(self, image: str) -> None:
         with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:

@@ -73,8 +73,8 @@ def test_a_contest_of_hostile_entries(place: Place, monkeypatch, capfd, tmp_path
         for style in ("table", "json", "csv", "markdown"):
             code, told = said(place, monkeypatch, capfd, *words.split(" "), "--format", style)
             assert code == 0 or words == "doctor", told
-    for words in (("show", "defense-odd-labels"), ("logs", "attack-odd-names")):
-        assert "red" in said(place, monkeypatch, capfd, *words)[1], "what was said is shown, and only shown"
+    for named in (("show", "defense-odd-labels"), ("logs", "attack-odd-names")):
+        assert "red" in said(place, monkeypatch, capfd, *named)[1], "what was said is shown, and only shown"
     code, told = said(place, monkeypatch, capfd, "export", str(tmp_path / "out"))
     assert code == 0
     for path in (tmp_path / "out").rglob("*.csv"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.helpers import stored
 BATCHES, DEFENSES = 3, 2
 
 
-def copy_of(finished: tuple[Place, dict[str, object]], tmp_path) -> Place:
+def copy_of(finished: tuple[Place, dict[str, Any]], tmp_path) -> Place:
     source = finished[0]
     root = tmp_path / "t"
     shutil.copytree(source.root, root)

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ NAMED = [f"{point}:{times}" for times in (1, 4) for point in POINTS if times == 
 class Campaign:
     """Kills one tournament after another until there were enough kills."""
 
-    def __init__(self, place: Place, wanted: dict[str, object], needed: int) -> None:
+    def __init__(self, place: Place, wanted: dict[str, Any], needed: int) -> None:
         self.place, self.wanted, self.needed = place, wanted, needed
         self.kills = self.finished = 0
         self.duration_s = 2.0

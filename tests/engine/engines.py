@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -41,10 +42,10 @@ def sandbox(scratch: Path) -> ProcessSandbox:
     return ProcessSandbox(scratch)
 
 
-def duty(head: Head, **more: object) -> Duty:
+def duty(head: Head, **more: Any) -> Duty:
     label = f"tiny@{head.config.state}"
     probe(head.place, head.config.state, label)
-    return Duty(head.config, head.place, label, sandbox, **more)  # type: ignore[arg-type]
+    return Duty(head.config, head.place, label, sandbox, **more)
 
 
 @contextmanager

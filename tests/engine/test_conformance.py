@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ class Standing:
     kind: str
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def job(self, *args: object) -> Job:
-        return self.head.job(*args, run_id=next(self.numbers))  # type: ignore[arg-type]
+    def job(self, *args: Any) -> Job:
+        return self.head.job(*args, run_id=next(self.numbers))  # type: ignore[misc]
 
     def done(self, *jobs: Job) -> list[Finished]:
         for job in jobs:

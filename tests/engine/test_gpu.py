@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_a_quiet_gpu_costs_nothing() -> None:
 
 
 #: What an `nvidia-smi` does (a script's body), and what is known of the GPUs then: how many, or words of the sentence.
-PROBES = {
+PROBES: dict[str, Any] = {
     "one GPU": ("echo '0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980'", 1),
     "none, exit code 0": ("echo 'No devices were found'", 0),
     "none, exit code 6": ("echo 'No devices were found'; exit 6", 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -20,7 +21,7 @@ def test_a_busy_host_and_a_stopped_harness_are_overloaded() -> None:
 def test_samples_since_the_beginning_of_a_run_count(monkeypatch) -> None:
     sampled = threading.Event()
     monkeypatch.setattr(hostload, "_EVERY_S", 0.01)
-    monkeypatch.setattr(hostload.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
 
     def sample() -> int:
         sampled.set()

@@ -116,7 +116,7 @@ def test_no_slot_is_held_before_and_after_the_program(opened) -> None:
 class Serving(FakeExecutor):
     """What an open program left is read before its slot is given on."""
 
-    def perform(self, prepared: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> RunResult:
+    def perform(self, prepared: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> RunResult:  # type: ignore[override]
         performed = super().perform(prepared, gpu, cancel)  # type: ignore[arg-type]
         return RunResult(outcome=Outcome.TIME_LIMIT, report=performed.report)
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -141,7 +142,7 @@ class Watched:
         return self._session.serve(request, cancel)
 
 
-def duel(**changes: object) -> QueryDuel:
+def duel(**changes: Any) -> QueryDuel:
     return replace(QueryDuel(clean=CLEAN, threat=Threat.LINF, bound=BOUND, budget=BUDGET), **changes)
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def label_all(request: RunRequest) -> None:
 
 
 def test_an_attack_gets_pixels_and_nothing_else(desk) -> None:
-    seen = {}
+    seen: dict[str, Any] = {}
 
     def look(request: RunRequest) -> None:
         seen["names"] = [path.name for path in request.input_dir.iterdir()]

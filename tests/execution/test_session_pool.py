@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -143,7 +144,7 @@ def test_slots_that_open_at_the_same_time_do_not_crowd_a_gpu(sandbox, tmp_path) 
     def work(names: str) -> None:
         for name in names:
             with lent(pool, name, "0") as loan:
-                loan.session.alive = name != "d"
+                loan.session.alive = name != "d"  # type: ignore[misc]
 
     threads = [threading.Thread(target=work, args=[order * 10]) for order in ("abcde", "edcba", "cadbe")]
     for thread in threads:
@@ -160,7 +161,7 @@ def test_how_many_are_open_on_a_gpu(pool, sandbox) -> None:
         assert (pool.open_on("0"), pool.open_on("1")) == (1, 0)
     assert pool.open_on("0") == 1
     with lent(pool, "a", "0") as loan:
-        loan.session.alive = False
+        loan.session.alive = False  # type: ignore[misc]
     assert pool.open_on("0") == 0
     sandbox.refuses = True
     with lent(pool, "a", "0"):
@@ -169,7 +170,7 @@ def test_how_many_are_open_on_a_gpu(pool, sandbox) -> None:
 
 def test_a_dead_program_is_not_lent_again_and_its_files_go(pool, sandbox) -> None:
     with lent(pool, "a") as loan:
-        loan.session.alive = False
+        loan.session.alive = False  # type: ignore[misc]
     assert sandbox.living() == []
     assert not loan.workspace.exists()
     use(pool, "a")
@@ -253,7 +254,7 @@ def both(pool: SessionPool, first: str, second: str, gpu: str | None = None) -> 
 
 def test_two_that_want_each_others_programs_both_have_them(pool, sandbox) -> None:
     with both(pool, "a", "b") as (a, b), both(pool, "b", "a") as (other_b, other_a):
-        assert [loan.session.name for loan in (a, b, other_b, other_a)] == ["a", "b", "b", "a"]
+        assert [loan.session.name for loan in (a, b, other_b, other_a)] == ["a", "b", "b", "a"]  # type: ignore[attr-defined]
         assert len({id(loan.session) for loan in (a, b, other_b, other_a)}) == 4
     with both(pool, "b", "a"), both(pool, "a", "b"):
         assert pool.opened == 4, "what is idle is lent again"
@@ -306,11 +307,11 @@ class Lending(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.root = Path(self.directory.name)
         self.sandbox = FakeSandbox()
-        self.pool = SessionPool(self.sandbox, self.root, 45 * MIB)
+        self.pool = SessionPool(self.sandbox, self.root, 45 * MIB)  # type: ignore[arg-type]
         self.threads = ThreadPoolExecutor(1)
-        self.held: list[tuple[ExitStack, list[Loan]]] = []
+        self.held: list[tuple[ExitStack, list[Any]]] = []
 
-    def entered(self, lending: AbstractContextManager) -> object:
+    def entered(self, lending: AbstractContextManager) -> list[Any]:
         stack = ExitStack()
         # In a thread of its own: a call that waits for what is held here would never come back.
         loans = self.threads.submit(stack.enter_context, lending).result(timeout=20)
@@ -346,7 +347,7 @@ class Lending(RuleBasedStateMachine):
         self.sandbox.refuses = names
 
     def refused(self) -> set[str]:
-        return self.sandbox.refuses or set()
+        return self.sandbox.refuses if isinstance(self.sandbox.refuses, set) else set()
 
     @invariant()
     def each_is_lent_once_and_open(self) -> None:

@@ -87,7 +87,7 @@ def served(path: str, tmp_path: Path, images: np.ndarray, targets: np.ndarray, e
     array = tmp_path / "clean.npy"
     np.save(array, images)
     (tmp_path / "target_class.csv").write_text("".join(f"{n},{t}\n" for n, t in zip(names, targets, strict=True)))
-    requests = []
+    requests: list[dict[str, Any]] = []
     for index, epsilon in enumerate(epsilons):
         output = tmp_path / str(index)
         output.mkdir()

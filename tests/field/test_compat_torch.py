@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -319,7 +320,7 @@ def without_indent(source: str) -> str:
     return textwrap.dedent(source).strip() + "\n"
 
 
-Ended = tuple[dict[str, str], dict[str, object]]
+Ended = tuple[dict[str, str], dict[str, Any]]
 
 
 def run_all(place: Path, programs: dict[str, str], shim: str = str(SHIM)) -> Ended:

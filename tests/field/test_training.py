@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return SimpleNamespace(digits=digits, model=model, recipes=recipes, train=train)
 
 
-def accuracy(training: SimpleNamespace, net: object) -> float:
+def accuracy(training: SimpleNamespace, net: Any) -> float:
     images, labels = training.digits.tournament_images()
     return float(np.mean(net.labels(net(training.model.to_tensor(images))) == labels))
 

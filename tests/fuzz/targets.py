@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -129,7 +130,7 @@ class Target:
     seeds: Callable[[], Iterator[bytes]]
 
 
-def _picture(mode: str, format_: str, **options: object) -> bytes:
+def _picture(mode: str, format_: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.new(mode, SIZE, 1).save(buffer, format_, **options)
     return buffer.getvalue()
@@ -151,7 +152,7 @@ def archive_seeds() -> Iterator[bytes]:
 
     for mode in ("w", "w:gz"):
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode=mode) as made:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=buffer, mode=mode) as made:
             for kind, name, link in ((tarfile.REGTYPE, "a/run.sh", ""), (tarfile.SYMTYPE, "a/l", "run.sh"),
                                      (tarfile.LNKTYPE, "a/h", "a/run.sh"), (tarfile.SYMTYPE, "a/out", "/etc/passwd")):
                 member = tarfile.TarInfo(name)

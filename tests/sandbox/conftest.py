@@ -80,7 +80,7 @@ class Bench:
             cancel: threading.Event | None = None,
             seen: Callable[[OutputArea], None] | None = None) -> RunReport:
         with OutputArea(self.root / "out", limits.output_bytes, limits.output_files) as area:
-            request = RunRequest(program, track, self.input, area, 16 if track == "attack" else None, limits,  # type: ignore[arg-type]
+            request = RunRequest(program, track, self.input, area, 16 if track == "attack" else None, limits,
                                  labels={"tournament": "conformance", "run": "1", "attempt": "1"})
             report = sandbox.run(request, cancel or threading.Event())
             self.outputs = {path.name: path.read_bytes()[:100] for path in sorted(area.path.iterdir()) if path.is_file()}

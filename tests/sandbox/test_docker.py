@@ -10,6 +10,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from typing import Any
 
 import pytest
 from docker.errors import APIError, ImageNotFound
@@ -169,7 +170,7 @@ def test_strict_is_nobody_on_a_read_only_root(sandbox, bench) -> None:
     assert list(bench.outputs) == ["a.png"]
 
 
-IMAGES = {
+IMAGES: dict[str, Any] = {
     "entry point": ({"Entrypoint": ["echo", "a"], "Cmd": ["b"]}, "a /input_images /output_images 16\n"),
     "command only": ({"Cmd": ["echo", "c"]}, "c /input_images /output_images 16\n"),
     "user": ({"Entrypoint": ["id", "-u"], "Cmd": ["x"], "User": "0"}, None),
@@ -205,7 +206,7 @@ def test_plain_image(row, sandbox, bench, make_image) -> None:
     assert left_volumes(sandbox) <= volumes
 
 
-BAD_IMAGES = {
+BAD_IMAGES: dict[str, Any] = {
     "entry point that is not there": {"Entrypoint": ["/nowhere"]},
     "entry point that is not executable": {"Entrypoint": ["/etc/passwd"]},
     "working directory below a file": {"Entrypoint": ["true"], "WorkingDir": "/etc/passwd/x"},
@@ -406,7 +407,7 @@ def test_a_base_on_which_nothing_can_be_made_is_the_submissions_fault(sandbox, b
     response = Response()
     response.status_code = 500
 
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: Any) -> None:
         raise APIError("refused", response, "max depth exceeded")
 
     monkeypatch.setattr(sandbox.api, "commit", refuse)

@@ -8,6 +8,7 @@ import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from docker.errors import ImageNotFound
@@ -83,7 +84,7 @@ def make(docker_sandbox, base_image) -> Iterator[Make]:
     """An image of the base and a tree: name -> (mode, owner, content), None for a directory, text for a link."""
     api, made = docker_sandbox.api, []
 
-    def build(tree: dict[str, tuple[int, int, bytes | str | None]], **config: object) -> str:
+    def build(tree: dict[str, tuple[int, int, bytes | str | None]], **config: Any) -> str:
         ident = api.create_container(base_image, ["true"])["Id"]
         spool = io.BytesIO()
         with tarfile.open(fileobj=spool, mode="w") as archive:
@@ -111,7 +112,7 @@ def make(docker_sandbox, base_image) -> Iterator[Make]:
 DIRECTORY = (0o755, 0, None)
 SH = b"#!/bin/sh\necho it runs\n"
 #: The tree, the configuration, and what is said; None where it runs.
-IMAGES: dict[str, tuple[dict[str, tuple[int, int, bytes | str | None]], dict[str, object], str | None]] = {
+IMAGES: dict[str, tuple[dict[str, tuple[int, int, bytes | str | None]], dict[str, Any], str | None]] = {
     "all in order": ({"app": DIRECTORY, "app/run": (0o755, 0, SH)}, {"Entrypoint": ["/app/run"]}, None),
     "through links": ({"app": DIRECTORY, "app/run": (0o755, 0, SH), "here": (0o777, 0, "app"), "go": (0o777, 0, "here/run")},
                       {"Entrypoint": ["/go"]}, None),
@@ -227,5 +228,5 @@ def test_an_engine_that_does_not_tell_is_no_problem_of_the_image() -> None:
         def inspect_image(self, reference: str) -> None:
             raise TimeoutError
 
-    assert image_form.problems(Silent(), "x") == []
-    assert image_form.said_of_a_failure(Silent(), "x", "strict") == ""
+    assert image_form.problems(Silent(), "x") == []  # type: ignore[arg-type]
+    assert image_form.said_of_a_failure(Silent(), "x", "strict") == ""  # type: ignore[arg-type]

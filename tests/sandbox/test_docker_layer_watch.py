@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +28,8 @@ class Asked:
         return self._told.pop(0)
 
 
-def verdicts(container: Asked, looks: int) -> list[object]:
-    look = layer_check(container, replace(LIMITS, layer_bytes=1000), Path("/nowhere/docker"))
+def verdicts(container: Asked, looks: int) -> list[Any]:
+    look = layer_check(container, replace(LIMITS, layer_bytes=1000), Path("/nowhere/docker"))  # type: ignore[arg-type]
     return [look() for _ in range(looks)]
 
 
@@ -57,12 +59,12 @@ def test_what_others_free_meanwhile_hides_nothing(tmp_path: Path, monkeypatch: p
     """The host's free space rises all the while: other containers are being removed."""
     free = iter(range(1 << 30, 1 << 50, 1 << 30))
     monkeypatch.setattr(layer, "_free", lambda root: (next(free), 1 << 20))
-    look = layer_check(Walked(tmp_path), replace(LIMITS, layer_bytes=1 << 16), tmp_path)
+    look = layer_check(Walked(tmp_path), replace(LIMITS, layer_bytes=1 << 16), tmp_path)  # type: ignore[arg-type]
     (tmp_path / "little").write_bytes(bytes(1 << 14))
     assert look() is None
     (tmp_path / "much").write_bytes(bytes(1 << 17))
-    later = layer.time.monotonic() + 10
-    monkeypatch.setattr(layer.time, "monotonic", lambda: later)
+    later = time.monotonic() + 10
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     assert look().ending is Ending.OUTPUT_LIMIT
 
 
@@ -77,8 +79,8 @@ def test_walks_are_rare_where_they_are_dear(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(layer, "_free", lambda root: (free[0], 1 << 20))
     monkeypatch.setattr(layer, "_used", walk)
-    monkeypatch.setattr(layer.time, "monotonic", lambda: clock[0])
-    look = layer_check(Walked(tmp_path), replace(LIMITS, layer_bytes=1 << 20), tmp_path)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    look = layer_check(Walked(tmp_path), replace(LIMITS, layer_bytes=1 << 20), tmp_path)  # type: ignore[arg-type]
     for _ in range(30):
         look()
         clock[0] += 1.0

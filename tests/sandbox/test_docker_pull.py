@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from docker.errors import APIError, ImageNotFound
@@ -22,10 +23,10 @@ class FakeEngine:
     def __init__(self, said: Exception | str, *, late: bool) -> None:
         self._said, self._late = said, late
 
-    def inspect_image(self, reference: str) -> dict[str, object]:
+    def inspect_image(self, reference: str) -> dict[str, Any]:
         raise ImageNotFound(reference)
 
-    def pull(self, name: str, **_: object) -> Iterator[dict[str, str]]:
+    def pull(self, name: str, **_: Any) -> Iterator[dict[str, str]]:
         assert name == "example/x:1"
         if isinstance(self._said, Exception) and not self._late:
             raise self._said
@@ -82,7 +83,7 @@ def test_whose_fault_it_is(row, late) -> None:
     said = (UNAVAILABLE | OUT_OF_ORDER)[row]
     kind = ImageUnavailableError if row in UNAVAILABLE else EngineError
     with pytest.raises(kind, match="'example/x:1'") as caught:
-        images.require(FakeEngine(said, late=late), "example/x:1")
+        images.require(FakeEngine(said, late=late), "example/x:1")  # type: ignore[arg-type]
     assert type(caught.value) is kind
 
 
@@ -105,7 +106,7 @@ WORDS = {
 def test_what_a_registry_answers_is_said_in_words_of_its_own(row) -> None:
     sentence, step = WORDS[row]
     with pytest.raises(HarnessError) as caught:
-        images.require(FakeEngine((UNAVAILABLE | OUT_OF_ORDER)[row], late=True), "example/x:1")
+        images.require(FakeEngine((UNAVAILABLE | OUT_OF_ORDER)[row], late=True), "example/x:1")  # type: ignore[arg-type]
     assert sentence in caught.value.problem
     assert step in caught.value.next_step
 
@@ -113,7 +114,7 @@ def test_what_a_registry_answers_is_said_in_words_of_its_own(row) -> None:
 def test_a_registrys_own_words_are_text() -> None:
     hostile = "denied \x1b]0;title\x07\u202ereversed" + "x" * 100_000
     with pytest.raises(HarnessError) as caught:
-        images.require(FakeEngine(hostile, late=True), "example/x:1")
+        images.require(FakeEngine(hostile, late=True), "example/x:1")  # type: ignore[arg-type]
     assert caught.value.problem.isprintable()
     assert len(caught.value.problem) < 500
 
@@ -126,7 +127,7 @@ class Asked(FakeEngine):
         self.credentials: list[object] = []
         self._answers = answers
 
-    def pull(self, name: str, **options: object) -> Iterator[dict[str, str]]:
+    def pull(self, name: str, **options: Any) -> Iterator[dict[str, str]]:
         self.credentials.append(options["auth_config"])
         return super().pull(name)
 
@@ -138,9 +139,9 @@ class Asked(FakeEngine):
 
 @pytest.mark.parametrize("row", [*UNAVAILABLE, *OUT_OF_ORDER])
 def test_what_an_author_names_is_the_submissions_fault_and_says_nothing_of_the_network(row) -> None:
-    engine = Asked((UNAVAILABLE | OUT_OF_ORDER)[row], answers=True)
+    engine = Asked((UNAVAILABLE | OUT_OF_ORDER)[row], answers=True)  # type: ignore[arg-type]
     with pytest.raises(ImageUnavailableError) as caught:
-        images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)
+        images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)  # type: ignore[arg-type]
     assert caught.value.problem == "The Docker image 'example/x:1' could not be had."
     assert engine.credentials == [{}]
 
@@ -150,13 +151,13 @@ def test_what_an_author_names_is_the_submissions_fault_and_says_nothing_of_the_n
 def test_what_is_not_allowed_or_not_at_submit_is_never_asked_for(rules, pull) -> None:
     engine = Asked("x", answers=True)
     with pytest.raises(ImageUnavailableError, match="not on this host"):
-        images.base(engine, "example/x:1", rules, pull=pull)
+        images.base(engine, "example/x:1", rules, pull=pull)  # type: ignore[arg-type]
     assert engine.credentials == []
 
 
 def test_an_image_of_2017_names_the_one_that_would_do() -> None:
     with pytest.raises(ImageUnavailableError) as caught:
-        images.base(Asked("x", answers=True), "gcr.io/tensorflow/tensorflow:1.1.0", ImageRules(), pull=True)
+        images.base(Asked("x", answers=True), "gcr.io/tensorflow/tensorflow:1.1.0", ImageRules(), pull=True)  # type: ignore[arg-type]
     assert "localhost/harness-compat-tf1:1 holds what it held" in caught.value.next_step
     assert "`docker/build.py compat-tf1` makes it." in caught.value.next_step
 
@@ -165,7 +166,7 @@ def test_what_stands_for_an_image_is_looked_for_instead_and_never_asked_for_else
     engine = Asked("x", answers=True)
     rules = ImageRules(("pytorch/*",), stand_ins=(("pytorch/pytorch*", "localhost/harness-compat-torch:1"),))
     with pytest.raises(ImageUnavailableError) as caught:
-        images.base(engine, "pytorch/pytorch:latest", rules, pull=True)
+        images.base(engine, "pytorch/pytorch:latest", rules, pull=True)  # type: ignore[arg-type]
     assert "'pytorch/pytorch:latest' the tournament file names 'localhost/harness-compat-torch:1'" in caught.value.problem
     assert caught.value.next_step == "`docker/build.py compat-torch` makes it."
     assert engine.credentials == []
@@ -176,13 +177,13 @@ def test_a_missing_credential_helper_is_said_before_a_registry_is_asked(tmp_path
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     engine = Asked("x", answers=True)
     with pytest.raises(EngineError, match=f"'example/x:1' .*{tmp_path}/config.json names .*docker-credential-nowhere"):
-        images.require(engine, "example/x:1")
+        images.require(engine, "example/x:1")  # type: ignore[arg-type]
     assert engine.credentials == []
     # What an author names is asked for without credentials, so no helper is missing.
     with pytest.raises(ImageUnavailableError):
-        images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)
+        images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)  # type: ignore[arg-type]
 
 
 def test_an_engine_that_goes_away_while_it_pulls_is_no_fault_of_the_submission() -> None:
     with pytest.raises(EngineError):
-        images.base(Asked(NoConnectionError("gone"), answers=False), "example/x:1", ImageRules(("example/*",)), pull=True)
+        images.base(Asked(NoConnectionError("gone"), answers=False), "example/x:1", ImageRules(("example/*",)), pull=True)  # type: ignore[arg-type]

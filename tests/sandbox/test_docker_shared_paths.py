@@ -6,6 +6,7 @@ import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.errors import APIError, NotFound
@@ -33,7 +34,7 @@ class Engine:
         self.sees, self.hidden, self.source = sees, hidden, Path()
         self.removed = 0
 
-    def images(self) -> list[dict[str, object]]:
+    def images(self) -> list[dict[str, Any]]:
         return [] if self.sees == "no image" else [{"Id": "sha256:2", "Created": 2}, {"Id": "sha256:1", "Created": 1}]
 
     def create_container_from_config(self, config: dict) -> dict[str, str]:
@@ -57,7 +58,7 @@ class Engine:
             archive.addfile(member, io.BytesIO(data))
         return iter([spool.getvalue()]), {}
 
-    def remove_container(self, ident: str, **_: object) -> None:
+    def remove_container(self, ident: str, **_: Any) -> None:
         self.removed += 1
 
 
@@ -79,8 +80,8 @@ def test_what_the_engine_sees(engine, words, tmp_path) -> None:
 @pytest.mark.parametrize("sees", ["no image", "a failure"])
 def test_what_could_not_be_tried_is_not_told_as_found(sees, tmp_path) -> None:
     with pytest.raises(EngineError, match="could not be tried"):
-        shared_paths.problem(Engine(sees), tmp_path)
-    check = client.shared(Engine(sees), tmp_path)
+        shared_paths.problem(Engine(sees), tmp_path)  # type: ignore[arg-type]
+    check = client.shared(Engine(sees), tmp_path)  # type: ignore[arg-type]
     assert check.state == "warn"
     assert check.next_step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -55,8 +56,8 @@ def test_the_hosts_where_the_other_does_not_start_either(fresh, bench, hostile, 
     real = blame._failure
 
     def the_control_fails_too(api, start, orphans):
-        return real(api, start if start.argv != [blame._NOWHERE] else blame.dataclasses.replace(
-            start, image=blame.dataclasses.replace(start.image, ident="sha256:" + "0" * 64)), orphans)
+        return real(api, start if start.argv != [blame._NOWHERE] else dataclasses.replace(
+            start, image=dataclasses.replace(start.image, ident="sha256:" + "0" * 64)), orphans)
 
     monkeypatch.setattr(blame, "_failure", the_control_fails_too)
     assert bench.run(fresh, hostile).ending is Ending.HOST_ERROR

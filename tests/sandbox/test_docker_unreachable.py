@@ -306,7 +306,7 @@ def test_the_docker_commands_context(environment, current, endpoint, tmp_path, m
 
 
 def config(tmp_path: Path, backend: str) -> TournamentConfig:
-    return TournamentConfig(name="t", dataset=tmp_path, state=tmp_path / "state", sandbox=SandboxConfig(backend=backend),
+    return TournamentConfig(name="t", dataset=tmp_path, state=tmp_path / "state", sandbox=SandboxConfig(backend=backend),  # type: ignore[arg-type]
                             workers=Workers(gpus="none"))
 
 

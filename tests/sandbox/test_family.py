@@ -81,8 +81,8 @@ def test_a_look_during_which_a_process_ended_is_not_whole(parent, monkeypatch) -
     """It may have been a member's child that left one of its own."""
     beget(parent)
     there = awaited(parent, 2)
-    known, real = Family(parent.pid), family.psutil.pids
-    monkeypatch.setattr(family.psutil, "pids", lambda: [*real(), 2**31 - 1] if len(calls.append(1) or calls) == 1 else real())
+    known, real = Family(parent.pid), psutil.pids
+    monkeypatch.setattr(psutil, "pids", lambda: [*real(), 2**31 - 1] if len(calls.append(1) or calls) == 1 else real())
     calls: list[int] = []
     look = known.look()
     assert (look.members.keys(), look.whole) == (there, False)
@@ -95,7 +95,7 @@ def test_strangers_are_asked_for_once_a_second(parent, monkeypatch) -> None:
     real = family._facts
     monkeypatch.setattr(family, "_facts", lambda pids: asked.append(len(pids)) or real(pids))
     clock = [100.0]
-    monkeypatch.setattr(family.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     known = Family(parent.pid)
     until = time.time() + 20
     while not known.look().whole:

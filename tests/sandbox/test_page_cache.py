@@ -75,7 +75,7 @@ def test_every_page_of_every_layer_is_there(layers) -> None:
         put_out(layer)
     if any(resident(path) for path in files):
         pytest.skip("this file system keeps its pages in memory")
-    PageCache(Engine(*layers)).settle("image")
+    PageCache(Engine(*layers)).settle("image")  # type: ignore[arg-type]
     until = time.monotonic() + 20
     while any(resident(path) < SIZE // mmap.PAGESIZE for path in files):
         assert time.monotonic() < until
@@ -83,7 +83,7 @@ def test_every_page_of_every_layer_is_there(layers) -> None:
 
 
 def test_is_read_once_and_again_when_the_kernel_has_taken_pages_back(layers, readings, monkeypatch) -> None:
-    cache = PageCache(Engine(*layers))
+    cache = PageCache(Engine(*layers))  # type: ignore[arg-type]
     cache.settle("image")
     cache.settle("image")
     cache.settle("another image of the same layers")
@@ -95,12 +95,12 @@ def test_is_read_once_and_again_when_the_kernel_has_taken_pages_back(layers, rea
 
 def test_what_does_not_fit_is_left_alone(layers, readings, monkeypatch) -> None:
     monkeypatch.setattr(page_cache, "available_bytes", lambda: 2 * SIZE)
-    PageCache(Engine(*layers)).settle("image")
+    PageCache(Engine(*layers)).settle("image")  # type: ignore[arg-type]
     assert readings == []
 
 
 def test_layers_on_another_machine_are_left_alone(tmp_path, readings) -> None:
-    PageCache(Engine(tmp_path / "no", tmp_path / "such")).settle("image")
+    PageCache(Engine(tmp_path / "no", tmp_path / "such")).settle("image")  # type: ignore[arg-type]
     assert readings == []
 
 

@@ -53,7 +53,7 @@ ROWS = {
 @pytest.mark.parametrize("row", ROWS)
 def test_conclude(row) -> None:
     elapsed_s, state, verdict, running, ending, exit_code = ROWS[row]
-    report = conclude(running, state, verdict, watch(elapsed_s))
+    report = conclude(running, state, verdict, watch(elapsed_s))  # type: ignore[arg-type]
     assert (report.ending, report.exit_code) == (ending, exit_code)
 
 

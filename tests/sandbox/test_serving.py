@@ -397,8 +397,8 @@ open(asked['output'] + '/ticks', 'w').write(open(ticks).read())
 
 def end_it(desk: Desk) -> None:
     """The program ends while it is frozen and nobody looks."""
-    assert desk.session._running.thaw() is None
-    assert desk.session._running.kill() is None
+    assert desk.session._running.thaw() is None  # type: ignore[attr-defined]
+    assert desk.session._running.kill() is None  # type: ignore[attr-defined]
 
 
 def test_one_that_does_not_come_up_again(desk) -> None:

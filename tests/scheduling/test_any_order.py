@@ -342,7 +342,7 @@ class Contest(RuleBasedStateMachine):
         return [] if board is None else [made.digest for index, made in enumerate(board.inputs)
                                          if index >= SIZE.batches and (board.defense_state[index] == WAITING).any()]
 
-    @precondition(waited_for)
+    @precondition(lambda self: bool(self.waited_for()))
     @rule(which=st.integers(0, 20))
     def damage_an_artifact(self, which: int) -> None:
         digests = self.waited_for()

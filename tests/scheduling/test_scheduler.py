@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -104,9 +105,9 @@ def test_an_attack_without_output_needs_no_defense() -> None:
     assert len(ledger.accepted) == 1 + 2
 
 
-def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, object]]:
+def logged(caplog: pytest.LogCaptureFixture, message: str) -> list[dict[str, Any]]:
     """The facts of each line of this message."""
-    return [record.facts for record in caplog.records if record.message == message]
+    return [vars(record)["facts"] for record in caplog.records if record.message == message]
 
 
 def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:

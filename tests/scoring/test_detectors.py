@@ -55,7 +55,7 @@ def test_figures_are_scikit_learns_from_end_to_end(digits: int) -> None:
     done = np.ones((2, 4, 3), bool)
     done[1, 0, 2] = done[1, 1] = False
     wrong = generator.random((4, 2, 300)) < 0.3
-    results = contest(scores, shown=shown, done=done, batch=batch, wrong=wrong)
+    results = contest(scores, shown=shown, done=done, batch=batch, wrong=wrong)  # type: ignore[arg-type]
     fooled = wrong.any(axis=1)
     for place, (name, row) in enumerate(sorted(rows(results).items())):
         attacked, clean = results.detections.attacked[place], results.detections.clean[place]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from harness.config import ConfigError, Rules, load
+from harness.config import Rules, load
+from harness.errors import ConfigError
 from harness.formats.result_csv import NO_LABEL, REJECTED
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import CORRECT, LABELLED, TARGET, Entry, Results, View, complete, tally
@@ -135,7 +137,7 @@ def test_turning_the_rule_on_needs_no_run(tmp_path: Path) -> None:
             tournament.submit_configured()
             ended = []
             watcher = Watcher()
-            watcher.finished = ended.append  # type: ignore[method-assign]
+            watcher.finished = ended.append  # type: ignore[assignment]
             play_round(tournament, tournament.dataset(), ProcessSandbox(tmp_path / "scratch"), Options(), watcher, lambda: False)
             results = load_results(tournament, tournament.dataset())
             return results, scores(results), len(ended)
@@ -200,7 +202,7 @@ def test_rules_without_it_are_kept_as_ever() -> None:
 @pytest.mark.parametrize(("programs", "rules", "words"), [
     (("attack-darken",), {"rejection": {"max_clean": 0.05}}, "rules.rejection"),
     (("detector-level", "defense-mean"), {}, "detector-level has nothing to look at")])
-def test_a_round_that_lacks_a_side_is_refused(tmp_path: Path, programs: tuple[str, ...], rules: dict[str, object],
+def test_a_round_that_lacks_a_side_is_refused(tmp_path: Path, programs: tuple[str, ...], rules: dict[str, Any],
                                               words: str) -> None:
     config = load(make.tournament(tmp_path, programs, rules=rules))
     with Tournament(config) as tournament:

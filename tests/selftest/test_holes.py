@@ -23,7 +23,7 @@ from tests.sandbox.test_page_cache import put_out
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 #: What is changed of a container's HostConfig, and a row that has to notice.
-HOLES = {
+HOLES: dict[str, Any] = {
     "the host's network": ({"NetworkMode": "host"}, "hunts-the-network"),
     "the host's processes": ({"PidMode": "host"}, "hunts-processes"),
     "capabilities": ({"CapDrop": [], "CapAdd": ["SYS_ADMIN"]}, "hunts-with-system-calls"),

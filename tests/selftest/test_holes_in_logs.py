@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.sandbox import protocol, tail
@@ -12,7 +14,7 @@ from harness.selftest.table import ROWS
 pytestmark = pytest.mark.slow
 
 #: What is changed, the rows that have to notice, and the limit: without its ration a flood goes on to the end of its patience.
-HOLES = {
+HOLES: dict[str, Any] = {
     "answers without a ration": ([(protocol, "MAX_CANDIDATES", 1 << 60), (protocol, "MAX_CANDIDATE_BYTES", 1 << 60)],
                                  ("serves-what-looks-like-answers",), 2.0),
     "control characters": ([(tail, "clean_text", lambda data: data.decode("latin-1"))], ("floods-stderr-with-escape-codes",),

@@ -9,7 +9,6 @@ import pytest
 
 from harness.errors import StoreError
 from harness.formats.images import encode_perturbation, pixel_digest
-from harness.store import blobs
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError, artifact_name
 from harness.store.blobs import FileBlobs, write_atomic
 
@@ -20,7 +19,7 @@ def store(tmp_path) -> ArtifactStore:
 
 
 def path(store: ArtifactStore, digest: str, seed: int = 0) -> Path:
-    return store.blobs.path(artifact_name(digest, batch(seed)[0]))
+    return store.blobs.path(artifact_name(digest, batch(seed)[0]))  # type: ignore[attr-defined]
 
 
 def batch(seed: int = 0):
@@ -122,7 +121,7 @@ def test_a_disk_that_does_not_take_it_is_told_and_nothing_stays(store, monkeypat
     def refuse(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(blobs.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(StoreError, match=words):
         saved(store)
     assert not [path for path in store.blobs.root.rglob("*") if path.is_file()]
@@ -135,7 +134,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch) -> None
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(blobs.os, "fsync", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"

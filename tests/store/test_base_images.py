@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from harness.sandbox.process import ProcessSandbox
 from harness.scheduling.board import DONE, WAITING
 from harness.scoring.leaderboard import build_leaderboard
 from harness.store.base_images import Moved
+from harness.tournament.machine import Watcher
 from harness.tournament.results import load_results
-from harness.tournament.run_round import Options, Watcher, play_round
+from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
 
@@ -48,7 +50,7 @@ class Noticed(Watcher):
 class Contest:
     """Two entries on the light image and one on the full one, three batches."""
 
-    def __init__(self, root: Path, **sandbox: object) -> None:
+    def __init__(self, root: Path, **sandbox: Any) -> None:
         self.root = root
         make.tournament(root, ("attack-darken", "defense-mean"), images=30, rules={"batch_size": 10}, sandbox=sandbox)
         make.entry(root / "entries" / "defense-full", "defense-centre", metadata={"container": FULL})
@@ -62,7 +64,7 @@ class Contest:
     def __exit__(self, *_) -> None:
         self.tournament.__exit__(None, None, None)
 
-    def run(self, **options: object):
+    def run(self, **options: Any):
         sandbox, watcher = Pinning(self.root / "scratch", self.names), Noticed()
         summary = play_round(self.tournament, self.tournament.dataset(), sandbox, Options(**options), watcher, lambda: False)
         self.asked = sandbox.asked

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -109,7 +110,7 @@ def test_who_comes_while_another_makes_it_waits(held, monkeypatch) -> None:
         if len(waits) == 3:
             holder.rollback()
 
-    monkeypatch.setattr(database.time, "sleep", wait)
+    monkeypatch.setattr(time, "sleep", wait)
     opened()
     assert len(waits) == 3
     assert holder.execute("PRAGMA journal_mode").fetchone() == ("wal",)

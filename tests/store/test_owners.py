@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Case:
     own: bool = False
 
 
-def other(submission: Submission, **changes: object) -> Submission:
+def other(submission: Submission, **changes: Any) -> Submission:
     return replace(submission, digest="2", **changes)
 
 

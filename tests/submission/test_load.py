@@ -232,7 +232,7 @@ def test_what_an_attack_may_change(tmp_path):
     assert submission.load(write_entry(tmp_path / "plain")).threat == "linf"
     assert submission.load(write_entry(tmp_path / "one", threat="l2")).threat == "l2"
     labels = [{"harness.type": "attack", **more} for more in ({}, {"harness.threat": "linf"}, {"harness.threat": "patch"})]
-    images = [submission.load("i:1", image_info=lambda reference, said=said: ImageInfo(INFO.id, said, "amd64")) for said in labels]
+    images = [submission.load("i:1", image_info=lambda reference, said=said: ImageInfo(INFO.id, said, "amd64")) for said in labels]  # type: ignore[misc]
     assert [image.threat for image in images] == ["linf", "linf", "patch"]
     assert images[0].digest == images[1].digest != images[2].digest
 

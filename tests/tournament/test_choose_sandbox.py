@@ -63,7 +63,7 @@ class Counted:
 def test_validate_connects_and_unpacks_once(make_place, tmp_path, monkeypatch) -> None:  # noqa: F811
     place = make_place(PROGRAMS, sandbox={"backend": "auto"})
     packed = shutil.make_archive(str(tmp_path / "packed"), "gztar", place.root / "entries", "attack-darken")
-    connect, unpack = Counted(docker.connect), Counted(archive.unpack)
+    connect, unpack = Counted(docker.connect), Counted(archive.unpack)  # type: ignore[attr-defined]
     monkeypatch.setattr(docker, "connect", connect)
     monkeypatch.setattr(archive, "unpack", unpack)
     done = CliRunner().invoke(cli, ["validate", packed, "--trust-process-sandbox", "--config", str(place.root / "tournament.yaml")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ OTHER = {"runtime": "runsc"}
 
 
 def conditions(rules=None, sandbox=None, **options):
-    return conditions_of(rules or Rules(), sandbox or SandboxConfig(),
-                         **{"backend": "docker", "isolation": "run", "gpu": False} | options)
+    given: dict[str, Any] = {"backend": "docker", "isolation": "run", "gpu": False} | options
+    return conditions_of(rules or Rules(), sandbox or SandboxConfig(), **given)
 
 
 def changed(section, name):

@@ -13,8 +13,9 @@ from harness.config import TournamentConfig, load
 from harness.scoring import Results
 from harness.scoring.detection import separation
 from harness.store import round_state, rounds
+from harness.tournament.machine import Watcher
 from harness.tournament.results import load_results
-from harness.tournament.run_round import Options, Watcher, run_round
+from harness.tournament.run_round import Options, run_round
 from harness.tournament.tournament import Tournament
 from harness.views.round_reader import RoundReader
 from tests.e2e import make

@@ -27,7 +27,7 @@ DEFENSE = "#!/usr/bin/env python3\nimport numpy as np\nfrom harness.sdk import r
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("data") / "flat"
-    plans = [Plan(f"image-{n}", n % 3 + 1, (n + 1) % 3 + 1, "", lambda n=n: np.full((4, 4, 3), 40 + 60 * (n % 3), np.uint8))
+    plans = [Plan(f"image-{n}", n % 3 + 1, (n + 1) % 3 + 1, "", lambda n=n: np.full((4, 4, 3), 40 + 60 * (n % 3), np.uint8))  # type: ignore[misc]
              for n in range(6)]
     write_dataset(root, plans, label_range=(1, 3), size=(4, 4), classes=(), source="test")
     return load_dataset(root)
@@ -136,7 +136,7 @@ FINDINGS = {
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("data") / "flat"
-    plans = [Plan(f"image-{n:02}", n % 3 + 1, (n + 1) % 3 + 1, "", lambda n=n: np.full((4, 4, 3), 40 + 60 * (n % 3), np.uint8))
+    plans = [Plan(f"image-{n:02}", n % 3 + 1, (n + 1) % 3 + 1, "", lambda n=n: np.full((4, 4, 3), 40 + 60 * (n % 3), np.uint8))  # type: ignore[misc]
              for n in range(12)]
     write_dataset(root, plans, label_range=(1, 3), size=(4, 4), classes=(), source="test")
     return load_dataset(root)
@@ -159,7 +159,7 @@ def test_a_baseline_may_change_nothing(larger: Dataset, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("share", "problems", "remarks"), [(0.5, 0, 0), (0.71, 0, 1), (0.94, 0, 1), (0.96, 1, 0)])
 def test_most_of_a_limit_is_a_remark_and_nearly_all_a_problem(share, problems, remarks) -> None:
-    trial = Trial(result=None)  # type: ignore[arg-type]
+    trial = Trial(result=None)
     _judge_share(trial, "time", share, "Do less.")
     assert (len(trial.problems), len(trial.remarks)) == (problems, remarks)
 
@@ -232,7 +232,7 @@ ROUGHNESS = "np.abs(np.diff(images.astype(float), axis=1)).mean(axis=(1, 2, 3))"
 @pytest.fixture(scope="module")
 def flat(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = tmp_path_factory.mktemp("more") / "flat"
-    plans = [Plan(f"image-{n}", 1, 2, "", lambda n=n: np.full((4, 4, 3), 40 + n, np.uint8)) for n in range(12)]
+    plans = [Plan(f"image-{n}", 1, 2, "", lambda n=n: np.full((4, 4, 3), 40 + n, np.uint8)) for n in range(12)]  # type: ignore[misc]
     write_dataset(root, plans, label_range=(1, 3), size=(4, 4), classes=(), source="test")
     return load_dataset(root)
 

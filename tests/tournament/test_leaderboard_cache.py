@@ -30,7 +30,7 @@ def tournament(tmp_path: Path):
     make_tournament(tmp_path, Size(attacks=5, defenses=3, batches=2, images_per_batch=10))
     with Tournament(read_tournament(tmp_path)) as opened:
         opened.submit_configured()
-        STAGES["run"](_Options(tmp_path))
+        STAGES["run"](_Options(tmp_path))  # type: ignore[arg-type]
         yield opened
 
 

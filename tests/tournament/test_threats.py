@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ class Listener(Watcher):
         return sorted((run for run in self.runs if run.job.name == name), key=lambda run: run.job.batch.index)
 
 
-def rules(root: Path, **given: object) -> None:
+def rules(root: Path, **given: Any) -> None:
     file = yaml.safe_load((root / "tournament.yaml").read_text())
     file["rules"] = {"batch_size": 10, "time_limit_s": 60, **given}
     (root / "tournament.yaml").write_text(yaml.safe_dump(file))
@@ -89,9 +90,9 @@ def test_each_attack_gets_the_bounds_of_its_threat_and_is_held_to_them(root) -> 
             reader = SubmissionReader(tournament, transaction)
             notes = {threat: reader.submission(f"dark-{threat}").notes for threat in Threat}
             counts = StatusReader(tournament, transaction).status().kinds
-    assert notes["l2"][0].startswith("In 3 of its runs images went beyond their L2 bound (up to ")
-    assert notes["patch"] == ("In 1 of its runs images went beyond their square (up to 8 pixels); they were refused.",)
-    assert notes["linf"] == notes["unrestricted"] == ()
+    assert notes[Threat.L2][0].startswith("In 3 of its runs images went beyond their L2 bound (up to ")
+    assert notes[Threat.PATCH] == ("In 1 of its runs images went beyond their square (up to 8 pixels); they were refused.",)
+    assert notes[Threat.LINF] == notes[Threat.UNRESTRICTED] == ()
     assert (counts[0].kind, counts[0].done) == ("attack", 9)
     assert sum(kind.waiting for kind in counts) == 0
 

@@ -6,6 +6,7 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,7 @@ def test_the_limits_are_the_files(root) -> None:
     assert (limits.time_limit_s, limits.memory_bytes, limits.output_bytes) == (60, 256 << 20, 4 << 20)
 
 
-def changed(tournament: Tournament, section: str, **fields: object) -> None:
+def changed(tournament: Tournament, section: str, **fields: Any) -> None:
     """As if that section of the tournament file had been changed."""
     held = getattr(tournament.config, section).model_copy(update=fields)
     tournament.config = tournament.config.model_copy(update={section: held})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_one_submission_says_why_a_run_failed(tournament: Tournament) -> None:
 def test_times_are_told_with_what_they_were_measured_on(tournament: Tournament) -> None:
     host = {"machine": "x86_64", "cores": 16, "memory_bytes": 128 << 30}
 
-    def gpu(driver: str) -> dict[str, object]:
+    def gpu(driver: str) -> dict[str, Any]:
         return {"gpu": {"index": "0", "name": "Fast One", "driver": driver, "memory_total_mib": 1000, "clock_mhz": 1980}}
 
     with tournament.store.write() as transaction:

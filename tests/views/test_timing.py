@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ def test_active_time_is_the_seconds_in_which_anything_ran(intervals: list[tuple[
 def times(**more) -> RunTimes:
     nothing = np.full(4, np.nan)
     # Two slots, two runs each, 100 s between the first pair and the second.
-    values = {"began": np.array([0.0, 0.0, 100.0, 100.0]), "waited": np.zeros(4), "start": np.full(4, 1.0),
+    values: dict[str, Any] = {"began": np.array([0.0, 0.0, 100.0, 100.0]), "waited": np.zeros(4), "start": np.full(4, 1.0),
               "compute": np.array([9.0, 9.0, 9.0, 4.0]), "prepare": nothing, "collect": nothing, "slots": ("a", "b", "a", "b")}
     return RunTimes(**values | more)
 

@@ -61,7 +61,7 @@ def reason(tmp_path, monkeypatch, more: str = "") -> str:
     def start(arguments, **options):
         return real([sys.executable, "-c", INSIDE % (TRIES, more), *arguments[3:]], **options)
 
-    monkeypatch.setattr(process_module.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     pixels = np.zeros((1, 2, 2, 3), np.uint8)
     (tmp_path / "a.png").write_bytes(encode_png(pixels[0]))
     reader = OutputReader(workers=1)

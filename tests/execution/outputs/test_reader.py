@@ -155,7 +155,7 @@ def faulty(monkeypatch, reader, tmp_path):
         options["env"] |= {"TMPDIR": str(tmp_path)}
         return real([sys.executable, "-c", FAULTY, *arguments[3:]], **options)
 
-    monkeypatch.setattr(process_module.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     return reader
 
 
@@ -224,10 +224,10 @@ def test_worker_that_was_stopped_is_replaced(tmp_path, reader, monkeypatch):
 
 
 def test_worker_that_cannot_start_is_the_hosts_fault(tmp_path, reader, monkeypatch):
-    monkeypatch.setattr(process_module.sys, "executable", "/nonexistent")
+    monkeypatch.setattr(sys, "executable", "/nonexistent")
     with pytest.raises(ReaderError):
         reader.read_attack(tmp_path, NAMES, CLEAN, 8)
-    monkeypatch.setattr(process_module.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(ReaderError):
         reader.read_attack(tmp_path, NAMES, CLEAN, 8)
 
