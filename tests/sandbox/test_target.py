@@ -70,7 +70,7 @@ def stamp(root: Path) -> dict[str, tuple[int, int, bytes]]:
                                           path.read_bytes() if path.is_file() else b"") for path in root.rglob("*")}
 
 
-def seen_by(sandbox, bench: Bench, program: Program, *, served: bool) -> list:
+def seen_by(sandbox, bench, program: Program, *, served: bool) -> list:
     """What the program saw at its target."""
     if not served:
         report = bench.run(sandbox, program)

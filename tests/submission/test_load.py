@@ -256,7 +256,8 @@ def test_what_an_attack_may_know(tmp_path):
     assert submission.load(write_entry(tmp_path / "two", access="query", protocol="serve")).access == "query"
     labels = [{"harness.type": "attack", "harness.protocol": "serve", **more}
               for more in ({}, {"harness.access": "black_box"}, {"harness.access": "query"}, {"harness.access": "grey_box"})]
-    images = [submission.load("i:1", image_info=lambda reference, said=said: ImageInfo(INFO.id, said, "amd64")) for said in labels]
+    images = [submission.load("i:1", image_info=lambda reference, said=said: ImageInfo(INFO.id, said, "amd64"))  # type: ignore[misc]
+              for said in labels]
     assert [image.access for image in images] == ["black_box", "black_box", "query", "grey_box"]
     assert len({image.digest for image in images}) == 3
 
