@@ -36,6 +36,12 @@ def plain(classes: int, width: int = 24) -> nn.Module:
     return nn.Sequential(*layers, _conv(inputs, inputs), nn.ReLU(), _head(inputs, classes))
 
 
+def compact(classes: int, width: int = 64) -> nn.Module:
+    """As ``plain``, with three convolutions that are wide from the first on: cheap to go through many times."""
+    layers = [_conv(3, width, stride=2), nn.ReLU(), nn.MaxPool2d(2), _conv(width, width), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, _conv(width, 2 * width), nn.ReLU(), _head(2 * width, classes))
+
+
 def residual(classes: int, width: int = 24) -> nn.Module:
     """Residual blocks, as in ResNet (arXiv 1512.03385)."""
     layers: list[nn.Module] = [_conv(3, width, stride=2), nn.ReLU()]
