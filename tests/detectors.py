@@ -6,17 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from harness import tracks
 from harness.scoring import CORRECT, LABELLED, Detections, Entry, Results, complete
-
-
-def add_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The track, until it is in the table."""
-    if tracks.DETECTOR.name not in tracks.TRACKS:
-        monkeypatch.setitem(tracks._ROWS, tracks.DETECTOR.name, tracks.DETECTOR)
-
 
 #: Attacked and clean scores, each [A, N].
 Sides = tuple[np.ndarray, np.ndarray]

@@ -1,31 +1,34 @@
-"""A track of its own, a consumer that answers one number per image, from an entry on the disk to the leaderboard: one row of
-``tracks``, which names its reader and its formula. What such a track still lacks stands in docs/architecture.md.
+"""A track of its own, from `harness submit` to the leaderboard, its JSON and the export, by three things: a row of ``tracks``, a
+reader, a formula. Its entries answer one number per image. What a track of another kind still meets is in docs/architecture.md.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from harness import tracks
-from harness.config import load
+from harness.cli.main import main
 from harness.formats.answers import Answers, Reading
-from harness.scoring.leaderboard import build_leaderboard
-from harness.tournament.machine import Watcher
-from harness.tournament.results import load_results
-from harness.tournament.run_round import Options, run_round
-from harness.tournament.tournament import Tournament
+from harness.scoring.entry import Entry
+from harness.scoring.formula import Basis, Resampling, TrackScores, members_of
+from harness.scoring.ranking import ranks
+from harness.scoring.results import Results
+from harness.scoring.views import View
 from tests.e2e import make
-from tests.helpers import stored
 
-#: Says of each image what its name's first digit is.
-PROGRAM = """#!/usr/bin/env python3
-import os, sys
+#: Answers the mean of each image's pixels, with a fraction by which its answers are known.
+PROGRAM = make.HEAD + make.PRELUDE + """
 with open(sys.argv[2], "w") as file:
-    file.writelines(f"{name},{int(name[0], 16)}.5\\n" for name in os.listdir(sys.argv[1]) if name.endswith(".png"))
+    for name in sorted(os.listdir(sys.argv[1])):
+        pixels = px.read(os.path.join(sys.argv[1], name))[2]
+        file.write(f"{name},{sum(pixels) // len(pixels)}.5\\n")
 """
 
 
@@ -36,27 +39,78 @@ def read_numbers(data: bytes, names: Sequence[str | None]) -> Reading:
     return Reading(Answers(values, ~np.isnan(values)))
 
 
-def test_it_runs_from_its_entry_to_the_leaderboard(tmp_path, monkeypatch) -> None:
-    row = replace(tracks.DEFENSE, name="meter", title="Meters", output="numbers.csv", reader=f"{__name__}:read_numbers", figures=(),
-                  ranking=None)
+class Darker:
+    """The share of images, over all attacks, of which the attacked one got the lower number."""
+
+    def entries(self, results: Results) -> tuple[Entry, ...]:
+        return results.detectors
+
+    def opponents(self, results: Results) -> tuple[Entry, ...]:
+        return results.attacks
+
+    def score(self, basis: Basis, track: str, view: View) -> TrackScores:
+        del view
+        members = members_of(basis.results, track)
+        found = basis.results.detections
+        assert found is not None
+        score = np.array([(found.attacked[m] < found.clean[m])[found.shown].mean() for m in members])
+        nothing, nobody = np.full(len(members), math.nan), np.full(len(members), -1)
+        return TrackScores(track=track, members=members, raw=None, score=score, worst=nothing, worst_opponent=nobody,
+                           coverage=np.ones(len(members)), figures={}, rank=ranks(score))
+
+    def resampling(self, basis: Basis, track: str, view: View) -> Resampling:
+        members, found = members_of(basis.results, track), basis.results.detections
+        assert found is not None
+        lower = (found.attacked[members] < found.clean[members]) & found.shown
+        shown = np.broadcast_to(found.shown.sum(0), (len(members), found.shown.shape[1]))
+        return Resampling((lower.sum(1), shown), lambda won, asked: won / asked, np.full(len(members), found.shown.shape[1]))
+
+
+DARKER = Darker()
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd):
+    """`harness` with the track in it: what it printed, by its words."""
+    row = replace(tracks.DETECTOR, name="meter", title="Meters", score="share of attacked images with the lower number",
+                  output="numbers.csv", reader=f"{__name__}:read_numbers", formula=f"{__name__}:DARKER", figures=())
     monkeypatch.setitem(tracks._ROWS, "meter", row)
     make.tournament(tmp_path, ("attack-darken", "defense-mean"))
-    entry = tmp_path / "entries" / "meter"
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["harness", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capfd.readouterr()
+        assert left.value.code in {0, None}, err
+        return out
+
+    return call
+
+
+def test_it_is_submitted_run_ranked_and_exported(command, tmp_path) -> None:
+    entry = tmp_path / "meter"
     entry.mkdir()
     (entry / "metadata.json").write_text(json.dumps({"type": "meter", "container": make.IMAGE, "entry_point": "run.py"}))
     (entry / "run.py").write_text(PROGRAM)
     (entry / "run.py").chmod(0o755)
-    config = load(tmp_path / "tournament.yaml")
-    config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": "process"})})
-    summary = run_round(config, Options(), Watcher(), lambda: False)
-    assert (summary.waiting, summary.progress.outcomes) == (0, {"ok": summary.progress.finished})
-    with Tournament(config) as tournament:
-        results = load_results(tournament, tournament.dataset())
-        board = build_leaderboard(results, tracks=tuple(tracks.TRACKS), resamples=10).to_json()
-        with tournament.read() as transaction:
-            answers = stored.answers(transaction)
-    given = [np.frombuffer(answer, np.float32) for answer in answers if len(answer) == 4 * 10]
-    assert [found["name"] for found in board["tracks"]["meter"]] == ["meter"]
-    # On the clean images and on what the attack made of each of three batches, as answered.
-    assert len(given) == 2 * 3
-    assert all(np.isin(values % 1, [0.5]).all() for values in given)
+    (entry / "pixels.py").write_text((make.ENTRIES / "pixels.py").read_text())
+    command("submit", "meter", "--team", "those who measure")
+    command("run", "--sandbox", "process")
+    board = json.loads(command("leaderboard", "--format", "json"))
+    (found,) = board["tracks"]["meter"]
+    # The attack darkens every image that is not black; nobody else's table has the entry.
+    assert (found["name"], found["rank"], found["score"]) == ("meter", 1, 1.0)
+    assert all("meter" not in {row["name"] for row in rows} for name, rows in board["tracks"].items() if name != "meter")
+    assert "Meters  score: share of attacked images with the lower number" in command("leaderboard")
+    shown = json.loads(command("show", "meter", "--format", "json"))
+    assert (shown["entry"]["type"], shown["done"], shown["total"], shown["entry"]["outcomes"]) == ("meter", 6, 6, {"ok": 6})
+    command("export", "out")
+    with (tmp_path / "out" / "leaderboard.csv").open() as file:
+        exported = {row["name"]: row for row in csv.DictReader(file)}
+    assert (exported["meter"]["track"], float(exported["meter"]["score"])) == ("meter", 1.0)
+    with (tmp_path / "out" / "detections.csv").open() as file:
+        numbers = [float(row["score"]) for row in csv.DictReader(file)]
+    assert len(numbers) == 2 * 30
+    assert {number % 1 for number in numbers} == {0.5}

@@ -17,7 +17,7 @@ from harness.tracks import TRACKS
 @format_option
 @config_option
 def command(track: str | None, scoring: str, round_name: str | None, format_: str, config_path: Path) -> None:
-    """Print the three tables: scores with their uncertainty, worst opponents, coverage, times."""
+    """Print a table for each track: scores with their uncertainty, worst opponents, coverage, times."""
     from dataclasses import replace  # noqa: PLC0415
 
     from harness.report.show import show_leaderboard  # noqa: PLC0415

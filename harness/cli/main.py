@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submissions": ("submissions", "List what is registered."),
     "run": ("run", "Run or resume the tournament."),
     "status": ("status", "Show progress."),
-    "leaderboard": ("leaderboard", "The three tables."),
+    "leaderboard": ("leaderboard", "The tables: who is ahead, and how certainly."),
     "matrix": ("matrix", "Every attack against every defense."),
     "show": ("show", "One submission: opponents, outcomes, reasons, times."),
     "logs": ("logs", "What a submission's runs printed."),

@@ -23,12 +23,7 @@ from harness.views.matrix import detector_view
 from harness.views.report import EntryView
 from harness.views.report_reader import scored
 from harness.views.submission import SubmissionView, detected
-from tests.detectors import add_row, contest, random
-
-
-@pytest.fixture(autouse=True)
-def row(monkeypatch: pytest.MonkeyPatch) -> None:
-    add_row(monkeypatch)
+from tests.detectors import contest, random
 
 
 def made(images: int = 240, detectors: int = 3, attacks: int = 3) -> Results:

@@ -13,14 +13,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from harness.scoring import View, score_tracks, tally
 from harness.scoring.detectors import CONSTANT
 from harness.scoring.leaderboard import Row, build_leaderboard, build_leaderboards
-from tests.detectors import add_row, contest, random
+from tests.detectors import contest, random
 
 FIGURES = ["auroc_fooling", "tpr_at_5_fpr", "tpr_at_1_fpr", "best_f1", "f1_frozen", "aupr", "prevalence"]
-
-
-@pytest.fixture(autouse=True)
-def row(monkeypatch: pytest.MonkeyPatch) -> None:
-    add_row(monkeypatch)
 
 
 def rows(results, resamples: int = 0) -> dict[str, Row]:

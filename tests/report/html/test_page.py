@@ -16,7 +16,7 @@ from harness.report.html.page import render, write_report
 from harness.views.report import EntryView
 from harness.views.report_reader import scored
 from harness.views.submission import SubmissionView, detected
-from tests.detectors import add_row, contest
+from tests.detectors import contest
 from tests.report.conftest import make_results
 from tests.report.html.views import HOSTILE, made_report
 from tests.test_untrusted_text import fit
@@ -134,8 +134,7 @@ def test_attacks_of_several_threats_have_a_map_each():
     assert "Only threat l2" in render(view)
 
 
-def test_detectors_have_their_table_map_and_entries(monkeypatch):
-    add_row(monkeypatch)
+def test_detectors_have_their_table_map_and_entries():
     generator = np.random.default_rng(7)
     sides = (generator.random((2, 40)).astype(np.float32) + np.float32(0.5), generator.random((2, 40)).astype(np.float32))
     results = contest({"watch": sides, "blind": (sides[1], sides[1])})
