@@ -162,6 +162,28 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
 
 
+class _Autoencoder(nn.Module):
+    def __init__(self, width: int, code: int) -> None:
+        super().__init__()
+        self.encode = nn.Sequential(
+            _conv(3, width, stride=2), nn.ReLU(), _conv(width, 2 * width, stride=2), nn.ReLU(),
+            _conv(2 * width, 2 * width), nn.ReLU(), nn.Conv2d(2 * width, code, 1),
+        )  # fmt: skip
+        self.decode = nn.Sequential(
+            _conv(code, 2 * width), nn.ReLU(), _conv(2 * width, 2 * width), nn.ReLU(), nn.PixelShuffle(2),
+            _conv(width // 2, width), nn.ReLU(), nn.Conv2d(width, 12, 3, 1, 1), nn.PixelShuffle(2),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(x)).sigmoid()
+
+
+def autoencoder(classes: int = 0, width: int = 24, code: int = 8) -> nn.Module:
+    """Return a net that puts images, in [0, 1], together again from ``code`` numbers for each square of 4x4 pixels."""
+    del classes  # it returns an image; every net here is built with this argument
+    return _Autoencoder(width, code)
+
+
 class Perturbation(nn.Module):
     """An adversarial transformation network (arXiv 1703.09387): fully convolutional, so any image size; 60,000 parameters.
 

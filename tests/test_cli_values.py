@@ -137,3 +137,9 @@ def test_an_option_without_a_meaning_is_refused(given: tuple[str, ...]) -> None:
     done = CliRunner().invoke(cli, ["dataset", "import", "x", "--into", "y", *given])
     assert done.exit_code == 2
     assert "has no meaning with" in done.stderr
+
+
+def test_digits_are_as_many_as_they_are() -> None:
+    done = CliRunner().invoke(cli, ["dataset", "build", "digits", "--images", "10"])
+    assert done.exit_code == 2
+    assert "--images has no meaning with digits" in done.stderr

@@ -19,13 +19,19 @@ def command() -> None:
 @command.command(epilog="Example: harness dataset build digits")
 @click.argument("name", type=click.Choice(["digits", "shapes"]))
 @click.option("--into", type=Place(), default=None, help="Directory; dataset/NAME by default.")
-def build(name: str, into: Path | None) -> None:
+@click.option("--images", type=Whole(1, 9999), default=None, help="How many images (shapes only).  [default: 1000]")
+def build(name: str, into: Path | None, images: int | None) -> None:
     """Make a data set offline: NAME is digits, the default one, or shapes, for contests of detection."""
     from harness.dataset.digits import build_digits  # noqa: PLC0415
-    from harness.dataset.shapes import build_shapes  # noqa: PLC0415
+    from harness.dataset.shapes import TOURNAMENT_IMAGES, build_shapes  # noqa: PLC0415
 
     root = into or Path("dataset") / name
-    {"digits": build_digits, "shapes": build_shapes}[name](root)
+    if name == "shapes":
+        build_shapes(root, images or TOURNAMENT_IMAGES)
+    elif images is None:
+        build_digits(root)
+    else:
+        raise click.UsageError("--images has no meaning with digits, which are a fixed set.")
     say(f"Built {root}.")
 
 

@@ -13,6 +13,7 @@ from field_kit.model import Model
 #: Adversarial training covers the whole range of the default tournament's epsilons (16, 32, 48, 64).
 HIGHEST_EPSILON = 64
 BATCH = 64
+AUTOENCODER_NOISE = 0.03
 
 Harden = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -35,7 +36,7 @@ def train(
     """
     pixels, labels = data
     augment = SETS[recipe.data].augment
-    loss = _guided(others[0]) if recipe.method == "denoiser" else _classified
+    loss = _loss(recipe, others)
     steps = recipe.epochs * (len(pixels) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, total_steps=steps)
@@ -58,8 +59,18 @@ def train(
     model.eval()
 
 
+def _loss(recipe: Recipe, others: list[Model]) -> Callable[..., torch.Tensor]:
+    if recipe.method == "denoiser":
+        return _guided(others[0])
+    return _reconstructed if recipe.method == "autoencoder" else _classified
+
+
 def _classified(model: Model, images: torch.Tensor, _: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(model(images), answers, label_smoothing=0.05)
+
+
+def _reconstructed(model: Model, images: torch.Tensor, clean: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    return F.mse_loss(model(images), clean)
 
 
 def _guided(guarded: Model) -> Callable[..., torch.Tensor]:
@@ -80,6 +91,8 @@ def _hardening(model: Model, recipe: Recipe, others: list[Model]) -> Harden:
     def harden(images: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
         if recipe.method == "plain":
             return images
+        if recipe.method == "autoencoder":  # as MagNet's (arXiv 1705.09064, section 4.3): noise in, the clean image out
+            return (images + AUTOENCODER_NOISE * torch.randn_like(images)).clamp(0, 1)
         nets = sources[recipe.method]
         source = nets[int(torch.randint(len(nets), ()))]
         epsilon = random_epsilon(len(images), HIGHEST_EPSILON, images.device)

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import torch
 from adversary import random_epsilon
-from digits import augment, training_set
 from recipes import SURROGATES
+from sets import SETS
 from torch.nn import functional as F
 
 from field_kit.model import load
 
 BATCH = 64
-#: The default tournament's epsilons lie in 16..64.
-EPSILONS = (16, 64)
+#: What the tournaments' epsilons lie in.
+EPSILONS = {"digits": (16, 64), "shapes": (4, 16)}
 #: Loss beyond which an image is fooled well enough: without a cap a few images take the whole gradient (arXiv 1811.11304).
 ENOUGH = 4.0
 
@@ -22,15 +22,15 @@ def surrogates() -> list[torch.nn.Module]:
     return [load(SURROGATES / name / "model.json") for name in "abc"]
 
 
-def batches(epochs: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(epochs: int, seed: int, data: str = "digits") -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield augmented pixels in [0, 1] and one epsilon / 255 per image, shape [n, 1, 1, 1]."""
     torch.manual_seed(seed)
-    pixels, _ = training_set()
-    lowest, highest = EPSILONS
+    pixels, _ = SETS[data].training_set()
+    lowest, highest = EPSILONS[data]
     for _ in range(epochs):
         order = torch.randperm(len(pixels)).to(pixels.device)
         for part in order.split(BATCH)[:-1]:
-            images = augment(pixels[part])
+            images = SETS[data].augment(pixels[part])
             extra = random_epsilon(len(images), highest - lowest, images.device)
             yield images, lowest / 255 + extra
 

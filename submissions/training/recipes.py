@@ -10,7 +10,7 @@ SHAPES = TRAINING.parent / "shapes"
 SURROGATES = TRAINING / "surrogates"
 
 _IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-_SIZES = {"digits": [32, 32], "shapes": [64, 64]}
+_SIDES = {"digits": 32, "shapes": 64}
 _HALF = ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5])
 
 
@@ -24,7 +24,8 @@ class Recipe:
             ``submissions/`` whose ``recipe`` is this one gets its weights renewed too.
         net: Name in ``field_kit.nets``, or timm's name after ``timm/``.
         seed: For the first weights, the order and every random draw of its training.
-        method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``) or of a ``denoiser``.
+        method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``) of a ``denoiser`` or of an
+            ``autoencoder``.
         options: Arguments of the net.
         file: Stem of the files in ``folders``.
         epochs: Passes over the training images.
@@ -32,6 +33,8 @@ class Recipe:
         others: Recipes whose nets are borrowed: by ensemble adversarial training as sources of examples, by the
             denoiser likewise, the first of them being the net that it guards.
         data: The data set, of ``sets.SETS``.
+        side: Width and height at which the net works, where they are not the images' own: a large shape is more than a small net
+            of 64x64 can see at once.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Recipe:
     rate: float = 4e-3
     others: tuple[str, ...] = ()
     data: str = "digits"
+    side: int | None = None
 
     def spec(self) -> dict[str, Any]:
         """Return what ``model.json`` says."""
@@ -58,13 +62,16 @@ class Recipe:
             "weights": f"{self.file}.safetensors",
             "classes": 10,
             "label_offset": 0,
-            "size": _SIZES[self.data],
+            "size": [self.side or _SIDES[self.data]] * 2,
             "mean": mean,
             "std": std,
         }
 
 
 _SQUEEZERS = ("bit_depth", "median_filter", "jpeg", "feature_squeezing", "guided_denoiser")
+
+
+_AUTOENCODERS = ("detectors/patch", "detectors/contest2022", "detectors/magnet", "defenses/magnet")
 
 
 def _entries(*names: str) -> tuple[Path, ...]:
@@ -93,6 +100,10 @@ RECIPES = (
     ),
     # Rendered shapes, 64x64: three families, the first two of which attacks are made on.
     Recipe("shapes-a", (SHAPES / "defenses" / "undefended_a",), "residual", 41, epochs=15, data="shapes"),
-    Recipe("shapes-b", (SHAPES / "defenses" / "undefended_b",), "plain", 42, options={"width": 16}, epochs=15, data="shapes"),
-    Recipe("shapes-c", (SHAPES / "defenses" / "undefended_c",), "separable", 43, epochs=15, data="shapes"),
+    Recipe("shapes-b", (SHAPES / "defenses" / "undefended_b",), "plain", 42, epochs=20, data="shapes", side=32),
+    Recipe("shapes-c", (SHAPES / "defenses" / "undefended_c",), "separable", 43, epochs=20, data="shapes", side=32),
+    Recipe(
+        "shapes-autoencoder", tuple(SHAPES / entry for entry in _AUTOENCODERS), "autoencoder", 44, "autoencoder",
+        file="autoencoder", epochs=8, data="shapes",
+    ),
 )  # fmt: skip

@@ -44,16 +44,16 @@ def write_report(tick: Callable[[], None]) -> None:
         figures = [np.mean(entry.classify(images) == labels)]
         figures += [np.mean(entry.classify(_white_box(entry, attacked, answers, e)) == answers) for e in EPSILONS]
         figures += [np.mean(entry.classify(moved) == answers) for moved in transferred]
-        rows.append(f"| {_title(folder)} | {_kilobytes(folder)} | {' | '.join(f'{figure:.3f}' for figure in figures)} |\n")
+        rows.append(f"| {title(folder)} | {kilobytes(folder)} | {' | '.join(f'{figure:.3f}' for figure in figures)} |\n")
         tick()
     (TRAINING / "RESULTS.md").write_text(_HEAD + "".join(rows) + "\n`*` marks the baselines.\n")
 
 
-def read_entry(folder: Path) -> ModuleType:
-    """Import an entry's ``defense.py``."""
-    spec = importlib.util.spec_from_file_location(f"entry_{folder.name}", folder / "defense.py")
+def read_entry(folder: Path, program: str = "defense.py") -> ModuleType:
+    """Import an entry's program."""
+    spec = importlib.util.spec_from_file_location(f"entry_{folder.name}", folder / program)
     if spec is None or spec.loader is None:
-        message = f"{folder} has no defense.py."
+        message = f"{folder} has no {program}."
         raise FileNotFoundError(message)
     entry = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(entry)
@@ -81,10 +81,12 @@ def _transferred(images: np.ndarray, labels: np.ndarray, epsilon: int, steps: in
     return within(images, to_pixels(moved), epsilon)
 
 
-def _title(folder: Path) -> str:
+def title(folder: Path) -> str:
+    """Return its name, a baseline's with a star."""
     baseline = json.loads((folder / "metadata.json").read_text()).get("baseline", False)
     return f"{folder.name}{'*' if baseline else ''}"
 
 
-def _kilobytes(folder: Path) -> int:
+def kilobytes(folder: Path) -> int:
+    """Return the size of its weights."""
     return sum(path.stat().st_size for path in folder.glob("*.safetensors")) // 1000

@@ -10,10 +10,11 @@ import importlib
 import json
 from collections.abc import Callable
 
+import report
+import report_shapes
 import torch
 from learning import train
-from recipes import DEFENSES, RECIPES, TRAINING, Recipe
-from report import write_report
+from recipes import DEFENSES, RECIPES, SHAPES, TRAINING, Recipe
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from safetensors.torch import save as to_bytes
 from sets import SETS
@@ -21,13 +22,19 @@ from sets import SETS
 from field_kit.model import DEVICE, Model, build, load
 
 #: Attacks that are trained offline, each by a program of its own.
-OFFLINE = {"universal": "train_universal", "fully-convolutional": "train_fully_convolutional"}
+OFFLINE = {
+    "universal": "train_universal.main",
+    "fully-convolutional": "train_fully_convolutional.main",
+    "shapes-universal": "train_universal.main_shapes",
+}
+#: Tables of results, and the defenses that each is about.
+REPORTS = {"report": (report, DEFENSES), "shapes-report": (report_shapes, SHAPES / "defenses")}
 
 
 def main() -> None:
     """Train what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [recipe.name for recipe in RECIPES] + list(OFFLINE) + ["report"]
+    names = [recipe.name for recipe in RECIPES] + list(OFFLINE) + list(REPORTS)
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of: {', '.join(names)}")
     chosen = parser.parse_args().only or names
     recipes = [recipe for recipe in RECIPES if recipe.name in chosen]
@@ -42,11 +49,13 @@ def main() -> None:
             save(make(recipe, data[recipe.data], functools.partial(progress.advance, tasks[recipe.name])), recipe)
         for name in offline:
             progress.start_task(tasks[name])
-            importlib.import_module(OFFLINE[name]).main()
+            module, _, function = OFFLINE[name].partition(".")
+            getattr(importlib.import_module(module), function)()
             progress.advance(tasks[name])
-        if "report" in chosen:
-            task = progress.add_task("report", total=len(list(DEFENSES.glob("*/metadata.json"))))
-            write_report(functools.partial(progress.advance, task))
+        for name in [name for name in REPORTS if name in chosen]:
+            module, defenses = REPORTS[name]
+            task = progress.add_task(name, total=len(list(defenses.glob("*/metadata.json"))))
+            module.write_report(functools.partial(progress.advance, task))
 
 
 def make(recipe: Recipe, data: tuple[torch.Tensor, torch.Tensor], tick: Callable[[], None]) -> Model:

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from harness.cli.main import cli
 from harness.dataset.load import load
 from harness.dataset.shapes import CLASSES, Shapes, _covered, _rectangle, build_shapes, shapes
 from harness.errors import DatasetError
@@ -65,6 +67,12 @@ def test_a_contour_covers_its_area_and_an_inner_one_is_a_hole() -> None:
     ring = _covered([square, _rectangle(1, 1) * 10 + 32])
     assert ring.sum() == pytest.approx(40 * 40 - 20 * 20, rel=1e-6)
     assert ring[32, 32] == 0
+
+
+def test_the_command_builds_as_many_as_asked_for(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["dataset", "build", "shapes", "--images", "7", "--into", str(tmp_path / "seven")])
+    assert done.exit_code == 0, done.output
+    assert np.array_equal(load(tmp_path / "seven").labels, shapes("test", 7).labels)
 
 
 def test_another_build_is_replaced_and_anything_else_is_left_alone(tmp_path: Path) -> None:
