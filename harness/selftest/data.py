@@ -17,6 +17,8 @@ from harness.dataset.write import Plan, write_dataset
 from harness.selftest.row import Track
 
 IMAGES = 12
+#: Where detectors are judged: enough to tell a hint from chance.
+DETECTED_IMAGES = 40
 SIZE = (8, 8)
 EPSILON = 16
 _CLASSES = 10
@@ -34,9 +36,9 @@ HONEST: dict[str, tuple[Track, str]] = {
 IMAGES_ALLOWED = ("localhost/harness-*", "sha256:*")
 
 
-def write(root: Path, secret: str) -> None:
-    """Write the data set; the secret stands beside every true label."""
-    plans = [_plan(index, secret) for index in range(IMAGES)]
+def write(root: Path, secret: str, images: int = IMAGES) -> None:
+    """Write a data set; the secret stands beside every true label."""
+    plans = [_plan(index, secret) for index in range(images)]
     write_dataset(root, plans, label_range=(0, _CLASSES - 1), size=SIZE, classes=[], source=secret)
 
 
@@ -51,13 +53,15 @@ def _pixels(index: int, label: int) -> NDArray[np.uint8]:
     return (9 + 25 * label + texture).astype(np.uint8)
 
 
-def config(root: Path, name: str, backend: str, time_limit_s: float) -> TournamentConfig:
-    """A tournament below ``root`` with limits so small that a row which meets one costs seconds."""
+def config(root: Path, name: str, backend: str, time_limit_s: float, *, detectors: bool = False) -> TournamentConfig:
+    """A tournament below ``root`` with limits so small that a row which meets one costs seconds; one batch of all images."""
     return TournamentConfig(
-        name=name, dataset=root / "data", state=root / name,
-        rules=Rules(batch_size=IMAGES, max_epsilon=(EPSILON,), time_limit_s=time_limit_s),
+        name=name, dataset=root / ("detected-data" if detectors else "data"), state=root / name,
+        rules=Rules(batch_size=DETECTED_IMAGES if detectors else IMAGES, max_epsilon=(EPSILON,),
+                    time_limit_s=time_limit_s),
         sandbox=SandboxConfig.model_validate({
-            # Entries that serve are served; all others get fresh containers.
-            "backend": backend, "isolation": "submission", "cpus": 1, "memory": "192m", "shm": "16m", "tmp": "16m", "pids": 64,
-            "output": "4m", "images": IMAGES_ALLOWED, "layer": "64m", "start_limit_s": time_limit_s}),
+            # Entries that serve are served; all others get fresh containers. What a detector may remember is not tried here.
+            "backend": backend, "isolation": "run" if detectors else "submission", "cpus": 1, "memory": "192m",
+            "shm": "16m", "tmp": "16m", "pids": 64, "output": "4m", "images": IMAGES_ALLOWED, "layer": "64m",
+            "start_limit_s": time_limit_s}),
         workers=Workers.model_validate({"gpus": "none"}))

@@ -157,14 +157,14 @@ def _events(watch: Watch, before: Facts, after: Facts) -> tuple[set[str], bool]:
 def _files(root: Path) -> Iterator[tuple[str, str]]:
     """What lies beside the state directories: names, modes, sizes, times, contents."""
     yield from ((str(path), "") for path in sorted(root.iterdir()) if path.name not in _OURS)
-    for folder in ("outside", "data", "honest-entries"):
+    for folder in ("outside", "data", "detected-data", "honest-entries"):
         for path in sorted((root / folder).rglob("*")):
             facts = path.lstat()
             yield str(path), f"{facts.st_mode:o} {facts.st_size} {facts.st_mtime_ns} {facts.st_nlink} {_content(path)}"
 
 
 #: What the self-test itself makes in its directory.
-_OURS: Sequence[str] = ("data", "outside", "honest-entries", "entries", "honest", "hostile", "owner")
+_OURS: Sequence[str] = ("data", "detected-data", "outside", "honest-entries", "entries", "honest", "hostile", "detectors", "owner")
 
 
 def _content(path: Path) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from harness.execution.job import Job, RunResult
 from harness.sandbox.base import LOG_TAIL_BYTES
+from harness.scoring import Results
+from harness.scoring.detection import separation
+from harness.scoring.detectors import sides
 from harness.selftest.row import Count, Row
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -51,14 +55,16 @@ class Verdict:
         return not self.problems
 
 
-def judge(row: Row, seen: Sequence[Seen]) -> Verdict:
-    """The verdict on a row that took part."""
+def judge(row: Row, seen: Sequence[Seen], results: Results | None = None) -> Verdict:
+    """The verdict on a row that took part; ``results`` are the detectors' tournament's, for rows that are judged by areas."""
     got = " ".join(dict.fromkeys(each.result.outcome.value for each in seen)) or "nothing"
     if not seen:
         return Verdict(row, got, ("it was never run",))
     problems = [problem for each in seen for problem in _of_run(row, each)]
     if row.check:
         problems += CHECKS[row.check](seen)
+    if row.areas and results is not None:
+        problems += AREAS[row.areas](row.name, results)
     return Verdict(row, got, tuple(dict.fromkeys(problems)))
 
 
@@ -176,3 +182,60 @@ CHECKS: dict[str, Callable[[Sequence[Seen]], list[str]]] = {
     "cut_to_epsilon": _cut_to_epsilon,
     "same_facts": _same_facts,
 }
+
+
+#: So many standard deviations from what chance gives: it goes farther once in 150,000 times.
+_BEYOND_CHANCE = 4.5
+#: Of a detector that looks at pixels, on the attack that changes most.
+_TELLS = 0.9
+#: The attack whose mark a detector of its team knows.
+_MARKS = "attack-that-marks"
+
+
+def _areas(name: str, results: Results) -> dict[str, tuple[float, int]]:
+    """Of a detector, by attack: the area under the ROC curve, and over how many images."""
+    scored = results.detections
+    if scored is None or name not in scored.detectors:
+        return {}
+    counts, attacked, clean = sides(scored, scored.detectors.index(name), results.batch)
+    return {attack: (separation(attacked[at][which], clean[at][which])[0], int(which.sum()))
+            for at, (attack, which) in enumerate(zip(scored.attacks, counts, strict=True)) if which.any()}
+
+
+def _of_chance(areas: Mapping[str, tuple[float, int]]) -> list[str]:
+    if not areas:
+        return ["no score of it was judged"]
+    # A score that says nothing but which half an image is in moves an area most, by sqrt(n) / 2 of n images (one deviation).
+    mean = float(np.mean([area for area, _ in areas.values()]))
+    spread = math.sqrt(sum(0.25 / n for _, n in areas.values())) / len(areas)
+    return [f"its area is {mean:.3f}, and chance is .5 +- {spread:.3f}"] if abs(mean - 0.5) > _BEYOND_CHANCE * spread else []
+
+
+def _chance(name: str, results: Results) -> list[str]:
+    return _of_chance(_areas(name, results))
+
+
+def _tells(name: str, results: Results) -> list[str]:
+    best = max((area for area, _ in _areas(name, results).values()), default=0.0)
+    return [] if best >= _TELLS else [f"its best area is {best:.3f}: what is judged here shows nothing"]
+
+
+def _marked_only(name: str, results: Results) -> list[str]:
+    """The mark tells the marked from the clean, on its own attack; elsewhere it tells nothing."""
+    areas = _areas(name, results)
+    marked, _ = areas.pop(_MARKS, (0.0, 0))
+    return ([] if marked == 1 else [f"its area on {_MARKS} is {marked:.3f}"]) + _of_chance(areas)
+
+
+def _shown(share: float) -> Callable[[str, Results], list[str]]:
+    """Of an attack: how many of its images detectors are shown."""
+    def check(name: str, results: Results) -> list[str]:
+        scored = results.detections
+        found = 0 if scored is None else int(scored.shown[scored.attacks.index(name)].sum())
+        return [] if found == share * results.images else [f"detectors were shown {found} of {results.images} of its images"]
+
+    return check
+
+
+AREAS: dict[str, Callable[[str, Results], list[str]]] = {
+    "chance": _chance, "tells": _tells, "marked_only": _marked_only, "half_shown": _shown(0.5), "all_shown": _shown(1)}

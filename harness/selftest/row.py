@@ -24,7 +24,7 @@ class Row:
         outcomes: What each of its runs may end with; empty where it must be refused at ``submit``.
         usable: Outputs accepted in each run.
         refused: Outputs refused in each run.
-        track: Attack, targeted attack or defense.
+        track: Attack, targeted attack, defense or detector.
         program: Its file below ``programs/``; ``<name>.py`` where empty.
         build: How the entry is made of it (a name in ``build.MAKERS``).
         options: What the maker is told.
@@ -33,6 +33,8 @@ class Row:
         hunts: Whether it must say that its hunt is complete, and with nothing found.
         finds: Words that each must appear in a ``FOUND`` line: for controls, which show that a hunter works.
         check: A further look (a name in ``judge.CHECKS``).
+        areas: A further look at the areas under the ROC curve, of whoever takes part in the tournament of detectors (a name in
+            ``judge.AREAS``).
         sentence: For an entry refused at ``submit``: words of the sentence that says why.
         process: Whether the process sandbox makes the same promise.
     """
@@ -51,6 +53,7 @@ class Row:
     hunts: bool = False
     finds: tuple[str, ...] = ()
     check: str = ""
+    areas: str = ""
     sentence: str = ""
     process: bool = False
 

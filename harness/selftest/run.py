@@ -1,4 +1,8 @@
-"""All rows in one tournament beside honest entries, and the honest entries in one of their own."""
+"""All rows in one tournament beside honest entries, and the honest entries in one of their own.
+
+Detectors are judged in a third one, with the attacks that are made for them: in the first each would be run on two halves of what
+a hundred hostile attacks left.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ from harness.selftest.build import Source, honest
 from harness.selftest.judge import Seen, Verdict, judge, judge_refusal
 from harness.selftest.row import Row
 from harness.selftest.secrets import Secrets
+from harness.selftest.table import detectors
 from harness.selftest.workshop import Workshop
 from harness.store.lock import writer_lock
 from harness.submission.load import Submission
@@ -39,6 +44,7 @@ from harness.tournament.results import load_results
 from harness.tournament.round_loader import Round
 from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
+from harness.tracks import produces
 
 #: Long enough for Python to start on a busy host, short enough for a dozen rows that are killed at it.
 TIME_LIMIT_S = 6.0
@@ -99,9 +105,10 @@ class _Corpus(Tournament):
     def open_round(self, *args: Any, **options: Any) -> Round:  # noqa: ANN401 - as they are
         """The round, with longer limits for all others."""
         round_ = super().open_round(*args, **options)
-        attacks, defenses = (tuple(self._patient(entrant) for entrant in side)
-                             for side in (round_.lineup.attacks, round_.lineup.defenses))
-        return replace(round_, lineup=replace(round_.lineup, attacks=attacks, defenses=defenses))
+        lineup = round_.lineup
+        attacks, defenses, detectors = (tuple(self._patient(entrant) for entrant in side)
+                                        for side in (lineup.attacks, lineup.defenses, lineup.detectors))
+        return replace(round_, lineup=replace(lineup, attacks=attacks, defenses=defenses, detectors=detectors))
 
     def _patient(self, entrant: Entrant) -> Entrant:
         if entrant.name in self.killed:
@@ -131,11 +138,13 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
         before = host.look(scene.watch)
         if alone is None:
             alone = scene.run("honest", (), frozenset(), Watcher())
-        settled, beside, witness = scene.run_rows(rows)
+        witness = _Witness(told)
+        settled, beside = scene.run_rows([row for row in rows if not row.areas], witness)
+        detected = scene.run_detectors(rows, witness)
         unplanted = scene.unplanted()
         left = scene.tidy()
         after = host.look(scene.watch)
-        verdicts = tuple(settled.get(row.name) or judge(row, list(witness.seen[row.name].values())) for row in rows)
+        verdicts = tuple(settled.get(row.name) or judge(row, list(witness.seen[row.name].values()), detected) for row in rows)
         changed = (*unplanted, *left, *host.differences(before, after, scene.watch))
         return Findings(verdicts, tuple(differences(alone, beside)), changed, tuple(host.notes(before, after, scene.watch)), alone)
 
@@ -160,10 +169,10 @@ class _Scene:
         secrets = self._secrets = self._stack.enter_context(Secrets(self.root))
         self._shop = Workshop(self.root / "entries", secrets.planted, getattr(self._sandbox, "api", None))
         data.write(self.root / "data", secrets.value)
-        self._dataset = load_dataset(self.root / "data")
+        data.write(self.root / "detected-data", secrets.value, data.DETECTED_IMAGES)
         self._honest = [honest(self.root / "honest-entries", name, track, file, secrets.value)
                         for name, (track, file) in data.HONEST.items()]
-        self.watch = host.Watch(self.root, tuple(f"{name}@{self.root / name}" for name in ("honest", "hostile")),
+        self.watch = host.Watch(self.root, tuple(f"{name}@{self.root / name}" for name in ("honest", "hostile", "detectors")),
                                 getattr(self._sandbox, "api", None))
         return self
 
@@ -172,23 +181,34 @@ class _Scene:
         self.tidy()
         self._stack.close()
 
-    def run(self, name: str, sources: Sequence[Source], killed: frozenset[str], witness: Watcher) -> Results:
+    def run(self, name: str, sources: Sequence[Source], killed: frozenset[str], witness: Watcher, *,
+            detectors: bool = False) -> Results:
         """A tournament of the honest entries and these, run to its end; ``killed`` must meet the time limit."""
-        config = data.config(self.root, name, self._sandbox.name, self._time_limit_s)
+        config = data.config(self.root, name, self._sandbox.name, self._time_limit_s, detectors=detectors)
+        dataset = load_dataset(config.dataset)
         with _Corpus(config) as tournament:
             tournament.killed = killed
             for source in (*self._honest, *sources):
                 registered = tournament.submit(self._load(source), source=source.where)
                 self._digests.append(registered.submission.digest)
             with writer_lock(config.state):
-                play_round(tournament, self._dataset, self._sandbox, Options(slots=self._slots, trust_process_sandbox=True),
+                play_round(tournament, dataset, self._sandbox, Options(slots=self._slots, trust_process_sandbox=True),
                            witness, asked.is_set)
             check()
-            return load_results(tournament, self._dataset)
+            return load_results(tournament, dataset)
 
-    def run_rows(self, rows: Sequence[Row]) -> tuple[dict[str, Verdict], Results, _Witness]:
-        """The tournament of all: what was settled at ``submit`` already, the results, and every run."""
-        witness = _Witness(self._told)
+    def run_detectors(self, rows: Sequence[Row], witness: Watcher) -> Results | None:
+        """The tournament of detectors, if any row is of it; attacks that are made for them take part whoever was asked for."""
+        asked_for = {row.name for row in rows if row.areas}
+        if not asked_for:
+            return None
+        wanted = [row for row in detectors.ROWS if row.name in asked_for or produces(row.track)]
+        # Somebody has to be shown what attacks made.
+        wanted += [row for row in detectors.ROWS if row.areas == "tells" and row.name not in asked_for]
+        return self.run("detectors", [self._shop.make(row) for row in wanted], frozenset(), witness, detectors=True)
+
+    def run_rows(self, rows: Sequence[Row], witness: Watcher) -> tuple[dict[str, Verdict], Results]:
+        """The tournament of all: what was settled at ``submit`` already, and the results."""
         settled: dict[str, Verdict] = {}
         sources = []
         for row in rows:
@@ -201,7 +221,7 @@ class _Scene:
             else:
                 sources.append(source)
         killed = frozenset(row.name for row in rows if Outcome.TIME_LIMIT in row.outcomes)
-        return settled, self.run("hostile", sources, killed, witness), witness
+        return settled, self.run("hostile", sources, killed, witness)
 
     def unplanted(self) -> list[str]:
         """Where the mark that hunters look for is missing (they would prove nothing), and who came for it."""

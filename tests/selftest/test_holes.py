@@ -33,6 +33,7 @@ HOLES: dict[str, Any] = {
     "new privileges": ({"SecurityOpt": [], "CapDrop": []}, "image-with-set-uid-program"),
     "writable kernel settings": ({"ReadonlyPaths": []}, "hunts-in-proc-and-sys"),
     "the host's files": ({"Binds": [f"{tempfile.gettempdir()}:/host:ro"]}, "hunts-files"),
+    "a directory that outlives a run": ({"Binds": [f"{tempfile.mkdtemp()}:/var/tmp:rw"]}, "detector-links-the-halves"),
     "shared memory without a limit": ({"ShmSize": 1 << 30}, "fills-tmp-and-shm"),
 }
 

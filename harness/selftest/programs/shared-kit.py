@@ -102,6 +102,16 @@ def right_answer():
     answer(f"{name},{label}\n".encode() for name, label in labels())
 
 
+def score(of):
+    """What a detector answers: a number for each image, by its name."""
+    answer(f"{name},{of(name)}\n".encode() for name in names())
+
+
+def marked(pixels):
+    """Pixels with the mark by which an attack and a detector of one team know each other: 48 lowest bits."""
+    return bytes(value & 254 | (0x5E1F7E57C0DE >> at & 1) for at, value in enumerate(pixels[:48])) + pixels[48:]
+
+
 def behave():
     """What an honest entry would leave."""
     if EPSILON:

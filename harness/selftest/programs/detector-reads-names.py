@@ -1,0 +1,1 @@
+score(lambda name: int(name[:6], 16))
