@@ -10,7 +10,7 @@ from harness.scoring.ranking import display_order
 from harness.scoring.results import Results, RunCounts, complete
 from harness.scoring.shares import pair_scores, unlabelled_earned
 from harness.scoring.tally import Cells, Tally, tally
-from harness.scoring.tracks import score_tracks, score_views
+from harness.scoring.tracks import RoundScores, score_round, score_tracks
 from harness.scoring.verdicts import CORRECT, LABELLED, TARGET, Layout, Verdicts
 from harness.scoring.views import View
 
@@ -29,6 +29,7 @@ __all__ = [
     "Layout",
     "Queries",
     "Results",
+    "RoundScores",
     "RunCounts",
     "Tally",
     "Track",
@@ -42,8 +43,8 @@ __all__ = [
     "formula_of",
     "mean_scores",
     "pair_scores",
+    "score_round",
     "score_tracks",
-    "score_views",
     "tally",
     "unlabelled_earned",
 ]

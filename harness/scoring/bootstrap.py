@@ -110,6 +110,12 @@ def intervals(scores: NDArray[np.float64], point: NDArray[np.float64], images: N
         point: float64[K], the scores themselves.
         images: int64[K], on how many images each score rests.
     """
+    low, high = percentiles(scores, point)
+    return Intervals(low, high, *rank_sets(scores, point, images, LEVEL))
+
+
+def percentiles(scores: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Low and high ends of the intervals of shares, float64[2, K]; see ``intervals``."""
     tail = (1 - LEVEL) / 2
     known = ~np.isnan(scores).all(axis=0)
     ends = np.full((2, scores.shape[1]), np.nan)
@@ -118,7 +124,7 @@ def intervals(scores: NDArray[np.float64], point: NDArray[np.float64], images: N
         quantile = np.nanquantile if np.isnan(scores[:, known]).any() else np.quantile
         # A linear resampling may leave the scale that all scores have.
         ends[:, known] = np.clip(quantile(scores[:, known], [tail, 1 - tail], axis=0), 0, 1)
-    return Intervals(np.fmin(ends[0], point), np.fmax(ends[1], point), *rank_sets(scores, point, images, LEVEL))
+    return np.stack([np.fmin(ends[0], point), np.fmax(ends[1], point)])
 
 
 def ratio(earned: Numbers, possible: Numbers) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ anybody else, and none of it is among the verdicts of ``Results``. There is one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,29 +36,19 @@ class Queries:
     steps: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, STEP))
     grey: NDArray[np.int64] | None = None
 
-    @cached_property
-    def first(self) -> NDArray[np.int32]:
-        """int32[A, D, N], the number of the first query that earned the image; 0 where none did."""
-        numbers = np.full(self.charged.shape, np.iinfo(np.int32).max, np.int32)
-        np.minimum.at(numbers, self._where, self.steps["query"])
-        return np.where(numbers == np.iinfo(np.int32).max, 0, numbers)
+    def first(self, attack: int) -> NDArray[np.int32]:
+        """int32[D, N], the number of the first query that earned an image for this attack; 0 where none did."""
+        return self._lowest("query", attack, self.budget, 0).astype(np.int32)
 
-    @cached_property
-    def distance(self) -> NDArray[np.int64]:
-        """int64[A, D, N], the smallest change that earned the image; -1 where none did."""
-        return self.within(self.budget)
+    def smallest(self, attack: int, queries: int) -> NDArray[np.int64]:
+        """int64[D, N], the smallest change that earned an image within so many of its queries; -1 where none did."""
+        return self._lowest("distance", attack, queries, -1)
 
-    def within(self, queries: int) -> NDArray[np.int64]:
-        """The same by the first so many queries of each image."""
-        smallest = np.full(self.charged.shape, np.iinfo(np.int64).max, np.int64)
-        early = self.steps["query"] <= queries
-        attack, defense, image = self._where
-        np.minimum.at(smallest, (attack[early], defense[early], image[early]), self.steps["distance"][early])
-        return np.where(smallest == np.iinfo(np.int64).max, -1, smallest)
-
-    @property
-    def _where(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        return self.steps["attack"], self.steps["defense"], self.steps["image"]
+    def _lowest(self, name: str, attack: int, queries: int, none: int) -> NDArray[np.int64]:
+        steps = self.steps[(self.steps["attack"] == attack) & (self.steps["query"] <= queries)]
+        found = np.full(self.charged.shape[1:], np.iinfo(np.int64).max, np.int64)
+        np.minimum.at(found, (steps["defense"], steps["image"]), steps[name].astype(np.int64))
+        return np.where(found == np.iinfo(np.int64).max, none, found)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

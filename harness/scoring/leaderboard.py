@@ -7,8 +7,8 @@ A number that does not exist yet (nothing ended, no opponent counts) is None, ne
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,21 @@ from harness.scoring import (
     Cells,
     Entry,
     Results,
+    RoundScores,
     RunCounts,
     Track,
     TrackScores,
     View,
     display_order,
     formula_of,
-    score_views,
+    score_round,
     tally,
 )
 from harness.scoring.detectors import judge
-from harness.tracks import TRACKS, Threat, consumes
+from harness.tracks import TRACKS, Threat, consumes, labels, produces
+
+#: Fields of a row that only some tracks have.
+_OF_SOME = ("threat", "access", "by_threat", "robust", "robust_low", "robust_high", "by_access")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,12 @@ class Row:
         mark: A remark beside the name; not part of the JSON unless there is one.
         threat: Of an attack; it is ranked among those of the same one. None for others, and then not part of the JSON.
         by_threat: Of who meets attacks, its score over those of each threat; None for attacks, and then not part of the JSON.
+        access: Of an attack; it is ranked among those of the same one. None for others, and then not part of the JSON.
+        robust: Of a defense, its robust accuracy by access: the share of images that it labels correctly when clean and against
+            every attack of that access. None for others, and then not part of the JSON, nor is what follows.
+        robust_low: Low ends of the intervals, by access.
+        robust_high: High ends.
+        by_access: Its score over the attacks of each access.
     """
 
     rank: int | None
@@ -71,6 +81,11 @@ class Row:
     mark: str = ""
     threat: str | None = None
     by_threat: Mapping[str, float | None] | None = None
+    access: str | None = None
+    robust: Mapping[str, float | None] | None = None
+    robust_low: Mapping[str, float | None] | None = None
+    robust_high: Mapping[str, float | None] | None = None
+    by_access: Mapping[str, float | None] | None = None
 
     @property
     def failures(self) -> int:
@@ -81,7 +96,7 @@ class Row:
         """The row as other programs read it: its figures stand among the other fields."""
         data = {**vars(self), "outcomes": dict(self.outcomes)}
         figures, mark = data.pop("figures"), data.pop("mark")
-        only = {name: value for name in ("threat", "by_threat") if (value := data.pop(name)) is not None}
+        only = {name: value for name in _OF_SOME if (value := data.pop(name)) is not None}
         return {**data, **figures, **only, **({"mark": mark} if mark else {})}
 
     @classmethod
@@ -200,11 +215,12 @@ def build_leaderboards(
         tracks: The tracks to show; all by default.
         resamples: For the intervals; 0 leaves them out.
     """
-    counts = tally(results)
+    found = score_round(results, tally(results), views, resamples)
+    shown = TRACKS if tracks is None else tracks
     return {
         view: Leaderboard(results.tournament, results.round, view, results.images, results.runs,
-                          {track: _rows(results, scores[track]) for track in (TRACKS if tracks is None else tracks)})
-        for view, scores in score_views(results, counts, views, resamples).items()
+                          {track: tuple(_track_rows(results, found, view, track)) for track in shown})
+        for view in found.views
     }
 
 
@@ -215,19 +231,46 @@ def build_leaderboard(
     return build_leaderboards(results, [view], tracks, resamples)[view]
 
 
-def _rows(results: Results, scores: TrackScores) -> tuple[Row, ...]:
-    formula = formula_of(scores.track)
-    own, others = formula.entries(results), formula.opponents(results)
+def _track_rows(results: Results, found: RoundScores, view: View, track: Track) -> Iterator[Row]:
+    """Who meets all opponents alike, then the attacks of each access."""
+    formula = formula_of(track)
+    rows = _rows(found.views[view][track], formula.entries(results), formula.opponents(results))
+    yield from (replace(row, **_robust(results, found, row.name)) for row in rows) if labels(track) else rows
+    for duels in results.duels:
+        if (scores := found.duels[duels.access].get(track)) is not None:
+            yield from _rows(scores, duels.attacks, results.defenses)
+
+
+def _robust(results: Results, found: RoundScores, name: str) -> dict[str, Any]:
+    place = [entry.name for entry in results.defenses].index(name)
+    each = {access.value: one for access, one in found.robust.items()}
+    ends = {access: (None, None) if one.ends is None else tuple(number(end) for end in one.ends[:, place].tolist())
+            for access, one in each.items()}
+    return {
+        "robust": {access: number(one.share[place]) for access, one in each.items()},
+        "robust_low": {access: low for access, (low, _) in ends.items()},
+        "robust_high": {access: high for access, (_, high) in ends.items()},
+        "by_access": {access: number(one.mean[place]) for access, one in each.items()},
+    }
+
+
+def _rows(scores: TrackScores, own: Sequence[Entry], others: Sequence[Entry]) -> Iterator[Row]:
+    """Rows of some of ``own``, best first.
+
+    Args:
+        scores: Whose ``members`` are positions among ``own``, and whose worst opponents are among ``others``.
+        own: Entries of one side.
+        others: Of the other.
+    """
     entries = [own[member] for member in scores.members]
-    rows = []
     order = display_order(scores.score, entries)
-    produces = TRACKS[scores.track].takes_bound
-    if produces:
+    makes = produces(scores.track)
+    if makes:
         order.sort(key=lambda place: list(Threat).index(entries[place].threat))
     for place in order:
         entry, scored = entries[place], not math.isnan(scores.score[place])
         ends, opponent = scores.intervals if scored else None, int(scores.worst_opponent[place])
-        rows.append(Row(
+        yield Row(
             rank=int(scores.rank[place]) if scored else None,
             rank_low=int(ends.rank_low[place]) if ends else None,
             rank_high=int(ends.rank_high[place]) if ends else None,
@@ -240,10 +283,9 @@ def _rows(results: Results, scores: TrackScores) -> tuple[Row, ...]:
             coverage=number(scores.coverage[place]), median_time_s=entry.median_time_s, outcomes=dict(entry.outcomes),
             figures={name: number(values[place]) for name, values in scores.figures.items()},
             mark=" ".join(filter(None, (entry.mark, scores.remarks[place] if scores.remarks else ""))),
-            threat=entry.threat.value if produces else None,
-            by_threat=None if produces else {threat.value: number(values[place]) for threat, values in scores.by_threat.items()},
-        ))
-    return tuple(rows)
+            threat=entry.threat.value if makes else None, access=entry.access.value if makes else None,
+            by_threat=None if makes else {threat.value: number(values[place]) for threat, values in scores.by_threat.items()},
+        )
 
 
 def build_matrix(results: Results, track: Track | None = None) -> Matrix:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from harness.scoring import RESAMPLES, Track
 from harness.scoring.detectors import CONSTANT
 from harness.scoring.leaderboard import Leaderboard, Row
-from harness.tracks import TRACKS, Figure
+from harness.tracks import TRACKS, Access, Figure
 from harness.views.words import NOTHING, percent, plural, rank_span, seconds, share, span
 
 #: Follows a baseline's name, since dim text is lost in a pipe.
@@ -59,13 +59,26 @@ _LAST = (
     BoardColumn("fails", lambda row: str(row.failures)),
     BoardColumn("raw", lambda row: NOTHING if row.raw is None else str(row.raw)),
 )
+_ROBUST = BoardColumn("robust", lambda row: share((row.robust or {}).get(Access.BLACK_BOX)))
+#: Of attacks by queries, by the names of their figures.
+_QUERIES = {
+    "median_queries": BoardColumn("queries", lambda row: median_words(row.figures.get("median_queries"))),
+    "median_distance": BoardColumn("distance", lambda row: median_words(row.figures.get("median_distance"))),
+}
+
+
+def median_words(value: float | None) -> str:
+    """A median of whole numbers, which may be a half."""
+    return NOTHING if value is None else f"{value:g}"
 
 
 def columns(track: Track, rows: Sequence[Row]) -> tuple[BoardColumn, ...]:
     """All columns of a track's table; its own figures stand among those that every table has, where there are any."""
     figures = [figure for figure in TRACKS[track].figures if figure.title and _known(rows, figure.name)]
     last = [column for column in _LAST if column.title != "raw" or any(row.raw is not None for row in rows)]
-    return (*_FIRST, *map(_of_threat, own_threats(rows)), *map(_figure, figures), *last)
+    asked = [column for name, column in _QUERIES.items() if _known(rows, name)]
+    held = [_ROBUST] if any((row.robust or {}).get(Access.BLACK_BOX) is not None for row in rows) else []
+    return (*_FIRST, *map(_of_threat, own_threats(rows)), *held, *asked, *map(_figure, figures), *last)
 
 
 def own_threats(rows: Sequence[Row]) -> list[str]:
@@ -89,7 +102,10 @@ def _figure(figure: Figure) -> BoardColumn:
 def heading(track: Track, rows: Sequence[Row]) -> str:
     """What a track's score is, and what its figures hang on that is the same of all."""
     shares = sorted({share(row.figures.get("prevalence")) for row in rows if _known((row,), "prevalence")})
-    return f"score: {TRACKS[track].score}" + (f"; prevalence {' to '.join(shares[::max(1, len(shares) - 1)])}" if shares else "")
+    score = TRACKS[track].score
+    if any(row.access not in {None, Access.BLACK_BOX} for row in rows):
+        score += ", mean over the defenses open to it"
+    return f"score: {score}" + (f"; prevalence {' to '.join(shares[::max(1, len(shares) - 1)])}" if shares else "")
 
 
 def shown_tracks(board: Leaderboard) -> dict[Track, tuple[Row, ...]]:
@@ -99,11 +115,35 @@ def shown_tracks(board: Leaderboard) -> dict[Track, tuple[Row, ...]]:
 
 
 def tables(rows: Sequence[Row]) -> list[tuple[str, tuple[Row, ...]]]:
-    """The tables of a track, each with its threat: shares under different threats do not compare. No threat where there is one."""
-    threats = list(dict.fromkeys(row.threat for row in rows))
-    if len(threats) < 2:  # noqa: PLR2004 - nothing to tell apart
-        return [("", tuple(rows))]
-    return [(threat or "", tuple(row for row in rows if row.threat == threat)) for threat in threats]
+    """The tables of a track, each with what its attacks may know and change: shares under different ones do not compare.
+
+    Nothing is said of what is the same of all, nor of attacks that know nothing where there are no others.
+    """
+    groups = list(dict.fromkeys((row.access, row.threat) for row in rows))
+    threats = len({threat for _, threat in groups}) > 1
+    duels = any(access not in {None, Access.BLACK_BOX} for access, _ in groups)
+    return [(", ".join([*([access_words(access)] if access and duels else []), *([threat] if threat and threats else [])]),
+             tuple(row for row in rows if (row.access, row.threat) == (access, threat))) for access, threat in groups] or [("", ())]
+
+
+def access_words(access: str) -> str:
+    """``white box``."""
+    return access.replace("_", " ")
+
+
+def robust_columns(rows: Sequence[Row]) -> tuple[BoardColumn, ...]:
+    """A table of defenses under each access: robust accuracy and the mean. None in a round without duels, whose columns say it."""
+    accesses = list(dict.fromkeys(access for row in rows for access in row.robust or {}))
+    if not set(accesses) - {Access.BLACK_BOX}:
+        return ()
+    name = BoardColumn("name", shown_name)
+    return (name, *(column for access in accesses for column in _of_access(access)))
+
+
+def _of_access(access: str) -> tuple[BoardColumn, ...]:
+    return (BoardColumn(access_words(access), lambda row: share((row.robust or {}).get(access))),
+            BoardColumn("95%", lambda row: span((row.robust_low or {}).get(access), (row.robust_high or {}).get(access))),
+            BoardColumn("mean", lambda row: share((row.by_access or {}).get(access))))
 
 
 def footnotes(board: Leaderboard) -> list[str]:
@@ -119,6 +159,10 @@ def footnotes(board: Leaderboard) -> list[str]:
     if any(row.rank_low is not None for row in rows):
         lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for all at once.")
         lines.append("sec: median per batch.")
+    if any(row.robust for row in rows):
+        lines.append("robust: labelled correctly when clean and against every attack.")
+    if any(_known((row,), name) for row in rows for name in _QUERIES):
+        lines.append("queries, distance: medians; an image that was not earned counts as the budget, and as its way to mid-grey.")
     if any(row.baseline for row in rows):
         lines.append(f"{BASELINE_MARK} baseline.")
     marks = sorted({mark for row in rows for mark in row.mark.split()})

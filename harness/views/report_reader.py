@@ -24,7 +24,7 @@ from harness.store.values import StoredSubmission
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import batches_of, load_results, rules_of
 from harness.tournament.tournament import Tournament
-from harness.tracks import DEFENSE, TRACKS, Threat, consumes, detects, producers
+from harness.tracks import DEFENSE, TRACKS, Access, Threat, consumes, detects, producers
 from harness.views.logs import LoggedRun
 from harness.views.matrix import detector_view, matrix_view
 from harness.views.report import (
@@ -118,7 +118,8 @@ class ReportReader(SubmissionReader):
             except DatasetError:
                 continue  # scores on other images do not compare
             for track, rows in found.tracks.items():
-                own, baseline = (next((row for row in rows if row.baseline is kind and row.score is not None), None)
+                alike = [row for row in rows if row.access in {None, Access.BLACK_BOX} and row.score is not None]
+                own, baseline = (next((row for row in alike if row.baseline is kind), None)
                                  for kind in (False, True))
                 if own or baseline:
                     yield BestOfRound(round=name, track=track, own=own, baseline=baseline)
@@ -167,7 +168,8 @@ class ReportReader(SubmissionReader):
         batches, threats = batches_of(self.round, dataset), rules_of(self.round).bounds
         ids = {image: place for place, image in enumerate(results.image_ids)}
         chosen = _spread(self._epsilons())
-        ranked = [row for track, rows in board.tracks.items() if not consumes(track) for row in rows]
+        # What an attack of duels made differs from opponent to opponent.
+        ranked = [row for rows in board.tracks.values() for row in rows if row.access == Access.BLACK_BOX]
         volume = len(chosen) * max(batch.size for batch in self.batches) * dataset.size[0] * dataset.size[1] * 3
         if volume * len(ranked) > _MOST_DECODED:
             chosen, volume = chosen[:1], volume // len(chosen)
@@ -304,7 +306,7 @@ def _spread(epsilons: Sequence[int]) -> list[int]:
 
 def _best_of_each(ranked: Sequence[Row], board: Leaderboard, most: int) -> list[Row]:
     """As many as can be shown, the best of each track in turn; in the order of the tables."""
-    by_track = [rows for track, rows in board.tracks.items() if not consumes(track)]
+    by_track = [[row for row in rows if row.access == Access.BLACK_BOX] for rows in board.tracks.values()]
     in_turn = [row for rank in range(max(map(len, by_track), default=0)) for rows in by_track for row in rows[rank:rank + 1]]
     kept = {row.name for row in in_turn[:most]}
     return [row for row in ranked if row.name in kept]

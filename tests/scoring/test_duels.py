@@ -23,10 +23,10 @@ def _queries(images: int = 3) -> Queries:
 
 def test_the_first_query_and_the_smallest_change_of_each_image_follow_from_the_steps() -> None:
     queries = _queries()
-    assert queries.first.tolist() == [[[0, 3, 5], [0, 1, 0]]]
-    assert queries.distance.tolist() == [[[-1, 40, 60], [-1, 9, -1]]]
-    assert queries.within(4).tolist() == [[[-1, 50, -1], [-1, 9, -1]]]
-    assert (queries.within(0) == -1).all()
+    assert queries.first(0).tolist() == [[0, 3, 5], [0, 1, 0]]
+    assert queries.smallest(0, 8).tolist() == [[-1, 40, 60], [-1, 9, -1]]
+    assert queries.smallest(0, 4).tolist() == [[-1, 50, -1], [-1, 9, -1]]
+    assert (queries.smallest(0, 0) == -1).all()
 
 
 @pytest.mark.parametrize(("name", "change"), [

@@ -47,7 +47,10 @@ def test_the_json_has_exactly_the_agreed_fields() -> None:
     assert list(board["tracks"]) == ["attack", "targeted_attack", "defense", "detector"]
     for track, rows in board["tracks"].items():
         for row in rows:
-            own = ("clean_accuracy", "rejected", "clean_rejected", "by_threat") if track == "defense" else ("undetected", "threat")
+            own: tuple[str, ...] = ("undetected", "threat", "access")
+            if track == "defense":
+                own = ("clean_accuracy", "rejected", "clean_rejected", "by_threat", "robust", "robust_low", "robust_high",
+                       "by_access")
             assert list(row) == [*ROW, *own]
 
 

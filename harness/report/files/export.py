@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
-from harness.report.files.sheets import OF_THREATS, leaderboard_sheet, matrix_sheet
+from harness.report.files.sheets import OF_ACCESS, OF_THREATS, leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
 from harness.scoring.detectors import sides
 from harness.scoring.leaderboard import (
@@ -29,7 +29,7 @@ from harness.scoring.leaderboard import (
     build_leaderboards,
     build_matrix,
 )
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, Access
 from harness.untrusted_text import csv_cell
 from harness.views.words import counts
 
@@ -40,10 +40,10 @@ MOST_VERDICTS_AS_CSV = 20_000_000
 #: What each column of a Parquet file holds, whatever rows there are; tracks' own figures are float.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
-                     "threat", "attack", "defense", "detector", "side"), str),
+                     "threat", "access", "attack", "defense", "detector", "side"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit", "rejected", "changed"), int),
-    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", *OF_THREATS), float),
+    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", *OF_THREATS, *OF_ACCESS), float),
     "baseline": bool,
 }
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,
@@ -69,7 +69,9 @@ def export_2017(results: Results, directory: Path) -> list[Path]:
     board = build_leaderboard(results, View.TOOLKIT, resamples=0)
     rankings = {track.name: track.ranking for track in TRACKS.values() if track.ranking is not None}
     for track, (name, title) in rankings.items():
-        ranked = sorted(((row.name, row.raw or 0) for row in board.tracks[track]), key=lambda row: -row[1])
+        # 2017 had no duels, whose attacks are in none of its matrices either.
+        ranked = sorted(((row.name, row.raw or 0) for row in board.tracks[track] if row.access in {None, Access.BLACK_BOX}),
+                        key=lambda row: -row[1])
         write_csv(directory / name, (title, "Score"), ranked)
     return [directory / name for name in (*server, *toolkit, *(name for name, _ in rankings.values()))]
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from harness.scoring.duel_scores import QUERY_FIGURES
 from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix, Row, number
-from harness.tracks import TRACKS, Threat, figure_names
+from harness.tracks import TRACKS, Access, Threat, figure_names
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
 from harness.views.leaderboard import own_threats, shown_tracks, tables
 from harness.views.words import counts
@@ -79,15 +80,19 @@ def _plain(value: object) -> object:
 
 #: Columns of the score over the attacks of one threat alone; there whatever threats a round has, so that files compare.
 OF_THREATS = {f"score_{threat}": threat for threat in Threat}
+#: Columns of the CSV for what rows have by access: the field of the row, and the access.
+OF_ACCESS = {f"{column}_{access}": (field, access) for access in Access for column, field in {
+    "robust": "robust", "robust_low": "robust_low", "robust_high": "robust_high", "score": "by_access"}.items()}
 #: Columns that only the Markdown of a leaderboard leaves out, for width.
-_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat")
+_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat", "access")
 
 
 def leaderboard_sheet(board: Leaderboard) -> Sheet:
     """All tracks in one sheet, with the JSON's fields as columns."""
     fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
-              "worst_opponent", "coverage", *figure_names(), "median_time_s", "outcomes", "mark", "threat", *OF_THREATS)
-    rows = [(track, *({**asdict(row), **row.figures, **_by_threat(row)}.get(field) for field in fields))
+              "worst_opponent", "coverage", *figure_names(), *QUERY_FIGURES, "median_time_s", "outcomes", "mark",
+              "threat", *OF_THREATS, "access", *OF_ACCESS)
+    rows = [(track, *({**asdict(row), **row.figures, **_by_threat(row), **_by_access(row)}.get(field) for field in fields))
             for track, entries in board.tracks.items() for row in entries]
     return Sheet("leaderboard", ("track", *fields), tuple(rows))
 
@@ -96,17 +101,24 @@ def _by_threat(row: Row) -> dict[str, float | None]:
     return {column: (row.by_threat or {}).get(threat) for column, threat in OF_THREATS.items()}
 
 
+def _by_access(row: Row) -> dict[str, float | None]:
+    return {column: (getattr(row, field) or {}).get(access) for column, (field, access) in OF_ACCESS.items()}
+
+
 def leaderboard_markdown(board: Leaderboard) -> str:
     """One table a track, with the intervals in one column."""
     sheets = []
     whole = leaderboard_sheet(board)
-    special = {*_WIDE, *OF_THREATS, *figure_names(), "track"}
-    for track, (threat, part) in ((track, table) for track, rows in shown_tracks(board).items() for table in tables(rows)):
+    special = {*_WIDE, *OF_THREATS, *OF_ACCESS, *QUERY_FIGURES, *figure_names(), "track"}
+    for track, (words, part) in ((track, table) for track, rows in shown_tracks(board).items() for table in tables(rows)):
         own = {*(figure.name for figure in TRACKS[track].figures), *(f"score_{threat}" for threat in own_threats(part))}
+        own |= {name for name in QUERY_FIGURES if any(row.figures.get(name) is not None for row in part)}
+        accesses = {access for row in part for access in row.robust or {}}
+        own |= {f"robust_{access}" for access in accesses} | {f"score_{access}" for access in accesses if len(accesses) > 1}
         keep = [at for at, name in enumerate(whole.columns) if name not in special or name in own]
         names, named = {row.name for row in part}, whole.columns.index("name")
         rows = [row for row in whole.rows if row[0] == track and row[named] in names]
-        title = f"{track}, {threat}" if threat else track
+        title = f"{track}, {words}" if words else track
         sheets.append(Sheet(
             f"{title} ({board.scoring})", (*(whole.columns[at] for at in keep), "95 % interval"),
             tuple((*(row[at] for at in keep), _interval(row[whole.columns.index("score_low")],

@@ -63,8 +63,8 @@ def render(view: ReportView, *, live: bool = False) -> str:
     style, script = _asset("report.css"), _asset("report.js")
     policy = (f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
               "base-uri 'none'; form-action 'none'")
-    tracks = [(_titled(TRACKS[name], threat), part)
-              for name, rows in view.board.tracks.items() if rows for threat, part in tables(rows)]
+    tracks = [(_titled(TRACKS[name], words), part)
+              for name, rows in view.board.tracks.items() if rows for words, part in tables(rows)]
     return _environment().get_template("report.html").render(
         view=view, tracks=tracks, live=live and not view.complete, reload_s=RELOAD_S,
         # Our own files, not text of anybody's.
@@ -75,9 +75,9 @@ def render(view: ReportView, *, live: bool = False) -> str:
         notes=footnotes(view.board), version=__version__, leaders=[_leader(track, rows) for track, rows in tracks])
 
 
-def _titled(track: TrackKind, threat: str) -> TrackKind:
+def _titled(track: TrackKind, words: str) -> TrackKind:
     """A track with the title of one of its tables."""
-    return replace(track, title=f"{track.title}, {threat}") if threat else track
+    return replace(track, title=f"{track.title}, {words}") if words else track
 
 
 def _by_track(found: Sequence[T]) -> list[tuple[Track, list[T]]]:
