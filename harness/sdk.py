@@ -42,7 +42,8 @@ WhiteBoxAttackFunction = Callable[[Pixels, int, "Target"], Pixels]
 TargetedWhiteBoxAttackFunction = Callable[[Pixels, NDArray[np.int64], int, "Target"], Pixels]
 QueryAttackFunction = Callable[[Pixels, int, "Oracle"], Pixels]
 TargetedQueryAttackFunction = Callable[[Pixels, NDArray[np.int64], int, "Oracle"], Pixels]
-DefenseFunction = Callable[[Pixels], NDArray[np.integer[Any]]]
+Labels = NDArray[np.integer[Any]]
+DefenseFunction = Callable[[Pixels], Labels | tuple[Labels, NDArray[np.floating[Any]]]]
 DetectorFunction = Callable[[Pixels], NDArray[np.floating[Any]]]
 
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -96,16 +97,21 @@ class Oracle:
     labels in the data set's own range; ``BEYOND_BUDGET`` (-2) where that image's queries are used up, which costs nothing and
     tells nothing; ``REJECTED`` (-1) where the defense calls the row adversarial; ``NO_LABEL`` (-32768) where it gave no label.
 
+    Where the tournament answers scores too, it returns ``(labels, scores)``: float32 [m, classes], on the defense's own scale,
+    column k for the k-th label of the data set; a row of NaN where the defense gives none. ``labels`` returns labels alone in any
+    tournament.
+
     The tournament remembers for each image the first query within the bound that got each label, and the smallest change that
     did. So what was found counts even if the attack is killed later. Asking for the label of a clean image is a query like any
     other. The attack's clock stands still while the defense works.
 
     Attributes:
         budget: Queries for each image.
+        classes: How many scores a row gets; 0 where the tournament answers labels alone.
     """
 
     def __init__(self, offer: dict[str, Any], task: _Task, requests: TextIO, answers: TextIO) -> None:
-        self.budget = int(offer["budget"])
+        self.budget, self.classes = int(offer["budget"]), int(offer.get("classes", 0))
         self._token, self._most = offer["token"], int(offer["rows"])
         self._output, self._requests, self._answers = task.output, requests, answers
         self._shape: tuple[int, ...] = ()
@@ -116,8 +122,18 @@ class Oracle:
         self._count, self._shape = len(images), images.shape[1:]
         return self
 
-    def __call__(self, images: Pixels, index: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    def __call__(self, images: Pixels, index: NDArray[np.integer[Any]]) -> Any:  # noqa: ANN401 - labels, or those and scores
         """Ask; raises ``TypeError`` or ``ValueError`` where the arguments are not as described."""
+        answers = self._answers_to(images, index)
+        return (answers["label"], answers["scores"]) if self.classes else answers
+
+    def labels(self, images: Pixels, index: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Ask for labels alone; a query all the same."""
+        answers = self._answers_to(images, index)
+        labels: NDArray[np.int64] = answers["label"] if self.classes else answers
+        return labels
+
+    def _answers_to(self, images: Pixels, index: NDArray[np.integer[Any]]) -> NDArray[Any]:
         index = np.asarray(index)
         if index.ndim != 1 or not (np.issubdtype(index.dtype, np.integer) or not len(index)):
             message = f"The oracle takes one integer for each row, not {_described(index)}."
@@ -127,9 +143,10 @@ class Oracle:
             message = f"The oracle takes indices from 0 to {self._count - 1}."
             raise ValueError(message)
         parts = [self._ask(images[part], index[part].astype(np.int64)) for part in _parts(len(index), self._most)]
-        return np.concatenate([np.empty(0, np.int64), *parts])
+        scores = [("label", np.int64), ("scores", np.float32, (self.classes,))]
+        return np.concatenate([np.empty(0, scores if self.classes else np.int64), *parts])
 
-    def _ask(self, images: Pixels, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _ask(self, images: Pixels, index: NDArray[np.int64]) -> NDArray[Any]:
         for name, array in zip(_QUERY_FILES, (images, index), strict=True):
             np.save(self._output / name, np.ascontiguousarray(array), allow_pickle=False)
         _answer(self._answers, {"query": self._token})
@@ -139,8 +156,8 @@ class Oracle:
             raise EOFError(message)
         reply = json.loads(line)
         self._token = reply["next"]
-        labels: NDArray[np.int64] = np.load(reply["answers"], allow_pickle=False)
-        return labels
+        answers: NDArray[Any] = np.load(reply["answers"], allow_pickle=False)
+        return answers
 
 
 class TargetError(Exception):
@@ -355,12 +372,14 @@ def run_defense(defense: DefenseFunction, *, at_once: int | None = None) -> None
     """Be a defense: ``./entry_point INPUT_DIR RESULT_CSV``, or ``./entry_point serve``.
 
     Args:
-        defense: ``(images uint8 [n, h, w, 3]) -> labels``, integers [n] in the data set's own label range.
+        defense: ``(images uint8 [n, h, w, 3]) -> labels``, integers [n] in the data set's own label range; or ``(labels, scores)``
+            with finite numbers [n, classes] on any scale, column k for the k-th label of the data set. Scores are for query
+            attacks, in tournaments that answer those; nothing else is made of them.
         at_once: As for ``run_attack``.
     """
 
     def work(task: _Task) -> None:
-        _write_answers(task, at_once, lambda images: _checked_labels(defense(images), len(images)))
+        _write_answers(task, at_once, lambda images: _label_columns(defense(images), len(images)))
 
     _main(work, "INPUT_DIR RESULT_CSV")
 
@@ -377,7 +396,7 @@ def run_detector(detector: DetectorFunction, *, at_once: int | None = None) -> N
     """
 
     def work(task: _Task) -> None:
-        _write_answers(task, at_once, lambda images: _checked_scores(detector(images), len(images)))
+        _write_answers(task, at_once, lambda images: _checked_scores(detector(images), len(images))[:, None].tolist())
 
     _main(work, "INPUT_DIR SCORES_CSV")
 
@@ -479,13 +498,13 @@ def _write_attack(task: _Task, images: Pixels, at_once: int | None, attack: Call
         unfinished.rename(task.output / _ARRAY_FILE)
 
 
-def _write_answers(task: _Task, at_once: int | None, answer: Callable[[Pixels], NDArray[Any]]) -> None:
-    """One row per image, each part written as soon as it is answered."""
+def _write_answers(task: _Task, at_once: int | None, answer: Callable[[Pixels], list[list[float]]]) -> None:
+    """One row per image with its columns, each part written as soon as it is answered."""
     images = task.pixels()
     with task.output.open("w", newline="") as file:
         for part in _parts(len(images), at_once):
-            answers = answer(images[part].copy())
-            file.writelines(f"{name},{value!r}\n" for name, value in zip(task.names[part], answers.tolist(), strict=True))
+            rows = zip(task.names[part], answer(images[part].copy()), strict=True)
+            file.writelines(f"{name},{','.join(map(repr, columns))}\n" for name, columns in rows)
             file.flush()
 
 
@@ -523,6 +542,21 @@ def _checked_rows(rows: Any, shape: tuple[int, ...]) -> Pixels:  # noqa: ANN401 
         message = f"The oracle takes a uint8 array of shape {shape}, not {_described(rows)}."
         raise TypeError(message)
     return rows
+
+
+def _label_columns(answered: Any, count: int) -> list[list[float]]:  # noqa: ANN401 - whatever the author's code returned
+    labels, *more = answered if isinstance(answered, tuple) else (answered,)
+    columns = [[label] for label in _checked_labels(labels, count).tolist()]
+    for scores in more:
+        array = np.asarray(scores)
+        if array.shape[:1] != (count,) or array.ndim != 2 or array.dtype.kind not in "fiu":  # noqa: PLR2004 - images, classes
+            message = f"The defense's scores must be numbers of shape ({count}, classes), not {_described(array)}."
+            raise TypeError(message)
+        if not np.isfinite(array).all():
+            message = "The defense's scores must be finite."
+            raise ValueError(message)
+        columns = [[*left, *right] for left, right in zip(columns, array.astype(np.float64).tolist(), strict=True)]
+    return columns
 
 
 def _checked_labels(labels: Any, count: int) -> NDArray[np.int64]:  # noqa: ANN401 - whatever the author's code returned

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from harness.formats.result_csv import read_class_scores, read_labels
 from harness.sdk import within
 
 PROGRAMS = {
@@ -33,6 +34,14 @@ run_targeted_attack(attack, at_once=AT_ONCE)
     "defense": """
 from harness.sdk import run_defense
 run_defense(lambda images: images[:, 0, 0, 0].astype(int), at_once=AT_ONCE)
+""",
+    "defense with scores": """
+from harness.sdk import run_defense
+run_defense(lambda images: (images[:, 0, 0, 0].astype(int), images[:, 0, 0, :2] / 3), at_once=AT_ONCE)
+""",
+    "defense with too few scores": """
+from harness.sdk import run_defense
+run_defense(lambda images: (images[:, 0, 0, 0].astype(int), images[1:, 0, 0, :2] / 3))
 """,
     "query attack": """
 from harness.sdk import run_query_attack
@@ -181,6 +190,22 @@ def test_labels_must_be_integers(tmp_path: Path) -> None:
     entry = Entry(tmp_path, "float defense")
     done = entry.once(entry.input, entry.output / "result.csv")
     assert "must return integers of shape (5,)" in done.stderr
+
+
+@pytest.mark.parametrize("at_once", [None, 2])
+def test_scores_stand_behind_the_label(tmp_path: Path, at_once: int | None) -> None:
+    entry = Entry(tmp_path, "defense with scores", at_once)
+    assert entry.once(entry.input, entry.output / "result.csv").returncode == 0
+    scores = read_class_scores((entry.output / "result.csv").read_bytes(), entry.names, 2)
+    assert np.array_equal(scores, (entry.images[:, 0, 0, :2] / 3).astype(np.float32))
+    read = read_labels((entry.output / "result.csv").read_bytes(), entry.names)
+    assert (read.answers.values.tolist(), read.notes) == (entry.images[:, 0, 0, 0].tolist(), [])
+
+
+def test_scores_are_looked_at(tmp_path: Path) -> None:
+    entry = Entry(tmp_path, "defense with too few scores")
+    done = entry.once(entry.input, entry.output / "result.csv")
+    assert "must be numbers of shape (5, classes), not float64 of shape (4, 2)" in done.stderr
 
 
 def test_an_attack_that_asks_is_served_only_and_with_somebody_to_ask(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ other, and neither ever sees a path, a name or an order of the other's.
 The attack gets the clean batch as an array and an oracle (``sandbox.protocol`` has its lines). A question is two files in its
 output directory: ``queries.npy``, uint8 [m, h, w, 3], and ``index.npy``, int64 [m], which row of the batch each of them is charged
 to; it has at most as many rows as the batch. It is read when the attack stands, as carefully as any output, and one that cannot be
-read ends the attack, which keeps what it had found. The answer is an array int64 [m] of labels. A row beyond the budget is answered
-``BEYOND_BUDGET`` and shown to nobody.
+read ends the attack, which keeps what it had found. The answer is an array int64 [m] of labels; where the round answers scores too,
+each of its rows is a record of ``label``, int64, and ``scores``, float32 [classes], NaN where the opponent gives none. A row beyond
+the budget is answered ``BEYOND_BUDGET`` and shown to nobody.
 
 The opponent gets the rows as any other batch: fresh random names, shuffled, in the same form, as many as an ordinary batch has at
 the most and under the limit of one. It may end between two batches as any served program may. If it fails, the duel ends there;
@@ -22,7 +23,7 @@ import io
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,8 +38,8 @@ from harness.execution.outputs import npy as array_file
 from harness.execution.outputs.decoder_process import opened_directory
 from harness.execution.outputs.safe_open import RefusedFileError
 from harness.execution.query_record import Findings, Pixels, QueryRecord
-from harness.formats.answers import reader_named
-from harness.formats.result_csv import NO_LABEL
+from harness.formats.answers import Reading, reader_named
+from harness.formats.result_csv import NO_LABEL, read_class_scores
 from harness.formats.threats import enforce
 from harness.sandbox.base import Answered, Limits, Program, RunReport, RunRequest, Session
 from harness.sandbox.outcomes import POLICY, Ending, Outcome, classify, leaves_output
@@ -60,6 +61,7 @@ class QueryDuel:
         clean: uint8 [n, h, w, 3], the batch; true labels are not needed.
         bound: In the threat's unit; the attack is told it.
         budget: Queries for each image.
+        classes: Scores of an answer beside its label, one for each label of the data set; 0 where labels are all.
         targets: int32 [n], target class of each image, for an attack that takes those.
     """
 
@@ -67,6 +69,7 @@ class QueryDuel:
     threat: Threat
     bound: int
     budget: int
+    classes: int = 0
     targets: NDArray[np.int32] | None = None
 
 
@@ -126,7 +129,7 @@ class DuelResult:
 def play(duel: QueryDuel, attack: Contestant, opponent: Contestant, reader: OutputReader, cancel: threading.Event) -> DuelResult:
     """Play a duel to its end; never raises for what either program does."""
     record = QueryRecord(duel.clean, duel.threat, duel.bound, duel.budget)
-    other = _Opponent(opponent, reader, cancel)
+    other = _Opponent(opponent, duel.classes, reader, cancel)
     report, refused, notes = _attack(duel, attack, record, other, cancel)
     outcome = classify(report.ending, report.exit_code, usable=int(record.counts.sum()), refused=refused)
     return DuelResult(findings=record.findings(), counts=record.counts, batches=other.batches, opponent=other.part(),
@@ -179,7 +182,7 @@ class _Oracle:
     """Answers the attack; see ``sandbox.base.Oracle``."""
 
     def __init__(self, duel: QueryDuel, layout: Layout, record: QueryRecord, opponent: _Opponent) -> None:
-        self.budget, self.rows = duel.budget, len(duel.clean)
+        self.budget, self.rows, self.classes = duel.budget, len(duel.clean), duel.classes
         self._row = duel.clean.shape[1:]
         self._positions, self._record, self._opponent = layout.positions, record, opponent
 
@@ -223,31 +226,39 @@ class _Oracle:
         return found
 
 
-def _ask(record: QueryRecord, opponent: _Opponent, images: NDArray[np.intp], pixels: Pixels) -> NDArray[np.int64] | None:
-    """Charge rows, show those within the budget to the opponent, and keep what it says; int64 [m], None where it failed."""
+def _ask(record: QueryRecord, opponent: _Opponent, images: NDArray[np.intp], pixels: Pixels) -> NDArray[Any] | None:
+    """Charge rows, show those within the budget to the opponent, and keep what it says; [m] answers, None where it failed."""
     numbers = record.charge(images)
     shown = numbers > 0
     answers = np.full(len(images), BEYOND_BUDGET, np.int64)
+    scores = np.full((len(images), opponent.classes), np.nan, np.float32)
     if shown.any():
-        labels = opponent.label(pixels[shown])
-        if labels is None:
+        said = opponent.label(pixels[shown])
+        if said is None:
             return None
+        labels, scores[shown] = said
         record.observe(images[shown], numbers[shown], pixels[shown], labels)
         # A defense cannot make an attack believe that its budget is used up.
         answers[shown] = np.where(labels < _REJECTED, NO_LABEL, labels)
-    return answers
+    if not opponent.classes:
+        return answers
+    records = np.empty(len(images), [("label", np.int64), ("scores", np.float32, (opponent.classes,))])
+    records["label"], records["scores"] = answers, scores
+    return records
 
 
 class _Opponent:
     """The other side: one ordinary batch for each question, of whose purpose nothing tells.
 
     Attributes:
+        classes: Scores that it is asked for beside a label.
         batches: How many it was given.
         failed: Whether it gave up; it is not asked again then.
     """
 
-    def __init__(self, side: Contestant, reader: OutputReader, cancel: threading.Event) -> None:
+    def __init__(self, side: Contestant, classes: int, reader: OutputReader, cancel: threading.Event) -> None:
         self._side, self._reader, self._cancel = side, reader, cancel
+        self.classes = classes
         self._track = TRACKS[side.track]
         self._last = RunReport(Ending.FINISHED, exit_code=0)
         self._wall_s = self._cpu_s = self._start_s = 0.0
@@ -255,33 +266,40 @@ class _Opponent:
         self._notes: dict[str, None] = {}
         self.failed = False
 
-    def label(self, pixels: Pixels) -> NDArray[np.int16] | None:
-        """Its label of each row, ``NO_LABEL`` where it gave none; None where it failed."""
+    def label(self, pixels: Pixels) -> tuple[NDArray[np.int16], NDArray[np.float32]] | None:
+        """Its label of each row, ``NO_LABEL`` where it gave none, and its scores; None where it failed."""
         layout = Layout.draw(np.ones(len(pixels), np.bool_))
         self.batches += 1
         try:
             with _batch(self._side, layout, pixels[layout.positions], None) as request:
                 report = self._side.session.serve(request, self._cancel)
                 self.failed = report.ending is not Ending.FINISHED or report.exit_code != 0
-                labels = None if self.failed else self._read(request.output_dir, layout)
+                said = None if self.failed else self._read(request.output_dir, layout)
                 self._last = report if not self.failed else self._side.session.with_log(report)
         except (OSError, ReaderError) as error:
             self._last = RunReport(Ending.HOST_ERROR, detail=f"The opponent's files: {error}")
-            self.failed, labels = True, None
+            self.failed, said = True, None
         self._wall_s += self._last.wall_s
         self._cpu_s += self._last.cpu_s or 0.0
         self._start_s += self._last.start_s
-        return labels
+        return said
 
-    def _read(self, output_dir: Path, layout: Layout) -> NDArray[np.int16]:
+    def _read(self, output_dir: Path, layout: Layout) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         assert self._track.output is not None  # noqa: S101 - a consumer leaves a file
         assert self._track.reader is not None  # noqa: S101 - the same
-        read = self._reader.read_answers(output_dir, self._track.output, reader_named(self._track.reader), layout.by_position())
+        labels_of = reader_named(self._track.reader)
+        scores = np.empty((0, 0), np.float32)
+
+        def read_both(data: bytes, names: Sequence[str | None]) -> Reading:
+            nonlocal scores
+            scores = read_class_scores(data, names, self.classes)
+            return labels_of(data, names)
+
+        read = self._reader.read_answers(output_dir, self._track.output, read_both, layout.by_position())
         self._usable += int(np.count_nonzero(read.answers.given))
         self._refused += len(read.refused)
         self._notes |= dict.fromkeys(read.notes) if len(self._notes) < _NOTES else {}
-        labels: NDArray[np.int16] = read.answers.values
-        return labels
+        return read.answers.values, scores
 
     def part(self) -> Part:
         """What became of it."""

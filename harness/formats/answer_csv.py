@@ -8,7 +8,7 @@ bytes stay inside a field):
   their own field.
 - The second column is the answer; what is one is for the track's reader to say. A row whose answer is none is skipped (an earlier
   good row of the same image stays).
-- Further columns are ignored. Of several good rows of one image the last wins.
+- Further columns are ignored here (``whole_rows`` is for who reads them). Of several good rows of one image the last wins.
 
 What does not count is told to the author in terms of the file that is there: another separator, another encoding, another suffix.
 Every step is linear in the bytes, with no pattern that could backtrack.
@@ -18,9 +18,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
@@ -29,6 +32,9 @@ MAX_BYTES = 8 << 20
 #: Characters that count as white space around an answer, as 2017's ``int()`` of Python 2 took it.
 WHITE_SPACE = " \t\n\r\x0b\x0c"
 
+_LARGEST = float(np.finfo(np.float32).max)
+#: A number with more characters is none: no float64 needs so many, whatever is printed of it.
+_MOST_CHARACTERS = 1100
 _SHOWN_CHARACTERS = 40
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ":": "colons", " ": "blanks"}
 _AROUND = " \t'\""
@@ -139,6 +145,17 @@ def read_rows(data: bytes, names: Sequence[str | None], kind: Kind[T]) -> Rows[T
     return Rows(answers, refused, notes)
 
 
+def whole_rows(data: bytes, names: Sequence[str | None], kind: Kind[T]) -> dict[int, list[str]]:
+    """Position of an image in the batch -> all columns of the row that counts for it, where there is one."""
+    index_of = {bare_name(name): index for index, name in enumerate(names) if name is not None}
+    found: dict[int, list[str]] = {}
+    for row in _rows(data if len(data) <= MAX_BYTES else b"", _Counts()):
+        index = index_of.get(bare_name(row[0])) if len(row) > 1 else None
+        if index is not None and kind.parse(row[1]) is not None:
+            found[index] = row
+    return found
+
+
 def _rows(data: bytes, counts: _Counts) -> Iterator[list[str]]:
     # A row of 8 MiB takes the csv module a tenth of a second, in which no other thread runs.
     text = data.decode("utf-8-sig", errors="replace")
@@ -187,3 +204,18 @@ def _cause(row: Sequence[str], index_of: Mapping[str, int], answer: str) -> str 
             "its names have a directory in front: write the bare names of the input files",
     }
     return next((cause for text, cause in named.items() if text in index_of), None)
+
+
+def parse_number(text: str) -> float | None:
+    """A finite decimal number as the nearest that float32 has, one beyond its range as its largest; None where it is none."""
+    number = text.strip(WHITE_SPACE)
+    if len(number) > _MOST_CHARACTERS or not number.isascii() or "_" in number:
+        return None
+    try:
+        value = float(number)
+    except ValueError:
+        return None
+    # "1e999" is written as a number and read as an infinity; "inf" is written as none.
+    if math.isnan(value) or (math.isinf(value) and not any(character.isdigit() for character in number)):
+        return None
+    return max(-_LARGEST, min(_LARGEST, value))

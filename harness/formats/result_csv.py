@@ -3,6 +3,8 @@
 A label is ASCII digits with an optional sign and surrounding white space, as 2017's ``int()`` of Python 2 took it. `` 123 ``,
 ``+123`` and ``0123`` count; ``123.0``, ``[123]``, ``1_0``, ``1e2``, digits of other scripts and an empty field do not.
 
+Where a defense also answers scores of all classes, they are the columns behind the label.
+
 An integer is kept as it was answered, whatever the data set's label range: an organiser may correct labels and range when all has
 run, and scoring judges by those of that day. One that does not fit is kept as the nearer of two numbers that no range reaches.
 """
@@ -14,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.formats.answer_csv import WHITE_SPACE, Kind, read_rows
+from harness.formats.answer_csv import WHITE_SPACE, Kind, parse_number, read_rows, whole_rows
 from harness.formats.answers import Answers, Reading
 
 #: Stored for "no label". No answer is stored so: -1 is an answer.
@@ -50,6 +52,19 @@ def out_of_range(labels: NDArray[np.int16], label_range: tuple[int, int], *, rej
     low, high = label_range
     beyond = (labels != NO_LABEL) & ((labels < low) | (labels > high))
     return int(np.count_nonzero(beyond & (labels != REJECTED) if rejections else beyond))
+
+
+def read_class_scores(data: bytes, names: Sequence[str | None], classes: int) -> NDArray[np.float32]:
+    """What a ``result.csv`` says behind its labels: float32 [n, classes], NaN for an image of which not each class has a score.
+
+    They stand in the row whose label counts, in the order of the data set's labels; what stands behind them is ignored.
+    """
+    scores = np.full((len(names), classes), np.nan, np.float32)
+    for index, row in whole_rows(data, names, _LABELS).items():
+        read = [parse_number(text) for text in row[2:2 + classes]]
+        whole = len(read) == classes and None not in read
+        scores[index] = read if whole else np.nan
+    return scores
 
 
 def _label(text: str) -> int | None:

@@ -12,12 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.formats.answer_csv import WHITE_SPACE, Kind, read_rows
+from harness.formats.answer_csv import Kind, parse_number, read_rows
 from harness.formats.answers import Answers, Reading
-
-_LARGEST = float(np.finfo(np.float32).max)
-#: A number with more characters is none: no float64 needs so many, whatever is printed of it.
-_MOST_CHARACTERS = 1100
 
 
 def read_scores(data: bytes, names: Sequence[str | None]) -> Reading:
@@ -32,18 +28,4 @@ def read_scores(data: bytes, names: Sequence[str | None]) -> Reading:
     return Reading(Answers(values, ~np.isnan(values)), rows.refused, rows.notes)
 
 
-def _score(text: str) -> float | None:
-    number = text.strip(WHITE_SPACE)
-    if len(number) > _MOST_CHARACTERS or not number.isascii() or "_" in number:
-        return None
-    try:
-        value = float(number)
-    except ValueError:
-        return None
-    # "1e999" is written as a number and read as an infinity; "inf" is written as none.
-    if math.isnan(value) or (math.isinf(value) and not any(character.isdigit() for character in number)):
-        return None
-    return max(-_LARGEST, min(_LARGEST, value))
-
-
-_SCORES = Kind("scores.csv", "score", "a finite number", _score)
+_SCORES = Kind("scores.csv", "score", "a finite number", parse_number)

@@ -187,10 +187,12 @@ class Oracle(Protocol):
     Attributes:
         budget: Questions for each image, as the program is told it.
         rows: Most rows of one question, as the program is told it.
+        classes: Scores that each answer has beside its label, as the program is told it; 0 where it has none.
     """
 
     budget: int
     rows: int
+    classes: int
 
     def answer(self, output_dir: Path) -> Answered | Verdict:
         """Read the question from the program's output; the program is frozen, or has ended. A verdict ends it."""

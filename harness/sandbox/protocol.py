@@ -3,10 +3,10 @@
 Everything else that a program prints is its log. Nothing that it prints can be more than a line of the protocol: an answer
 counts only when it names the batch by the token that was made for it a moment before.
 
-A batch with an oracle is asked with one field more, ``"query": {"token": T, "budget": B, "rows": R}``. The program may then leave
-rows in its output and write ``{"query": T}``. It is stopped, and reads ``{"query": T, "answers": PATH, "next": T2}`` when it goes
-on: the answers lie at PATH, and its next question is ``{"query": T2}``. So one token asks once, however often it is written and
-whenever that is read.
+A batch with an oracle is asked with one field more, ``"query": {"token": T, "budget": B, "rows": R}`` (and ``"classes": C`` where
+answers have scores). The program may then leave rows in its output and write ``{"query": T}``. It is stopped, and reads
+``{"query": T, "answers": PATH, "next": T2}`` when it goes on: the answers lie at PATH, and its next question is
+``{"query": T2}``. So one token asks once, however often it is written and whenever that is read.
 """
 
 from __future__ import annotations

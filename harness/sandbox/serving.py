@@ -281,7 +281,8 @@ class _Questions:
 
     def offer(self) -> dict[str, object]:
         """What the program is told of it with the batch."""
-        return {"token": self._token, "budget": self._oracle.budget, "rows": self._oracle.rows}
+        offered: dict[str, object] = {"token": self._token, "budget": self._oracle.budget, "rows": self._oracle.rows}
+        return offered | ({"classes": self._oracle.classes} if self._oracle.classes else {})
 
     def settle(self, token: str, watch: Watch) -> Verdict | None:
         """Answer one question of a program that stands, and let it go on; a verdict where it has to be ended."""

@@ -491,3 +491,41 @@ class TestInContainers:
     @pytest.mark.parametrize("name", ["slow", "crashes", "leaves between two batches"])
     def test_hostile_opponents(self, docker_table, name) -> None:
         test_hostile_opponents(docker_table, name)
+
+
+SCORED = """#!/usr/bin/env python3
+import numpy
+from query_sdk import run_query_attack
+def attack(images, bound, oracle):
+    every = numpy.arange(len(images))
+    assert oracle.classes == 3
+    labels, scores = oracle(images, every)
+    assert labels.dtype == numpy.int64 and scores.dtype == numpy.float32 and scores.shape == (4, 3)
+    first = images[:, 0, 0, 0].astype(int)
+    assert labels.tolist() == first.tolist()
+    without = first == 60
+    assert numpy.array_equal(numpy.isnan(scores).all(1), without) and numpy.isnan(scores).sum() == 3
+    assert numpy.array_equal(scores[~without, 1], first[~without] / 2)
+    assert oracle.labels(images, every).tolist() == first.tolist()
+    labels, scores = oracle(numpy.repeat(images[:1], 5, 0), numpy.zeros(5, int))
+    assert labels.tolist()[3:] == [-2, -2] and numpy.isnan(scores[3:]).all()
+    labels, scores = oracle(images[:0], every[:0])
+    assert labels.shape == (0,) and scores.shape == (0, 3)
+    return images
+run_query_attack(attack)
+"""
+#: One of its images has no scores.
+WITH_SCORES = """open(asked['output'], 'w').write(''.join(
+    f'{name},{label}' + f',{label},{label / 2},0,7' * (label != 60) + '\\n' for name, label in zip(asked['names'], labels)))
+say(batch=asked['batch'], done=True)
+"""
+
+
+def test_scores_beside_labels(table) -> None:
+    foe = table.seat(opponent(WITH_SCORES), "defense")
+    attack = table.seat(SCORED, "attack", query_sdk=SDK)
+    result = played(duel(classes=3), attack.side, foe.side)
+    attack.close()
+    foe.close()
+    assert (result.attack.outcome, result.opponent.outcome) == (Outcome.OK, Outcome.OK), result
+    assert [found[:3] for found in result.findings.by_label()] == [(image, first, 1) for image, first in enumerate(FIRST)]

@@ -80,7 +80,7 @@ class Counted:
     def __init__(self, name: str, count: int, budget: int) -> None:
         self.name, self.budget, self.used = name, budget, np.zeros(count, int)
 
-    def __call__(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
+    def labels(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
         assert len(np.unique(index)) == len(index)
         left = self.used[index] < self.budget
         self.used[index[left]] += 1

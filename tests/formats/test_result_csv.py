@@ -1,8 +1,10 @@
+import time
+
 import numpy as np
 import pytest
 
 from harness.formats.answer_csv import MAX_BYTES
-from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE, _label, out_of_range, read_labels
+from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE, _label, out_of_range, read_class_scores, read_labels
 
 #: A busy host is no fault of the code.
 NAMES = ["a.png", "b", "c"]
@@ -187,3 +189,37 @@ def test_a_file_at_the_limit_is_read():
     rows = row * (MAX_BYTES // len(row))
     assert read_labels(rows + b"c,3\n", NAMES).answers.values.tolist() == [NONE, NONE, 3]
 
+
+N = float("nan")
+# name: (bytes, scores of a, b, c)
+SCORES = {
+    "all classes": (b"a,1,.5,-2e3\nb,2, 1 ,0\n", [[0.5, -2000], [1, 0], [N, N]]),
+    "columns behind them": (b"a,1,1,2,x,y\n", [[1, 2], [N, N], [N, N]]),
+    "too few": (b"a,1,1\nb,2\nc,3,,2\n", [[N, N]] * 3),
+    "no numbers": (b"a,1,nan,2\nb,2,x,1\nc,3,1_0,1\n", [[N, N]] * 3),
+    "infinite": (b"a,1,inf,1\nb,1,1e999,-1e999\n", [[N, N], [np.finfo(np.float32).max, np.finfo(np.float32).min], [N, N]]),
+    "the row whose label counts": (b"a,1,1,1\na,2,2,2\na,x,3,3\n", [[2, 2], [N, N], [N, N]]),
+    "a row without scores undoes one with them": (b"a,1,1,1\na,2\n", [[N, N]] * 3),
+    "unknown names": (b"z,1,1,1\n", [[N, N]] * 3),
+    "too large": (b"a,1,1,1\n" + b" " * MAX_BYTES, [[N, N]] * 3),
+    "empty": (b"", [[N, N]] * 3),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_of_all_classes(name):
+    data, scores = SCORES[name]
+    read = read_class_scores(data, NAMES, 2)
+    assert read.dtype == np.float32
+    assert np.array_equal(read, np.array(scores, np.float32), equal_nan=True)
+
+
+def test_scores_that_repeat_an_image_cost_no_more_than_its_labels():
+    """Only the row that counts is read: 200,000 rows of one image with 20 columns each took the harness seconds a query."""
+    data = b"a,1" + b",1.5" * 7 + b"\n"
+    data *= MAX_BYTES // len(data)
+    begun = time.process_time()
+    read_labels(data, NAMES)
+    of_labels = time.process_time() - begun
+    assert read_class_scores(data, NAMES, 7)[0].tolist() == [1.5] * 7
+    assert time.process_time() - begun - of_labels < 2 * of_labels + 0.2

@@ -440,7 +440,7 @@ def test_an_answer_too_many_is_found_at_the_next_batch(desk) -> None:
 class Asked:
     """An oracle whose answers are the questions, which it cannot always give."""
 
-    budget, rows = 7, 3
+    budget, rows, classes = 7, 3, 0
 
     def __init__(self, fault: Exception | None = None, asked: bool = True) -> None:
         self.fault, self.asked = fault, asked

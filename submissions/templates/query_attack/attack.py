@@ -13,10 +13,10 @@ def attack(images: np.ndarray, bound: int, oracle: Oracle) -> np.ndarray:
     chance = np.random.default_rng(0)
     made = images.copy()
     asking = np.arange(len(images))
-    clean = oracle(images, asking)  # a query for each image: true labels are not given
+    clean = oracle.labels(images, asking)  # a query for each image: true labels are not given
     while len(asking):  # your idea goes here
         tried = within(images[asking], images[asking] + bound * squares(chance, images[asking].shape), bound)
-        labels = oracle(tried, asking)
+        labels = oracle.labels(tried, asking)
         fooled = (labels >= 0) & (labels != clean[asking])
         made[asking[fooled]] = tried[fooled]
         # What is fooled needs no more queries, and what gets no label (the budget is used up, for one) will get none.
