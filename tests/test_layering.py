@@ -20,7 +20,7 @@ import architecture
 from architecture import APART, LAYER, PACKAGE, dotted, imports, modules, unit
 
 #: Only submissions, their training and tests may need these; the harness itself starts in a fraction of a second without.
-FORBIDDEN = {"field_kit", "torch", "torchvision", "timm", "foolbox", "kornia", "torchattack", "tensorflow"}
+FORBIDDEN = {"field_kit", "lite_nets", "torch", "torchvision", "timm", "foolbox", "kornia", "torchattack", "tensorflow"}
 #: What one part of the harness hides from all others.
 HIDDEN = {"sqlalchemy": ("harness.store",), "rich": ("harness.report.terminal", "harness.cli"),
           "obstore": ("harness.store.objects",), "ray": ("harness.engine.ray_engine",), "harness.store.models": ("harness.store",)}

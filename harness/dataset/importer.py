@@ -1,4 +1,4 @@
-"""Images that somebody has, made into a data set: with a CSV of the 2017 format, or one directory per class.
+"""Images that somebody has, made into a data set: with a CSV of the 2017 format, one directory per class, or labelled by nets.
 
 Each image is cropped around its centre to the asked shape and resized bicubically; one that has the asked size already keeps
 its pixels. Ids of an image folder are digests of the path: sorted by id, the images of all classes are mixed, so that no batch
@@ -21,13 +21,14 @@ from PIL import Image, ImageOps
 
 from harness.dataset.digest import HashedRecord
 from harness.dataset.files import read_rows
+from harness.dataset.net_labels import LABELS, LEAST, Labels
 from harness.dataset.verify import verify
-from harness.dataset.write import Plan, shown, write_dataset
+from harness.dataset.write import Plan, check_free, shown, write_dataset
 from harness.errors import DatasetError
 from harness.formats.images import UnreadableImageError, open_rgb
 from harness.formats.result_csv import OUT_OF_RANGE
 
-__all__ = ["Imported", "import_csv", "import_folder", "verify"]
+__all__ = ["Imported", "import_csv", "import_folder", "import_labelled", "verify"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 #: A photograph of 8000x8000; beyond it is a mistake.
@@ -36,6 +37,8 @@ _MAX_PIXELS = 64_000_000
 _MIN_CLASSES = 2
 #: Most pixels of one side that a data set declares.
 _MAX_SIDE = 16384
+#: Images in memory at once while they are labelled.
+_LABELLED_AT_ONCE = 64
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -165,6 +168,45 @@ def import_folder(source: Path, into: Path, *, size: tuple[int, int] = (299, 299
     origin = f"imported from {shown(source.resolve().name)}"
     return imported.finish(plans, write_dataset(
         into, plans, label_range=(0, len(classes) - 1), size=size, classes=imported.classes, source=origin))
+
+
+def import_labelled(
+    source: Path, into: Path, labels: Labels, *, size: tuple[int, int] = (299, 299), seed: int = 2017,
+) -> Imported:
+    """Make a data set from a folder of images without labels: those that pretrained nets agree on, labels 1..1000 as in 2017.
+
+    Args:
+        source: The folder; its subdirectories are not looked into.
+        into: Directory to make.
+        labels: The nets.
+        size: Width and height of the data set's images.
+        seed: Of the target classes, which are never the true ones.
+
+    Raises:
+        DatasetError: No image, none that the nets agree on, or an unreadable one.
+    """
+    _check(source, size, LABELS)
+    check_free(into)  # labelling takes minutes
+    imported = Imported()
+    paths = list(_images_by_stem(source, imported).values())
+    low, high = LABELS
+    plans = []
+    for start in range(0, len(paths), _LABELLED_AT_ONCE):
+        some = paths[start : start + _LABELLED_AT_ONCE]
+        for path, label in zip(some, labels.of(np.stack([_read(path, size, []) for path in some])), strict=True):
+            if label is None:
+                imported.leave_out(f"the nets do not agree on a class with more than {LEAST} each", path.name)
+                continue
+            image_id = hashlib.sha256(path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+            target = low + _target(seed, image_id, label - low, high - low + 1)
+            plans.append(Plan(image_id, label, target, ascii(path.name)[1:-1], _pixels_of(path, size, imported.resized)))
+    if not plans:
+        problem = f"{source} holds {len(paths)} images, and none that the nets agree on."
+        raise DatasetError(problem, "Take photographs of single objects that ImageNet has, or name the labels in a CSV.")
+    plans.sort(key=lambda plan: plan.image_id)
+    origin = f"imported from {shown(source.resolve().name)}, labelled by EfficientNet-Lite 0, 1 and 2"
+    return imported.finish(plans, write_dataset(
+        into, plans, label_range=LABELS, size=size, classes=labels.classes, source=origin))
 
 
 def _in_order(name: str) -> tuple[int, int, str]:

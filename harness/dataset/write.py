@@ -65,9 +65,7 @@ def write_dataset(
     Raises:
         DatasetError: There is something already, or the disk does not take it; what ``Plan.pixels`` raises.
     """
-    if into.exists() and (not into.is_dir() or any(into.iterdir())):
-        problem = f"{into} already exists."
-        raise DatasetError(problem, "Name another place, or remove it.")
+    check_free(into)
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{into.name}-", dir=into.parent))
@@ -95,6 +93,17 @@ def write_dataset(
     except OSError as error:
         problem = f"The data set {into} cannot be written ({error.strerror})."
         raise DatasetError(problem, "Make room, or name a place that can be written.") from error
+
+
+def check_free(into: Path) -> None:
+    """Refuse a place where there is something already.
+
+    Raises:
+        DatasetError: There is.
+    """
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        problem = f"{into} already exists."
+        raise DatasetError(problem, "Name another place, or remove it.")
 
 
 def shown(name: str) -> str:
