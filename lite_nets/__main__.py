@@ -7,12 +7,13 @@ LEAST probability or less. So whoever needs labels needs no torch of his own.
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from field_kit.model import Model, to_tensor
+from field_kit.model import to_tensor
 from lite_nets import SIZES, load
 
 #: Images in one pass: more are no faster on a CPU.
@@ -28,7 +29,7 @@ def main(least: float) -> None:
         _say([each for part in range(0, len(images), _AT_ONCE) for each in agreed(nets, images[part : part + _AT_ONCE], least)])
 
 
-def agreed(nets: list[Model], images: np.ndarray, least: float) -> list[int | None]:
+def agreed(nets: Sequence[Callable[[torch.Tensor], torch.Tensor]], images: np.ndarray, least: float) -> list[int | None]:
     """The class of each image that all nets give more than ``least``; None where there is none.
 
     A net sees only what the ones before it were sure of: three in four candidates are settled by the first.

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def cache(made: tuple[Path, tuple[Package, list[Package]]], tmp_path: Path) -> P
     return place
 
 
-def built(root: Path, cache: Path, sources: tuple[Package, list[Package]], nets: Nets | None = None, **options: int) -> Path:
+def built(root: Path, cache: Path, sources: tuple[Package, list[Package]], nets: Nets | None = None, **options: Any) -> Path:
     return photos.build_photos(root, nets or Nets(), cache, sources=sources, **{"images": 7, **options})
 
 
