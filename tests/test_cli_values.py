@@ -143,3 +143,11 @@ def test_digits_are_as_many_as_they_are() -> None:
     done = CliRunner().invoke(cli, ["dataset", "build", "digits", "--images", "10"])
     assert done.exit_code == 2
     assert "--images has no meaning with digits" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["digits --seed 1", "shapes --cache x", "shapes --seed 2"])
+def test_an_option_that_only_photos_have_is_refused(words: str) -> None:
+    done = CliRunner().invoke(cli, ["dataset", "build", *words.split()])
+    assert done.exit_code == 2
+    name, option, _ = words.split()
+    assert f"{option} has no meaning with {name}." in done.stderr

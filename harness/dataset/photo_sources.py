@@ -39,8 +39,8 @@ DRAWINGS = (
 
 #: Cut-outs that all three nets agree on and are wrong about: ImageNet has no such class, and they take the next best.
 MISTAKEN = (
-    "animals/birds/turkey", "animals/insects/grasshopper", "animals/mammals/camel/camel", "food/nuts/walnut", "food/vegetables/potato",
-    "plants/flowers/flower8", "plants/flowers/plastic/", "space/planets/", "sports/cricketball",
+    "animals/birds/turkey", "animals/insects/grasshopper", "animals/mammals/camel/camel", "food/nuts/walnut",
+    "food/vegetables/potato", "plants/flowers/flower8", "plants/flowers/plastic/", "space/planets/", "sports/cricketball",
 )
 #: Of 75 backgrounds those that show nothing a net could take for the object, have no letters and no transparent part.
 WITHOUT_OBJECT = frozenset({
