@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from harness.scoring.odd_one_out import FEWEST, LEVEL, RUNS, is_odd, label_distances, proves_memory
+from harness.scoring.odd_one_out import FEWEST, LEVEL, RUNS, is_odd, label_distances, proves_memory, score_distances
 
 IMAGES, CLASSES = 20, 10
 Answers = Callable[[np.random.Generator], np.ndarray]
@@ -111,3 +111,23 @@ def test_random_answers_do_not_hide_a_state() -> None:
 def test_random_answers_at_other_images_in_every_run_do_not_hide_a_state() -> None:
     """Of nine fresh runs some have a random answer at nearly every image; the image still tells the served one."""
     assert odd_share(zeros, drawn_anywhere, 300, seed=13).mean() > 0.9
+
+
+def test_scores_are_as_far_apart_as_in_parts_of_each_images_own_largest_distance() -> None:
+    answers = [np.array(scores, np.float32) for scores in ([0, 1e-6, 5, np.nan], [1, 2e-6, 5, 7], [4, 2e-6, 5, 9])]
+    apart = score_distances(answers)
+    assert (apart == apart.transpose(1, 0, 2)).all()
+    assert (apart[:, :, 2] == 0).all()
+    assert apart[0, 1, 0] * 4 == apart[0, 2, 0] == apart[0, 1, 1] == apart[1, 2, 3]
+    # No score is farther from any score than they are from each other.
+    assert apart[0, 1, 3] == apart[0, 2, 3] > apart[1, 2, 3]
+    assert is_odd(apart)
+
+
+def test_scores_with_noise_make_the_served_answer_the_odd_one_as_often_as_any_other() -> None:
+    rng = np.random.default_rng(4)
+    odd = [is_odd(score_distances(list(rng.normal(size=(RUNS, IMAGES)).astype(np.float32)))) for _ in range(2000)]
+    assert np.mean(odd) < 1 / RUNS + 0.02
+    state = np.where(np.arange(IMAGES) < IMAGES / 2, 8, 0)
+    assert all(is_odd(score_distances([found + state * (run == 0) for run, found in enumerate(
+        rng.normal(size=(RUNS, IMAGES)).astype(np.float32))])) for _ in range(50))

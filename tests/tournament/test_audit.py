@@ -173,6 +173,33 @@ def test_one_random_answer_a_batch_hides_no_state(hiders: Path) -> None:
     assert not run(hiders).progress.started
 
 
+#: How far an image is from its class's grey level, the other way round in every batch but the first that a process sees: served, a
+#: detector forgets nothing; a fresh one has nothing to remember. One score of each batch is random and hides nothing.
+LEVEL = "def level(images):\n    found = (images.mean(axis=(1, 2, 3)) - 12) / 25\n    return np.abs(found - np.round(found))\n"
+DETECTS = LEVEL + "answer = level\n"
+TURNS = LEVEL + ("def answer(images):\n    global seen\n    seen += 1\n    scores = level(images) * (1 if seen == 1 else -1)\n"
+                 "    scores[0] = int.from_bytes(os.urandom(2), 'big')\n    return scores\n")
+
+
+def test_a_served_detector_that_remembers_is_marked(tmp_path: Path) -> None:
+    for name, body in (("detects", DETECTS), ("turns", TURNS)):
+        served_entry(tmp_path, name, "detector", body)
+    path = make.tournament(tmp_path, ("attack-bright", "attack-darken", "targeted-step"),
+                           rules={"audit": 1.0, "batch_size": 30, "max_epsilon": [8]},
+                           sandbox={"isolation": "submission", "memory": "1g"}, workers={"slots": 1, "session_memory": "8g"})
+    assert run(path).progress.outcomes.keys() == {"ok"}
+    # Two halves of each attack's one batch.
+    found = findings(path)
+    assert found["detects"] == audit.Finding(audited=6, same=6)
+    # By its random score the first one may be the odd one too.
+    assert found["turns"].audited == 6
+    assert found["turns"].differs >= 5
+    rows = {row["name"]: row for row in tables(path)[0]["tracks"]["detector"]}
+    assert rows["turns"]["mark"] == audit.MARK
+    assert "mark" not in rows["detects"]
+    assert not run(path).progress.started
+
+
 def test_a_run_that_a_limit_cut_off_is_held_against_nobody() -> None:
     """A fresh run loads its model within its time; a served one did so before."""
     served, fresh = Answer("ok", 0, b"\1\0"), Answer("time_limit", 0, b"")
