@@ -35,6 +35,7 @@ from harness.submission import code_tree
 from harness.submission.hints import hint
 from harness.submission.load import Submission, freeze
 from harness.submission.problems import Problem
+from harness.tournament.white_box_trial import judge_white_box, probe_digest
 from harness.tracks import TRACKS, Threat, detects, labels, produces
 
 #: Share of a limit above which an author is told, and above which it is a problem: 2017's best used up to 0.99 of their time on
@@ -111,12 +112,20 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
                 if rejection is not None:
                     _judge_rejections(trial, rejection.max_clean)
                 _judge_guesses(trial, batch, dataset.label_range)
+            if submission.open_to:
+                def as_a_defense(program: Program) -> RunResult:
+                    return _run_program(executor, submission, program, batch, shown, limits, gpu, cancel, served=False)
+
+                program = program_of(submission, rules, gpu=gpu is not None)
+                found = judge_white_box(submission, program, trial.result.answers, as_a_defense, work)
+                trial.problems += found[0]
+                trial.remarks += found[1]
             if submission.serves:
                 _judge_served(trial, _run(executor, submission, rules, batch, shown, limits, gpu, cancel, served=True))
         finally:
             executor.close()
             if isinstance(sandbox, CodeImages):
-                sandbox.remove_code_images([submission.digest], "validate")
+                sandbox.remove_code_images([submission.digest, probe_digest()], "validate")
     trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
     if bare:
         trial.remarks.append(f"{submission.entry_point} is not executable; the copy that runs is (profile legacy).")
@@ -160,8 +169,14 @@ def _half_attacked(dataset: Dataset, batch: Batch, artifacts: ArtifactStore) -> 
 
 def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, shown: _Shown, limits: Limits,
          gpu: str | None, cancel: threading.Event, *, served: bool) -> RunResult:
+    program = program_of(submission, rules, gpu=gpu is not None)
+    return _run_program(executor, submission, program, batch, shown, limits, gpu, cancel, served=served)
+
+
+def _run_program(executor: Executor, submission: Submission, program: Program, batch: Batch, shown: _Shown, limits: Limits,
+                 gpu: str | None, cancel: threading.Event, *, served: bool) -> RunResult:
     job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
-              program=program_of(submission, rules, gpu=gpu is not None), batch=batch.unlabelled(), input_digest=shown.digest,
+              program=program, batch=batch.unlabelled(), input_digest=shown.digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=not shown.parts, served=served, parts=shown.parts,
               labels={"tournament": "validate"})
     result = executor.collect(executor.perform(executor.prepare(job), gpu, cancel))
