@@ -105,7 +105,7 @@ def ways(text: str, format_: str) -> None:
     entry = results.defenses[0]
     failure = FailedRun(1, "memory_limit", text, 2, 1, 1.0, f"{text}\n{text}", text)
     view = SubmissionView(entry, {"image": text, "source": text}, 1, 2, Timings(1.0, 1.0, measured_on=(text,)), (failure,),
-                          board.tracks["defense"][0], (text,), met(matrix, entry)[0])
+                          board.tracks["defense"][0], (text,), met(matrix, (), entry)[0])
     show_submission(view, format_)
     show_logs([LoggedRun(0, text, "ok", 1, text, text)], format_)
     show_status(StatusView(text, text, (KindCounts("attack", 1, 0, 0),), {"ok": 1}, (SlotView("s", text),), active=True), format_)

@@ -66,13 +66,25 @@ def possible(duels: Duels, batch: NDArray[np.int32]) -> NDArray[np.bool_]:
     return duels.counted & played(duels, batch)
 
 
-def duel_cells(duels: Duels, batch: NDArray[np.int32]) -> Cells:
-    """Counts of every pair, each int64[A, D]; 0 where it is closed. Whether rejections are credited is not asked."""
+def duel_cells(duels: Duels, batch: NDArray[np.int32], credit: NDArray[np.bool_]) -> Cells:
+    """Counts of every pair, each int64[A, D]; 0 where it is closed.
+
+    Args:
+        duels: Of one access.
+        batch: int32[N].
+        credit: bool[D], whose rejections count as correct (``tally.may_reject``).
+    """
     asked = played(duels, batch)
     shown = asked & duels.produced
     labelled, correct, target = (((duels.codes & bit) > 0) & shown for bit in (LABELLED, CORRECT, TARGET))
-    parts = (asked, shown, labelled, correct, target & labelled, target & ~labelled, np.zeros_like(shown))
+    rejected = target & ~labelled
+    parts = (asked, shown, labelled, correct, target & labelled, rejected, rejected & credit[:, None])
     return Cells(*(part.sum(-1, dtype=np.int64) for part in parts))
+
+
+def pair_shares(duels: Duels, batch: NDArray[np.int32]) -> NDArray[np.float64]:
+    """What each attack earned of the images that count, against each defense, float64[A, D]; NaN where there are none."""
+    return ratio(*(part(duels, batch).sum(-1, dtype=np.int64) for part in (earned, possible)))
 
 
 def duel_scores(duels: Duels, track: Track, batch: NDArray[np.int32]) -> TrackScores:

@@ -19,6 +19,7 @@ from harness.scoring import (
     RESAMPLES,
     Basis,
     Cells,
+    Duels,
     Entry,
     Results,
     RoundScores,
@@ -32,7 +33,9 @@ from harness.scoring import (
     tally,
 )
 from harness.scoring.detectors import judge
-from harness.tracks import TRACKS, Threat, consumes, labels, produces
+from harness.scoring.duel_scores import duel_cells, pair_shares
+from harness.scoring.tally import may_reject
+from harness.tracks import TRACKS, Access, Threat, consumes, labels, produces
 
 #: Fields of a row that only some tracks have.
 _OF_SOME = ("threat", "access", "by_threat", "robust", "robust_low", "robust_high", "by_access")
@@ -155,6 +158,28 @@ class Matrix:
 
 
 @dataclass(frozen=True, eq=False)
+class DuelMatrix(Matrix):
+    """The attacks of one access against every defense that is open to them; ``produced`` is summed over these.
+
+    Attributes:
+        access: What the attacks know.
+        open: bool[A, D]; a closed pair is not played.
+        shares: float64[A, D], what the attack earned of the images that count, NaN where there are none.
+    """
+
+    access: Access
+    open: NDArray[np.bool_]
+    shares: NDArray[np.float64]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``harness matrix --access`` prints: as the others, null where a pair is closed, and ``produced`` of each pair."""
+        cells = {name: [[count if is_open else None for count, is_open in zip(counts, row, strict=True)]
+                        for counts, row in zip(getattr(self.cells, name).tolist(), self.open.tolist(), strict=True)]
+                 for name in ("correct", "wrong", "target_hit", "produced", "labelled")}
+        return {"attacks": [entry.name for entry in self.attacks], "defenses": [entry.name for entry in self.defenses], **cells}
+
+
+@dataclass(frozen=True, eq=False)
 class DetectorMatrix:
     """Every attack against every detector.
 
@@ -202,6 +227,18 @@ def parse_track(name: str) -> Track:
     if name in TRACKS:
         return name
     raise UnknownNameError(f"There is no track {name!r}.", f"Use one of: {', '.join(TRACKS)}.")
+
+
+def parse_access(name: str) -> Access:
+    """An access by name.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    try:
+        return Access(name)
+    except ValueError:
+        raise UnknownNameError(f"There is no access {name!r}.", f"Use one of: {', '.join(Access)}.") from None
 
 
 def build_leaderboards(
@@ -296,6 +333,41 @@ def build_matrix(results: Results, track: Track | None = None) -> Matrix:
         tuple(results.attacks[row] for row in rows), results.defenses, counts.pairs.map(lambda array: array[rows]),
         counts.attack_produced[rows], counts.clean,
     )
+
+
+def build_duel_matrix(results: Results, access: Access, track: Track | None = None) -> DuelMatrix:
+    """Count every pair of one access; with an attack track, its attacks only.
+
+    Raises:
+        UnknownNameError: The round has no such duels.
+    """
+    duels = duels_of(results, access)
+    counts = tally(results)
+    cells = duel_cells(duels, results.batch, may_reject(results, counts.clean.rejected, counts.clean.images))
+    rows = [place for place, entry in enumerate(duels.attacks) if track is None or consumes(track) or track == entry.type]
+    cells = cells.map(lambda array: array[rows])
+    return DuelMatrix(
+        tuple(duels.attacks[row] for row in rows), results.defenses, cells, cells.produced.sum(1), counts.clean, access,
+        duels.open[rows], pair_shares(duels, results.batch)[rows])
+
+
+def duel_matrices(results: Results) -> list[DuelMatrix]:
+    """Of each access that the round has."""
+    return [build_duel_matrix(results, duels.access) for duels in results.duels]
+
+
+def duels_of(results: Results, access: Access) -> Duels:
+    """The duels of one access.
+
+    Raises:
+        UnknownNameError: The round has none.
+    """
+    found = next((duels for duels in results.duels if duels.access is access), None)
+    if found is None:
+        known = ", ".join(duels.access for duels in results.duels)
+        raise UnknownNameError(f"The round {results.round} has no duels of the access {access}.",
+                               f"It has: {known}." if known else "Duels are what `rules.access` of the tournament file allows.")
+    return found
 
 
 def build_detector_matrix(results: Results) -> DetectorMatrix:

@@ -120,6 +120,11 @@ class Results:
                 raise ValueError(message)
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All who take part: attacks of all accesses, defenses, detectors."""
+        return (*self.attacks, *(entry for duels in self.duels for entry in duels.attacks), *self.defenses, *self.detectors)
+
+    @property
     def images(self) -> int:
         """Clean images in the tournament's data set."""
         return len(self.truth)

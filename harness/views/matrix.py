@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring import Entry, Track, mean_scores, pair_scores
-from harness.scoring.leaderboard import DetectorMatrix, Matrix
+from harness.scoring.leaderboard import DetectorMatrix, DuelMatrix, Matrix
 from harness.tracks import DEFENSE, TRACKS, consumes, produces
 
 CLEAN = "clean"
@@ -25,12 +25,14 @@ class MatrixLine:
     Attributes:
         scores: float64, one per column in the view's order, in [0, 1]; NaN where there is nothing yet.
         begins_track: Whether it is the first of its track.
+        closed: Columns that the attack does not meet, as their defenses are closed to it.
     """
 
     name: str
     scores: NDArray[np.float64]
     baseline: bool = False
     begins_track: bool = False
+    closed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,16 @@ class MatrixView:
 
 def matrix_view(matrix: Matrix, track: Track = DEFENSE.name) -> MatrixView:
     """The matrix with the scores of one track, each by the standard view's formula."""
-    scores, figure = pair_scores(matrix.cells, track), TRACKS[track].cell
+    figure, duels = TRACKS[track].cell, matrix if isinstance(matrix, DuelMatrix) else None
+    scores = pair_scores(matrix.cells, track) if duels is None or consumes(track) else duels.shares
+    if duels is not None:
+        figure += f"; duels, {duels.access.replace('_', ' ')}"
     if not matrix.attacks or not matrix.defenses:
         return MatrixView(figure, (), ())
     columns = np.argsort(_rank(scores.T, strong_is_high=consumes(track)), kind="stable")
     lines = [MatrixLine(CLEAN, pair_scores(matrix.clean, track)[columns])] if consumes(track) else []
-    lines += _by_track(matrix.attacks, scores[:, columns], _rank(scores, strong_is_high=produces(track)))
+    closed = None if duels is None else ~duels.open[:, columns]
+    lines += _by_track(matrix.attacks, scores[:, columns], _rank(scores, strong_is_high=produces(track)), closed)
     return MatrixView(figure, tuple(matrix.defenses[column] for column in columns), tuple(lines))
 
 
@@ -73,12 +79,15 @@ def detector_view(matrix: DetectorMatrix, track: Track) -> MatrixView:
     return replace(view, columns=tuple(matrix.detectors[column] for column in columns), lines=tuple(lines))
 
 
-def _by_track(attacks: Sequence[Entry], scores: NDArray[np.float64], rank: NDArray[np.float64]) -> list[MatrixLine]:
+def _by_track(attacks: Sequence[Entry], scores: NDArray[np.float64], rank: NDArray[np.float64],
+              closed: NDArray[np.bool_] | None = None) -> list[MatrixLine]:
     lines = []
     order = np.argsort(rank, kind="stable").tolist()
     for kind in (name for name in TRACKS if produces(name)):
         rows = [row for row in order if attacks[row].type == kind]
-        lines += [MatrixLine(attacks[row].name, scores[row], attacks[row].baseline, place == 0) for place, row in enumerate(rows)]
+        lines += [MatrixLine(attacks[row].name, scores[row], attacks[row].baseline, place == 0,
+                             frozenset() if closed is None else frozenset(np.flatnonzero(closed[row]).tolist()))
+                  for place, row in enumerate(rows)]
     return lines
 
 

@@ -16,7 +16,15 @@ from harness.dataset.load import Batch, Dataset
 from harness.errors import DatasetError
 from harness.formats.threats import in_words
 from harness.scoring import Results, View
-from harness.scoring.leaderboard import Leaderboard, Matrix, Row, build_detector_matrix, build_leaderboard, build_matrix
+from harness.scoring.leaderboard import (
+    Leaderboard,
+    Matrix,
+    Row,
+    build_detector_matrix,
+    build_leaderboard,
+    build_matrix,
+    duel_matrices,
+)
 from harness.scoring.parts import Point, easier_at_larger, fooled_by, on_batches
 from harness.store import round_state, rounds, runs
 from harness.store.artifacts import CorruptArtifactError
@@ -25,6 +33,7 @@ from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import batches_of, load_results, rules_of
 from harness.tournament.tournament import Tournament
 from harness.tracks import DEFENSE, TRACKS, Access, Threat, consumes, detects, producers
+from harness.views.leaderboard import access_words
 from harness.views.logs import LoggedRun
 from harness.views.matrix import detector_view, matrix_view
 from harness.views.report import (
@@ -39,7 +48,7 @@ from harness.views.report import (
     Pixels,
     ReportView,
 )
-from harness.views.submission import SubmissionView, detected, met
+from harness.views.submission import SubmissionView, curve_of, detected, met
 from harness.views.submission_reader import DEFAULT_CONFIG, SubmissionReader, slot_words
 from harness.views.words import duration
 
@@ -133,8 +142,8 @@ class ReportReader(SubmissionReader):
         return self._opponents
 
     def _entries(self, results: Results, board: Leaderboard, *, whole: bool) -> Iterator[EntryView]:
-        matrix = build_matrix(results)
-        entries = {entry.name: entry for entry in (*results.attacks, *results.defenses, *results.detectors)}
+        matrix, duels = build_matrix(results), duel_matrices(results)
+        entries = {entry.name: entry for entry in results.entries}
         looked_up = 0
         for row in (row for rows in board.tracks.values() for row in rows if row.name in entries):
             entry = entries[row.name]
@@ -147,10 +156,11 @@ class ReportReader(SubmissionReader):
             if detects(entry.type):
                 against, histogram = detected(results, entry.name)
                 view = replace(view, detected=against, histogram=histogram)
-            opponents, unlabelled = ((), 0) if detects(entry.type) else met(matrix, entry)
+            opponents, unlabelled = ((), 0) if detects(entry.type) else met(matrix, duels, entry)
             # Where an entry lies on the organiser's disk is nothing for whoever is sent the file.
             details = {name: value for name, value in view.details.items() if name != "source"}
-            view = replace(view, details=details, opponents=opponents if whole else opponents[:_HARDEST], unlabelled=unlabelled)
+            view = replace(view, details=details, opponents=opponents if whole else opponents[:_HARDEST], unlabelled=unlabelled,
+                           curve=curve_of(results, row.name))
             yield EntryView(submission=view, logs=tuple(self._tails(self.member(row.name))) if failed and view.failures else ())
 
     def _tails(self, member: StoredSubmission) -> Iterator[LoggedRun]:
@@ -243,7 +253,8 @@ def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str]
         threats: What each attack may change, where that differs between them.
     """
     board, parts = build_leaderboard(results), dict(_parts(results, epsilons))
-    sides = (results.attacks, results.defenses, results.detectors)
+    duellists = tuple(entry for duels in results.duels for entry in duels.attacks)
+    sides = ((*results.attacks, *duellists), results.defenses, results.detectors)
     places = {entry.name: place for side in sides for place, entry in enumerate(side)}
     return ReportView(
         board=board, written=time.strftime("%Y-%m-%d %H:%M:%S %z"), maps=tuple(_maps(results, parts, threats or {})),
@@ -270,6 +281,10 @@ def _maps(results: Results, parts: Mapping[int, Results], threats: Mapping[str, 
                 yield HeatMap(track=track, part=words, view=view)
         for track in (name for name in TRACKS if detects(name) and part.detectors):
             yield HeatMap(track=track, part=words, view=detector_view(build_detector_matrix(part), track))
+    for matrix in duel_matrices(results):
+        view = matrix_view(matrix)
+        if view.lines:
+            yield HeatMap(track=DEFENSE.name, part=access_words(matrix.access), view=view)
     for threat in dict.fromkeys(threats.values()):
         for track in shown:
             view = matrix_view(_of_threat(build_matrix(results, track), threats, threat), track)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 from harness.scoring import Basis, Cells, Entry, Results, Track, pair_scores, tally, unlabelled_earned
 from harness.scoring.detection import Histogram, histogram, roc
 from harness.scoring.detectors import judge, sides
-from harness.scoring.leaderboard import Matrix, Row, number
-from harness.tracks import consumes
+from harness.scoring.duel_scores import QueryPoint, query_curve
+from harness.scoring.leaderboard import DuelMatrix, Matrix, Row, number
+from harness.tracks import Access, consumes
 from harness.views.matrix import CLEAN
 from harness.views.status import sentence
 from harness.views.words import percent, plural, rank_span, seconds, share, size, span
@@ -69,6 +70,7 @@ class SubmissionView:
         detected: How a detector did against each attack, hardest first.
         histogram: Of a detector's scores, all attacks together.
         unlabelled: Images of its raw score in the standard view that a defense left without a label.
+        curve: Of an attack by queries, what it had after so many of each image.
     """
 
     entry: Entry
@@ -83,6 +85,7 @@ class SubmissionView:
     detected: tuple[DetectedAttack, ...] = ()
     histogram: Histogram | None = None
     unlabelled: int = 0
+    curve: tuple[QueryPoint, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What ``harness show --format json`` prints."""
@@ -95,7 +98,12 @@ class SubmissionView:
 
 @dataclass(frozen=True)
 class Opponent:
-    """How a submission did against one opponent, in images."""
+    """How a submission did against one opponent, in images.
+
+    Attributes:
+        access: What the attack of the two knows; empty for the clean images.
+        closed: Whether the two do not meet, as the defense is closed to attacks of that access.
+    """
 
     name: str
     type: str
@@ -107,6 +115,8 @@ class Opponent:
     target_hit: int
     rejected: int
     score: float | None
+    access: str = Access.BLACK_BOX.value
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,8 +155,43 @@ def detected(results: Results, name: str) -> tuple[tuple[DetectedAttack, ...], H
             histogram(attacked[counts], clean[counts]))
 
 
-def met(matrix: Matrix, entry: Entry) -> tuple[tuple[Opponent, ...], int]:
+def _met_in_duels(matrices: Sequence[DuelMatrix], entry: Entry) -> list[Opponent]:
+    """Of an attack of duels each defense, of a defense each attack of duels."""
+    found: list[Opponent] = []
+    for matrix in matrices:
+        attacks, defenses = ([other.name for other in side] for side in (matrix.attacks, matrix.defenses))
+        if consumes(entry.type):
+            pairs = [(at, defenses.index(entry.name)) for at in range(len(attacks))]
+        else:
+            pairs = [(attacks.index(entry.name), at) for at in range(len(defenses))] if entry.name in attacks else []
+        found += [_in_duels(matrix, entry, *pair) for pair in pairs]
+    return found
+
+
+def _in_duels(matrix: DuelMatrix, entry: Entry, attack: int, defense: int) -> Opponent:
+    other = matrix.attacks[attack] if consumes(entry.type) else matrix.defenses[defense]
+    cells = matrix.cells.map(lambda array: array[attack, defense:defense + 1])
+    one = _opponent(other.name, other.type, cells, 0, entry.type, baseline=other.baseline)
+    return replace(one, score=one.score if consumes(entry.type) else number(matrix.shares[attack, defense]),
+                   access=matrix.access.value, closed=not matrix.open[attack, defense])
+
+
+def curve_of(results: Results, name: str) -> tuple[QueryPoint, ...]:
+    """What an attack by queries had after so many of each image; none of others."""
+    places = [(duels, at) for duels in results.duels for at, attack in enumerate(duels.attacks) if attack.name == name]
+    return query_curve(*places[0], results.batch) if places else ()
+
+
+def met(matrix: Matrix, duels: Sequence[DuelMatrix], entry: Entry) -> tuple[tuple[Opponent, ...], int]:
     """Each opponent's counts and the standard view's score against it, hardest first; and what the entry earned unlabelled."""
+    rows, unlabelled = _met_in_duels(duels, entry), 0
+    if entry.access is Access.BLACK_BOX:
+        alike, unlabelled = _met_alike(matrix, entry)
+        rows += alike
+    return tuple(sorted(rows, key=lambda row: (row.score is None, row.score or 0.0))), unlabelled
+
+
+def _met_alike(matrix: Matrix, entry: Entry) -> tuple[list[Opponent], int]:
     if consumes(entry.type):
         own = [other.name for other in matrix.defenses].index(entry.name)
         others, cells = matrix.attacks, matrix.cells.map(lambda array: array[:, own])
@@ -156,9 +201,8 @@ def met(matrix: Matrix, entry: Entry) -> tuple[tuple[Opponent, ...], int]:
     rows = [_opponent(other.name, other.type, cells, at, entry.type, baseline=other.baseline) for at, other in enumerate(others)]
     if consumes(entry.type):
         clean = replace(matrix.clean, target_hit=np.zeros_like(matrix.clean.target_hit))
-        rows.append(_opponent(CLEAN, "clean images", clean, own, entry.type, baseline=False))
-    unlabelled = int(unlabelled_earned(cells, entry.type).sum())
-    return tuple(sorted(rows, key=lambda row: (row.score is None, row.score or 0.0))), unlabelled
+        rows.append(replace(_opponent(CLEAN, "clean images", clean, own, entry.type, baseline=False), access=""))
+    return rows, int(unlabelled_earned(cells, entry.type).sum())
 
 
 def _opponent(name: str, kind: str, cells: Cells, at: int, track: Track, *, baseline: bool) -> Opponent:
@@ -177,10 +221,27 @@ def standing(view: SubmissionView) -> list[str]:
         places = "" if row.rank_low is None else f" (95%: {rank_span(row.rank_low, row.rank_high)})"
         parts += [f"score {share(row.score)}{ends}", f"rank {row.rank}{places}", f"coverage {percent(row.coverage)}"]
     sentences = [", ".join(parts) + "."]
+    if row is not None:
+        sentences += [line for access in row.robust or {} if (line := _robust(row, access))]
+        if row.figures.get("median_queries") is not None:
+            sentences.append(f"Queries until an image is earned: {row.figures['median_queries']:g} (median; one that is not earned "
+                             "counts as the budget).")
+        if row.figures.get("median_distance") is not None:
+            sentences.append(f"Change that earns an image: {row.figures['median_distance']:g} (median L2 norm; one that is not "
+                             "earned counts as its way to mid-grey).")
     if row is not None and view.unlabelled:
         sentences.append(f"Of its raw score of {row.raw:,}, {plural(view.unlabelled, 'image')} got no label from a defense; "
                          "that counts as a wrong label.")
     return sentences
+
+
+def _robust(row: Row, access: str) -> str:
+    held, low, high = ((each or {}).get(access) for each in (row.robust, row.robust_low, row.robust_high))
+    if held is None:
+        return ""
+    ends = "" if low is None else f" (95%: {span(low, high)})"
+    words = access.replace("_", " ")
+    return f"Robust accuracy, {words}: {share(held)}{ends}, labelled correctly when clean and against every attack."
 
 
 def timing(timings: Timings) -> list[str]:

@@ -18,7 +18,7 @@ from harness.errors import DatasetError
 from harness.formats.result_csv import out_of_range
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry, Results
-from harness.scoring.leaderboard import Row, build_leaderboard, build_matrix
+from harness.scoring.leaderboard import Row, build_leaderboard, build_matrix, duel_matrices
 from harness.store import runs
 from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
@@ -27,7 +27,7 @@ from harness.tournament.tournament import DEFAULT_ROUND, Tournament
 from harness.tracks import Threat, detects, labels, produces
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
-from harness.views.submission import FailedRun, SubmissionView, Timings, detected, met
+from harness.views.submission import FailedRun, SubmissionView, Timings, curve_of, detected, met
 from harness.views.words import plural, size
 
 #: What the commands look for by themselves.
@@ -66,8 +66,7 @@ class SubmissionReader(RoundReader):
         Raises:
             UnknownNameError: There is none of that name.
         """
-        entry = next((entry for entry in (*results.attacks, *results.defenses, *results.detectors)
-                      if entry.name == name), None)
+        entry = next((entry for entry in results.entries if entry.name == name), None)
         if entry is None:
             return self.submission(name)
         (rows,) = build_leaderboard(results, tracks=(entry.type,)).tracks.values()
@@ -75,8 +74,8 @@ class SubmissionReader(RoundReader):
         if detects(entry.type):
             found, scores = detected(results, name)
             return replace(self.submission(name, entry, row), detected=found, histogram=scores)
-        against, unlabelled = met(build_matrix(results), entry)
-        return replace(self.submission(name, entry, row), opponents=against, unlabelled=unlabelled)
+        against, unlabelled = met(build_matrix(results), duel_matrices(results), entry)
+        return replace(self.submission(name, entry, row), opponents=against, unlabelled=unlabelled, curve=curve_of(results, name))
 
     def submission(self, name: str, entry: Entry | None = None, row: Row | None = None) -> SubmissionView:
         """One submission, with every run that was anything but ``ok``.

@@ -11,6 +11,7 @@ import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
-from harness.report.files.sheets import OF_ACCESS, OF_THREATS, leaderboard_sheet, matrix_sheet
+from harness.report.files.sheets import COUNTS, OF_ACCESS, OF_THREATS, leaderboard_sheet, matrix_sheet
 from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
 from harness.scoring.detectors import sides
+from harness.scoring.duel_scores import earned, played
 from harness.scoring.leaderboard import (
     Leaderboard,
     Matrix,
@@ -28,6 +30,8 @@ from harness.scoring.leaderboard import (
     build_leaderboard,
     build_leaderboards,
     build_matrix,
+    duel_matrices,
+    number,
 )
 from harness.tracks import TRACKS, Access
 from harness.untrusted_text import csv_cell
@@ -43,8 +47,14 @@ _TYPES: dict[str, type] = {
                      "threat", "access", "attack", "defense", "detector", "side"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit", "rejected", "changed"), int),
-    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", *OF_THREATS, *OF_ACCESS), float),
+    **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", "share", *OF_THREATS,
+                     *OF_ACCESS), float),
     "baseline": bool,
+}
+_DUEL_TYPES: dict[str, type] = {
+    **dict.fromkeys(("access", "attack", "defense", "image"), str),
+    **dict.fromkeys(("produced", "counted", "earned", "labelled", "correct", "target_hit", "rejected"), bool),
+    **dict.fromkeys(("queries", "first_query", "distance"), int),
 }
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,
                                    "target_hit": bool, "rejected": bool}
@@ -99,6 +109,8 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
     if parquet:
         paths.append(directory / "verdicts.parquet")
         write_parquet(paths[-1], verdicts(results), _VERDICT_TYPES)
+    if results.duels:
+        paths += _write_duels(results, directory, notes, parquet=parquet)
     if results.detections is not None:
         paths += _write_scores(results, directory, notes, parquet=parquet)
     if not parquet:
@@ -118,7 +130,7 @@ def _write_table(directory: Path, name: str, columns: Columns, *, parquet: bool)
 def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> dict[str, Columns]:
     fields = ("name", "team", "type", "baseline", "order", "digest", "median_time_s", "outcomes")
     entries = [{**asdict(entry), "outcomes": counts(entry.outcomes)}
-               for entry in (*results.attacks, *results.defenses, *results.detectors)]
+               for entry in results.entries]
     rows = [(str(board.scoring), *row) for board in boards for row in leaderboard_sheet(board).rows]
     titles = ("scoring", *leaderboard_sheet(boards[0]).columns)
     pairs = matrix_sheet(matrix)
@@ -130,6 +142,53 @@ def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> 
                         for at, title in enumerate(titles)},
         "pairs": {title: [row[at] for row in pairs.rows] for at, title in enumerate(pairs.columns)},
     }
+
+
+def _write_duels(results: Results, directory: Path, notes: list[str], *, parquet: bool) -> list[Path]:
+    """How every attack of duels did against every defense that is open to it, in all and image by image."""
+    pairs = [(str(matrix.access), *row[:3], number(share), *row[3:])
+             for matrix in duel_matrices(results)
+             for row, share in zip(matrix_sheet(matrix).rows, matrix.shares.ravel().tolist(), strict=True) if row[3] is not None]
+    titles = ("access", "attack", "track", "defense", "share", *COUNTS)
+    columns = {title: [row[at] for row in pairs] for at, title in enumerate(titles)}
+    paths = _write_table(directory, "duel_pairs", columns, parquet=parquet)
+    size = sum(int(played(duels, results.batch).sum()) for duels in results.duels)
+    if size <= MOST_VERDICTS_AS_CSV:
+        paths.append(directory / "duels.csv")
+        rows = ([int(value) if isinstance(value, bool) else value for value in row]
+                for group in duel_images(results) for row in zip(*(group[title] for title in _DUEL_TYPES), strict=True))
+        write_csv(paths[-1], tuple(_DUEL_TYPES), rows)
+    else:
+        notes.append(f"duels.csv is left out: it would have {size:,} rows.")
+    if parquet:
+        paths.append(directory / "duels.parquet")
+        write_parquet(paths[-1], duel_images(results), _DUEL_TYPES)
+    return paths
+
+
+def duel_images(results: Results) -> Iterator[dict[str, list[Any]]]:
+    """One group of columns per attack and defense that meet: a row per image whose duel is done, None for what it has not."""
+    names = np.array(_image_names(results))
+    for duels in results.duels:
+        shown, won = played(duels, results.batch), earned(duels, results.batch)
+        for a, d in product(range(len(duels.attacks)), range(len(duels.defenses))):
+            which = np.flatnonzero(shown[a, d])
+            attack, defense = duels.attacks[a].name, duels.defenses[d]
+            codes = duels.codes[a, d, which] * duels.produced[a, d, which]
+            bits = [(codes & bit).astype(np.bool_) for bit in (LABELLED, CORRECT, TARGET)]
+            asked: list[list[int | None]] = [[None] * len(which)] * 3
+            if duels.queries is not None:
+                if d == 0:
+                    found = duels.queries.first(a), duels.queries.smallest(a, duels.queries.budget)
+                asked = [column[which].tolist() for column in (duels.queries.charged[a, d], found[0][d], found[1][d])]
+            yield {
+                "access": [str(duels.access)] * len(which), "attack": [attack] * len(which), "defense": [defense] * len(which),
+                "image": names[which].tolist(), "produced": duels.produced[a, d, which].tolist(),
+                "counted": duels.counted[a, d, which].tolist(), "earned": won[a, d, which].tolist(),
+                "labelled": bits[0].tolist(), "correct": bits[1].tolist(), "target_hit": (bits[2] & bits[0]).tolist(),
+                "rejected": (bits[2] & ~bits[0]).tolist(), "queries": asked[0],
+                "first_query": [number or None for number in asked[1]],
+                "distance": [None if change == -1 else change for change in asked[2]]}
 
 
 def _write_scores(results: Results, directory: Path, notes: list[str], *, parquet: bool) -> list[Path]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from harness.scoring.duel_scores import QUERY_FIGURES
-from harness.scoring.leaderboard import DetectorMatrix, Leaderboard, Matrix, Row, number
+from harness.scoring.leaderboard import DetectorMatrix, DuelMatrix, Leaderboard, Matrix, Row, number
 from harness.tracks import TRACKS, Access, Threat, figure_names
 from harness.untrusted_text import csv_cell, json_text, markdown_cell
 from harness.views.leaderboard import own_threats, shown_tracks, tables
@@ -131,18 +131,26 @@ def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"{low:.3f}-{high:.3f}"
 
 
+COUNTS = ("produced", "labelled", "correct", "wrong", "target_hit", "rejected")
+
+
 def matrix_sheet(matrix: Matrix | DetectorMatrix) -> Sheet:
     """One row per pair, all counts or areas."""
     if isinstance(matrix, DetectorMatrix):
         return _areas(matrix)
-    rows = [
-        (attack.name, attack.type, defense.name, int(matrix.produced[a]), int(matrix.cells.labelled[a, d]),
-         int(matrix.cells.correct[a, d]), int(matrix.cells.wrong[a, d]), int(matrix.cells.target_hit[a, d]),
-         int(matrix.cells.rejected[a, d]))
-        for a, attack in enumerate(matrix.attacks) for d, defense in enumerate(matrix.defenses)
-    ]
-    columns = ("attack", "track", "defense", "produced", "labelled", "correct", "wrong", "target_hit", "rejected")
-    return Sheet("matrix", columns, tuple(rows))
+    rows = []
+    for a, attack in enumerate(matrix.attacks):
+        for d, defense in enumerate(matrix.defenses):
+            made = matrix.cells.produced[a, d] if isinstance(matrix, DuelMatrix) else matrix.produced[a]
+            counts = (made, *(getattr(matrix.cells, name)[a, d] for name in COUNTS[1:]))
+            shown = map(int, counts) if is_open(matrix, a, d) else [None] * len(counts)
+            rows.append((attack.name, attack.type, defense.name, *shown))
+    return Sheet("matrix", ("attack", "track", "defense", *COUNTS), tuple(rows))
+
+
+def is_open(matrix: Matrix, attack: int, defense: int) -> bool:
+    """Whether the two meet."""
+    return not isinstance(matrix, DuelMatrix) or bool(matrix.open[attack, defense])
 
 
 def _areas(matrix: DetectorMatrix) -> Sheet:
@@ -159,7 +167,8 @@ def matrix_markdown(matrix: Matrix | DetectorMatrix) -> str:
                  for a, attack in enumerate(matrix.attacks)]
         return to_markdown([Sheet("AUROC", ("attack", *(entry.name for entry in matrix.detectors), "changed"), tuple(areas))])
     rows = [
-        (attack.name, *(int(count) for count in matrix.cells.correct[a]), int(matrix.produced[a]))
+        (attack.name, *(int(count) if is_open(matrix, a, d) else None for d, count in enumerate(matrix.cells.correct[a])),
+         int(matrix.produced[a]))
         for a, attack in enumerate(matrix.attacks)
     ]
     return to_markdown([Sheet("correct labels", ("attack", *(d.name for d in matrix.defenses), "produced"), tuple(rows))])

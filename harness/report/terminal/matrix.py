@@ -29,6 +29,8 @@ _CELL_LEAST = 3
 #: From here on a column is headed by its (shortened) name instead of its number.
 _CELL_NAMED = 9
 _CELL_WIDEST = 14
+#: Of a pair that is not played.
+_CLOSED = "x"
 
 
 def print_matrix(matrix: Matrix | DetectorMatrix, console: Console, track: Track = DEFENSE.name) -> None:
@@ -50,7 +52,8 @@ def print_matrix(matrix: Matrix | DetectorMatrix, console: Console, track: Track
             console.print()
             for text in _legend(view, page, console.width):
                 console.print(text)
-    console.print(Text("** 100 %, - nothing yet, name* baseline. Strongest first.", "quiet"))
+    closed = f"{_CLOSED} closed, " if any(line.closed for line in view.lines) else ""
+    console.print(Text(f"** 100 %, {closed}- nothing yet, name* baseline. Strongest first.", "quiet"))
 
 
 def _marked(name: str, *, baseline: bool) -> str:
@@ -81,7 +84,8 @@ def _page(view: MatrixView, page: range, label: int, cell: int) -> Iterator[Text
         name = shorten(_marked(line.name, baseline=line.baseline), label)
         text = Text.assemble((f"{name:<{label}}", "baseline" if line.baseline else ""))
         for column in page:
-            text.append_text(_cell(float(line.scores[column]), cell))
+            closed = column in line.closed
+            text.append_text(Text(f"{_CLOSED:>{cell}}", "quiet") if closed else _cell(float(line.scores[column]), cell))
         yield text
 
 

@@ -18,14 +18,18 @@ from harness.report.terminal.status import print_outcomes
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Entry
 from harness.scoring.detection import Histogram
-from harness.tracks import consumes
+from harness.scoring.duel_scores import QueryPoint
+from harness.tracks import Access, consumes
 from harness.untrusted_text import lines, plain
+from harness.views.leaderboard import access_words, median_words
 from harness.views.status import next_step
 from harness.views.submission import DetectedAttack, FailedRun, Opponent, SubmissionView, standing, timing
 from harness.views.words import duration, plural, share, shorten
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
+#: Of a curve on a terminal, about.
+_CURVE_LINES = 10
 #: Of one field or reason that an author wrote.
 MOST_CHARACTERS = 1000
 
@@ -43,6 +47,9 @@ def print_submission(view: SubmissionView, console: Console) -> None:
     if view.opponents:
         console.print()
         _print_opponents(entry, view.opponents, console)
+    if view.curve:
+        console.print()
+        _print_curve(view.curve, console)
     if view.detected:
         console.print()
         _print_detected(view.detected, console)
@@ -66,16 +73,33 @@ def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console
     columns = [
         Column("against", tuple(opponent.name + ("*" if opponent.baseline else "") for opponent in against), "left",
                shrink_to=20, fold=True, style="name"),
-        Column("score", tuple(share(opponent.score) for opponent in against), style="best"),
+        Column("score", tuple("closed" if opponent.closed else share(opponent.score) for opponent in against), style="best"),
         Column("correct", numbers("correct")), Column("wrong", numbers("wrong")),
         Column("target", numbers("target_hit")),
         *([Column("rejected", numbers("rejected"))] if any(opponent.rejected for opponent in against) else []),
         Column("no label", tuple(str(opponent.produced - opponent.labelled - opponent.rejected) for opponent in against)),
         Column("images", numbers("produced")),
+        *([Column("access", tuple(access_words(opponent.access) for opponent in against), "left")]
+          if defends and any(opponent.access != Access.BLACK_BOX for opponent in against) else []),
         Column("track", tuple(opponent.type for opponent in against), "left", drop=1 if defends else 2),
     ]
     styles = ["baseline" if opponent.baseline else "" for opponent in against]
     console.print(draw(columns, styles, console.width, table_box(console)))
+
+
+def _print_curve(points: Sequence[QueryPoint], console: Console) -> None:
+    """A line every few points: what was earned as a bar, and the distance where there is one."""
+    console.print(Text.assemble(("Earned against queries", "head"),
+                                ("  share of the images, by queries of each; the mean over the defenses open to it", "quiet")))
+    step = -(-len(points) // _CURVE_LINES)
+    shown = [*points[:-1:step], points[-1]]
+    far = any(point.distance is not None for point in shown)
+    bar = max(8, min(40, console.width - 30))
+    console.print(Text(f"{'queries':>9}  {'earned':>6}  {'distance':>8}" if far else f"{'queries':>9}  {'earned':>6}", "quiet"))
+    for point in shown:
+        distance = f"  {median_words(point.distance):>8}" if far else ""
+        drawn = "#" * math.ceil(bar * point.earned)
+        console.print(Text(f"{point.queries:>9,}  {share(point.earned):>6}{distance}  {drawn}".rstrip()))
 
 
 def _print_detected(against: Sequence[DetectedAttack], console: Console) -> None:

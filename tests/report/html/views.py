@@ -41,7 +41,7 @@ def made_report(attacks: int = 6, targeted: int = 3, defenses: int = 5, *, hosti
     rows = {row.name: row for rows in view.board.tracks.values() for row in rows}
     entries = []
     for entry in (*results.attacks, *results.defenses):
-        opponents, _ = met(build_matrix(results), entry)
+        opponents, _ = met(build_matrix(results), (), entry)
         failure = FailedRun(1, "time_limit", entry.name, 2, 1, 5.0, text, f"harness run --fresh '{entry.name}'")
         log = LoggedRun(1, entry.name, "time_limit", 2, text, evil[-5] if hostile else "killed")
         submission = SubmissionView(entry, {"source": text}, 3, 4, row=rows[entry.name], opponents=opponents, failures=(failure,),

@@ -24,7 +24,7 @@ def made(results, name: str, failures: tuple[FailedRun, ...] = ()) -> Submission
     entry = next(entry for entry in (*everything.attacks, *everything.defenses) if entry.name == name)
     row = next(row for row in build_leaderboard(everything, resamples=20).tracks[entry.type] if row.name == name)
     timings = Timings(1.75, 60.0, 500.0, 0.2, 1.5, 300 << 20, ("2 cores",))
-    against, unlabelled = met(build_matrix(everything), entry)
+    against, unlabelled = met(build_matrix(everything), (), entry)
     return SubmissionView(entry, {"profile": "legacy"}, 14, 14, timings, failures, row, opponents=against, unlabelled=unlabelled)
 
 
@@ -74,7 +74,7 @@ def test_it_says_how_much_of_an_attacks_score_got_no_label(results, screen) -> N
     silent = dataclasses.replace(everything, verdicts=Verdicts.of(np.where(codes == 5, np.uint8(0), codes)))
     entry = everything.attacks[3]
     row = next(row for row in build_leaderboard(silent, resamples=0).tracks["attack"] if row.name == entry.name)
-    against, unlabelled = met(build_matrix(silent), entry)
+    against, unlabelled = met(build_matrix(silent), (), entry)
     view = SubmissionView(entry, row=row, opponents=against, unlabelled=unlabelled)
     assert row.raw == sum(opponent.produced - opponent.correct for opponent in against) > 0
     assert f"Of its raw score of {row.raw}, {row.raw} images got no label from a defense" in " ".join(
