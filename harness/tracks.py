@@ -170,6 +170,25 @@ def producers(submissions: Iterable[T]) -> list[T]:
     return [submission for submission in submissions if produces(submission.type)]
 
 
+class _Attacking(_Typed, Protocol):
+    @property
+    def access(self) -> str:
+        """A name of ``Access``."""
+
+
+A = TypeVar("A", bound=_Attacking)
+
+
+def attackers(submissions: Iterable[A]) -> list[A]:
+    """Those that make images for all defenses alike, in their order."""
+    return [submission for submission in producers(submissions) if submission.access == Access.BLACK_BOX]
+
+
+def duellists(submissions: Iterable[A]) -> list[A]:
+    """Those that make images for one defense at a time, in their order."""
+    return [submission for submission in producers(submissions) if submission.access != Access.BLACK_BOX]
+
+
 def consumers(submissions: Iterable[T]) -> list[T]:
     """Those that answer about images, in their order."""
     return [submission for submission in submissions if consumes(submission.type)]

@@ -82,6 +82,9 @@ class Executor:
         try:
             if self._code is not None and job.program.entry_point is not None:
                 job = replace(job, program=replace(job.program, code_dir=self._code(job.program.digest)))
+            if self._code is not None and job.program.target is not None:
+                target = replace(job.program.target, directory=self._code(job.program.target.digest))
+                job = replace(job, program=replace(job.program, target=target))
             self._sandbox.prepare(job.program)
             self._startable.add(job.program.digest)
             arrays = self._lay_out(job, layout, directory)

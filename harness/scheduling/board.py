@@ -4,11 +4,14 @@ The board is three arrays: the state of every attack run [attack, batch], the in
 consumer's run [input, consumer]: detectors stand behind the defenses, and are run on halves alone. One byte a run: 899,100 runs
 are under a megabyte. There is no barrier: recording what an attack run made makes the runs on it ready. Equal inputs are one input,
 so two attacks that made the same pixels share predictions.
+
+An attack that meets one defense at a time has a row for each of them. What it makes there is for that opponent alone: it is neither
+mixed nor shown to detectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -17,7 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 WAITING, RUNNING, DONE, FAILED, DROPPED = 0, 1, 2, 3, 4
+#: The store has a result that the round does not ask for (yet): it is not run again where it does.
+SPARE = 5
 NO_INPUT = -1
+#: Of a duel whose one run says everything: no run of the opponent follows.
+NOBODY = -1
 
 
 class Kind(StrEnum):
@@ -62,31 +69,36 @@ class Board:
     """The runs of a round and their states.
 
     Args:
-        attacks: Number of attacks, both tracks.
+        attacks: Number of attacks that meet all defenses, both tracks.
         defenses: Number of defenses.
         clean: One input per batch: the clean images, which every defense is run on.
         labelled: What defenses are run on: every input (``direct``), only inputs added as direct ones, which hold the images
             of the others (``mixed``), or only what a caller asks for (``listed``, an audit).
         detectors: Number of detectors, which are run on every half.
+        opponents: Of each attack that meets one defense, which: further rows behind the others.
     """
 
     def __init__(self, attacks: int, defenses: int, clean: Sequence[PlannedInput], *,
-                 labelled: Literal["direct", "mixed", "listed"] = "direct", detectors: int = 0) -> None:
+                 labelled: Literal["direct", "mixed", "listed"] = "direct", detectors: int = 0,
+                 opponents: Sequence[int] = ()) -> None:
         batches = len(clean)
         self.labelled = labelled
         self.direct = direct = labelled == "direct"
         self.attacks, self.defenses, self.detectors, self.batches = attacks, defenses, detectors, batches
+        self.opponents = tuple(opponents)
         self.consumers = defenses + detectors
+        rows = attacks + len(self.opponents)
         self.inputs: list[PlannedInput] = list(clean)
         self._by_digest = {(planned.batch, planned.digest): index for index, planned in enumerate(clean)}
-        self.attack_state: NDArray[np.uint8] = np.zeros((attacks, batches), np.uint8)
-        self.attack_input: NDArray[np.int32] = np.full((attacks, batches), NO_INPUT, np.int32)
-        room = batches * (attacks + 1) * (1 if direct else 2) + (2 * attacks * batches if detectors else 0)
+        self.attack_state: NDArray[np.uint8] = np.zeros((rows, batches), np.uint8)
+        self.attack_input: NDArray[np.int32] = np.full((rows, batches), NO_INPUT, np.int32)
+        room = batches * ((attacks + 1) * (1 if direct else 2) + (2 * attacks if detectors else 0) + len(self.opponents))
         self.defense_state: NDArray[np.uint8] = np.full((room, self.consumers), DROPPED, np.uint8)
         self.defense_state[:batches, :defenses] = WAITING if direct else DROPPED
-        self._counts = [attacks * batches, 0, 0, 0, batches * detectors]
+        self._meant: list[Collection[int]] = [range(defenses) if direct else range(0)] * batches
+        self._counts = [rows * batches, 0, 0, 0, batches * detectors, 0]
         self._counts[WAITING if direct else DROPPED] += batches * defenses
-        self._ready_attacks: list[list[int]] = [list(range(batches - 1, -1, -1)) for _ in range(attacks)]
+        self._ready_attacks: list[list[int]] = [list(range(batches - 1, -1, -1)) for _ in range(rows)]
         self._ready_defenses: list[list[int]] = [list(range(batches - 1, -1, -1)) for _ in range(defenses)]
         self._ready_defenses += [[] for _ in range(detectors)]
 
@@ -94,10 +106,10 @@ class Board:
         """The index of an input with these pixels, None where there is none yet."""
         return self._by_digest.get((batch, digest))
 
-    def add_input(self, planned: PlannedInput, *, direct: bool | None = None) -> int:
+    def add_input(self, planned: PlannedInput, *, direct: bool | None = None, opponent: int | None = None) -> int:
         """Put an input on the board; its runs become ready if it is direct. An equal one is found, not added.
 
-        A half is direct, but for an audit.
+        A half is direct, but for an audit. What was made against one opponent is direct for that one.
         """
         if direct is None:
             direct = self.direct or (planned.half_of != NO_INPUT and self.labelled != "listed")
@@ -110,28 +122,46 @@ class Board:
                 # Attacks made again can leave more distinct inputs than there are attack runs.
                 more = np.full((len(self.inputs), self.consumers), DROPPED, np.uint8)
                 self.defense_state = np.concatenate([self.defense_state, more])
-            meant = self._meant(index) if direct else range(0)
-            self.defense_state[index, meant.start: meant.stop] = WAITING
-            self._counts[WAITING] += len(meant)
-            self._counts[DROPPED] += self.consumers - len(meant)
-            for ready in self._ready_defenses[meant.start: meant.stop]:
-                ready.append(index)
+            self._meant.append(range(0))
+            self._counts[DROPPED] += self.consumers
+        if opponent is not None:
+            self._mean(index, range(opponent, opponent + 1) if self.labelled != "listed" else range(0))
+        elif direct:
+            detects = self.inputs[index].half_of != NO_INPUT
+            self._mean(index, range(self.defenses, self.consumers) if detects else range(self.defenses))
         return index
 
-    def _meant(self, index: int) -> range:
-        """The consumers that an input is for: detectors for halves, defenses for all others."""
-        return range(self.defenses) if self.inputs[index].half_of == NO_INPUT else range(self.defenses, self.consumers)
+    def _mean(self, index: int, more: range) -> None:
+        """An input is for these consumers too: they have a result on it, or wait."""
+        before = self._meant[index]
+        if before == more or all(entry in before for entry in more):
+            return
+        self._meant[index] = {*before, *more} if before else more
+        states = self.defense_state[index, more.start: more.stop]
+        if (states == DROPPED).all():
+            states[:] = WAITING
+            self._counts[WAITING] += len(more)
+            self._counts[DROPPED] -= len(more)
+            for ready in self._ready_defenses[more.start: more.stop]:
+                ready.append(index)
+            return
+        for entry in more:
+            task = Task(Kind.DEFENSE, entry, index)
+            if self.state(task) == SPARE:
+                self._set(task, DONE)
+            elif entry not in before:
+                self.release(task)
 
     def mark_done(self, index: int, defenses: Iterable[int]) -> None:
         """The store has these defenses' results on an input already."""
         for entry in defenses:
-            self._set(Task(Kind.DEFENSE, entry, index), DONE)
+            self._set(Task(Kind.DEFENSE, entry, index), DONE if entry in self._meant[index] else SPARE)
 
     def sources(self, batch: int) -> list[int] | None:
-        """The distinct inputs that attacks made of a batch, the clean one first; None while an attack run is missing."""
-        if (self.attack_state[:, batch] != DONE).any():
+        """The distinct inputs that attacks made of a batch for all, the clean one first; None while an attack run is missing."""
+        if (self.attack_state[: self.attacks, batch] != DONE).any():
             return None
-        made = self.attack_input[:, batch]
+        made = self.attack_input[: self.attacks, batch]
         return [batch, *sorted({int(index) for index in made} - {NO_INPUT, batch})]
 
     def state(self, task: Task) -> int:
@@ -188,7 +218,7 @@ class Board:
     def prune(self) -> None:
         """Take results that were put into the arrays directly (once, when the store's are loaded) into account."""
         known = self.defense_state[: len(self.inputs)]
-        states = np.bincount(self.attack_state.ravel(), minlength=5) + np.bincount(known.ravel(), minlength=5)
+        states = np.bincount(self.attack_state.ravel(), minlength=6) + np.bincount(known.ravel(), minlength=6)
         self._counts = [int(count) for count in states]
         for entry, stack in enumerate(self._ready_attacks):
             stack[:] = [item for item in stack if self.attack_state[entry, item] == WAITING]
@@ -229,7 +259,7 @@ class Board:
 
     def revive_input(self, index: int) -> None:
         """An attack made these pixels (again): the runs on them that were set aside are ready."""
-        for entry in self._meant(index):
+        for entry in self._meant[index]:
             if self.defense_state[index, entry] == DROPPED:
                 self.release(Task(Kind.DEFENSE, entry, index))
 
@@ -240,16 +270,21 @@ class Board:
     @property
     def total(self) -> int:
         """Runs in the whole tournament: those on the board and those that attack runs still to come will add."""
-        known = self.attacks * self.batches + len(self.inputs) * self.consumers - self._counts[DROPPED]
+        known = self.attack_state.size + len(self.inputs) * self.consumers - self._counts[DROPPED] - self._counts[SPARE]
         return known + int(self.to_come().sum())
 
     def to_come(self) -> NDArray[np.int64]:
         """Runs that attack runs without a result will probably add, of each consumer."""
-        unknown = self.attack_state < DONE
+        unknown = self.attack_state[: self.attacks] < DONE
         attacks = int(np.count_nonzero(unknown))
         per_defense = {"direct": attacks, "mixed": int(unknown.any(axis=0).sum()) * (self.attacks + 1), "listed": 0}[self.labelled]
         per_detector = 0 if self.labelled == "listed" else 2 * attacks
-        return np.repeat(np.array([per_defense, per_detector], np.int64), [self.defenses, self.detectors])
+        to_come = np.repeat(np.array([per_defense, per_detector], np.int64), [self.defenses, self.detectors])
+        if self.labelled != "listed":
+            for opponent, states in zip(self.opponents, self.attack_state[self.attacks:], strict=True):
+                if opponent != NOBODY:
+                    to_come[opponent] += np.count_nonzero(states < DONE)
+        return to_come
 
     @property
     def complete(self) -> bool:

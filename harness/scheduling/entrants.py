@@ -9,18 +9,35 @@ from functools import cached_property
 
 from harness.dataset.load import Batch
 from harness.sandbox.base import Limits, Program
-from harness.scheduling.board import Kind
-from harness.tracks import Threat
+from harness.scheduling.board import NOBODY, Kind
+from harness.tracks import Access, Threat
+
+
+@dataclass(frozen=True)
+class Duel:
+    """The one opponent that an attack meets.
+
+    Attributes:
+        opponent: Its position among the defenses.
+        input_ids: The store's id of each batch as it is given to the attack against this opponent.
+        digests: Of the same.
+    """
+
+    access: Access
+    opponent: int
+    input_ids: tuple[int, ...]
+    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """One submission as the scheduler needs it.
+    """One submission as the scheduler needs it; an attack that meets one defense at a time is one for each of them.
 
     Attributes:
         stored_id: The store's id.
         conditions_id: The conditions its runs are recorded under.
         expected_s: Expected wall clock of one run, NaN when unknown.
+        duel: With whom, where an attack meets one defense alone.
     """
 
     stored_id: int
@@ -32,6 +49,7 @@ class Entrant:
     served: bool = False
     expected_s: float = math.nan
     threat: Threat = Threat.LINF
+    duel: Duel | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,7 @@ class Lineup:
     """Who takes part and on what.
 
     Attributes:
+        attacks: Those that meet all defenses, then the duels.
         task_input_ids: The store's id of each batch as attacks of a threat are given it.
         mixed: Whether defenses are run on mixed batches.
         detectors: Who is run on halves.
@@ -66,8 +85,28 @@ class Lineup:
 
     def task(self, entry: int, item: int) -> tuple[Batch, int]:
         """A batch as an attack is given it, and the store's id of that."""
-        threat = self.attacks[entry].threat
-        return self.batches[item].under(threat), self.task_input_ids[threat][item]
+        return self.batches[item].under(self.attacks[entry].threat), self.given(entry)[item]
+
+    def given(self, entry: int) -> tuple[int, ...]:
+        """The store's ids of the batches as an attack is given them."""
+        attack = self.attacks[entry]
+        return self.task_input_ids[attack.threat] if attack.duel is None else attack.duel.input_ids
+
+    def task_digest(self, entry: int, item: int) -> str:
+        """What a batch is called as an attack is given it."""
+        attack = self.attacks[entry]
+        return self.batches[item].under(attack.threat).task_digest if attack.duel is None else attack.duel.digests[item]
+
+    @cached_property
+    def opponents(self) -> tuple[int, ...]:
+        """Of each duel, whom what it makes is for; nobody where a duel's own run says everything."""
+        return tuple(NOBODY if attack.duel.access is Access.QUERY else attack.duel.opponent
+                     for attack in self.attacks if attack.duel is not None)
+
+    @cached_property
+    def everybody(self) -> Mapping[int, str]:
+        """Names by the store's id of the submission."""
+        return {entrant.stored_id: entrant.name for entrant in (*self.attacks, *self.consumers)}
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class Choice:
         self._board = board
         self._serving = [(kind, entry) for kind, entrants in ((Kind.ATTACK, lineup.attacks), (Kind.DEFENSE, lineup.consumers))
                          for entry, entrant in enumerate(entrants) if entrant.served]
-        self._suspects: set[tuple[Kind, int]] = set()
-        self._left_out: set[tuple[Kind, int]] = set()
+        self._suspects: set[int] = set()
+        self._left_out: set[int] = set()
         self._active: Counter[str] = Counter()
         self._open: Mapping[str, int] = {}
         self._order: dict[Kind, list[int]] = {}
@@ -66,30 +66,30 @@ class Choice:
         """A run came back."""
         self._active[self._digest(task.kind, task.entry)] -= 1
 
-    def suspect(self, kind: Kind, entry: int) -> None:
-        """A submission's last run ended in a failure of the host: it waits for the others."""
-        self._suspects.add((kind, entry))
+    def suspect(self, submission: int) -> None:
+        """A submission's (by the store's id) last run ended in a failure of the host: it waits for the others."""
+        self._suspects.add(submission)
 
-    def leave_out(self, kind: Kind, entry: int) -> None:
+    def leave_out(self, submission: int) -> None:
         """Start no further run of a submission."""
-        self._left_out.add((kind, entry))
+        self._left_out.add(submission)
 
-    def is_left_out(self, kind: Kind, entry: int) -> bool:
+    def is_left_out(self, submission: int) -> bool:
         """Whether no further run of a submission is started."""
-        return (kind, entry) in self._left_out
+        return submission in self._left_out
 
     def suspects_everybody(self) -> bool:
         """Whether the last run of every submission ended in a failure of the host."""
-        return len(self._suspects) == len(self._lineup.attacks) + len(self._lineup.consumers)
+        return len(self._suspects) == len(self._lineup.everybody)
 
     def trusts_anybody(self) -> bool:
         """Whether a submission that is not suspected has a run that could start."""
-        return any(self._board.ready(kind, entry) and (kind, entry) not in self._suspects
+        return any(self._board.ready(kind, entry) and self._lineup.entrant(kind, entry).stored_id not in self._suspects
                    for kind in (Kind.ATTACK, Kind.DEFENSE) for entry in range(len(self._expected[kind])))
 
     def learn(self, task: Task, seconds: float) -> None:
         """A run ended with a result, after so long."""
-        self._suspects.discard((task.kind, task.entry))
+        self._suspects.discard(self._lineup.entrant(task.kind, task.entry).stored_id)
         known = self._seconds[task.kind, task.entry]
         known.append(seconds)
         del known[:-_REMEMBERED]
@@ -131,7 +131,8 @@ class Choice:
         a failure of the host waits for the others: if they fail too it is the host, and if they do not, one submission that
         brings the host to fail cannot take the slots from everybody else.
         """
-        if (kind, entry) in self._left_out or (not last_resort and (kind, entry) in self._suspects):
+        submission = self._lineup.entrant(kind, entry).stored_id
+        if submission in self._left_out or (not last_resort and submission in self._suspects):
             return False
         return not self._is_open(kind, entry) or (last_resort and self._worth_another(kind, entry))
 
@@ -142,7 +143,7 @@ class Choice:
             digest = self._digest(kind, entry)
             waiting = self._active[digest]
             room = 2 * self._open.get(digest, 0) - waiting
-            if (kind, entry) in self._suspects:
+            if self._lineup.entrant(kind, entry).stored_id in self._suspects:
                 continue
             if room > 0 and (best is None or waiting < best[0]) and self._board.ready(kind, entry):
                 best = waiting, kind, entry

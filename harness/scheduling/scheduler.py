@@ -108,16 +108,15 @@ class Scheduler:
         self._attacks_done = dict(store_state.attacks)
         self._known_inputs = dict(store_state.known_inputs)
         self._alone: set[Task] = set()
-        self._slow: set[tuple[Kind, int]] = set()
+        self._slow: set[int] = set()
         self._choice = Choice(lineup, board)
-        for key in self._everybody():
-            if lineup.entrant(*key).stored_id in store_state.suspects:
-                self._choice.suspect(*key)
+        for submission in set(lineup.everybody).intersection(store_state.suspects):
+            self._choice.suspect(submission)
         self._in_flight: dict[int, tuple[Task, Job]] = {}
         self._tries: Counter[int] = Counter()
-        self._bad_in_a_row: dict[Slot, list[tuple[Kind, int]]] = {}
-        self._failures: Counter[tuple[Kind, int]] = Counter()
-        self._proven = {key for key in self._everybody() if not math.isnan(lineup.entrant(*key).expected_s)}
+        self._bad_in_a_row: dict[Slot, list[int]] = {}
+        self._failures: Counter[int] = Counter()
+        self._proven = {entrant.stored_id for entrant in (*lineup.attacks, *lineup.consumers) if not math.isnan(entrant.expected_s)}
 
     def step(self, timeout_s: float = 0.25) -> bool:
         """Fill free slots, then wait for results; False when nothing is left to do.
@@ -198,7 +197,8 @@ class Scheduler:
     def _describe(self, task: Task) -> tuple[Entrant, int, str, int, NDArray[np.bool_]]:
         if task.kind is Kind.ATTACK:
             batch, task_input = self.lineup.task(task.entry, task.item)
-            return self.lineup.attacks[task.entry], task_input, batch.task_digest, task.item, np.ones(len(batch.ids), bool)
+            digest = self.lineup.task_digest(task.entry, task.item)
+            return self.lineup.attacks[task.entry], task_input, digest, task.item, np.ones(len(batch.ids), bool)
         planned = self.board.inputs[task.item]
         return self.lineup.consumers[task.entry], planned.stored_id, planned.digest, planned.batch, planned.produced
 
@@ -209,12 +209,13 @@ class Scheduler:
             _LOG.info("A late result of an attempt that was given up is dropped.", extra=_facts(finished))
             return
         task = self._in_flight.pop(job.run_id)[0]
+        submission = self.lineup.entrant(task.kind, task.entry).stored_id
         self._choice.ended(task)
         final = POLICY[result.outcome].final
         if result.outcome is Outcome.TIME_LIMIT and task in self._alone:
             # Slow on a quiet host too. It may be its own threads that overload the host: do not rerun it exclusively again.
-            self._slow.add((task.kind, task.entry))
-        elif result.outcome is Outcome.TIME_LIMIT and finished.overloaded and (task.kind, task.entry) not in self._slow:
+            self._slow.add(submission)
+        elif result.outcome is Outcome.TIME_LIMIT and finished.overloaded and submission not in self._slow:
             # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.
             final = False
             self._alone.add(task)
@@ -225,12 +226,13 @@ class Scheduler:
         self._record(task, finished, DONE if final else OPEN, made, new_inputs)
         if final:
             self._bad_in_a_row.pop(finished.slot, None)
-            self._failures.pop((task.kind, task.entry), None)
-            self._proven.add((task.kind, task.entry))
+            self._failures.pop(submission, None)
+            self._proven.add(submission)
             self.board.finish(task, made)
             if task.kind is Kind.ATTACK:
                 self._attacks_done[self._key(task)] = (job.run_id, job.attempt)
-                self._mix(task.item)
+                if self.lineup.attacks[task.entry].duel is None:
+                    self._mix(task.item)
             self.progress.finished += 1
             self._choice.learn(task, result.report.wall_s)
         else:
@@ -246,29 +248,32 @@ class Scheduler:
         if task.kind is Kind.DEFENSE or made is None:
             return NO_INPUT, []
         records = []
+        duel = self.lineup.attacks[task.entry].duel
+        opponent = None if duel is None else duel.opponent
         index = self.board.find_input(task.item, made.digest)
         if index is not None:
             self.board.inputs[index] = replace(self.board.inputs[index], changed=made.changed)
-            if self.board.direct:
-                self.board.revive_input(index)
+            self.board.add_input(self.board.inputs[index], opponent=opponent)
+            self.board.revive_input(index)
         else:
             planned = PlannedInput(task.item, made.digest, 0, made.produced, changed=made.changed)
             known_inputs = self._known_inputs.pop((task.item, made.digest), None)
             if known_inputs is not None:
-                index = self._unshelve(replace(planned, stored_id=known_inputs.stored_id), known_inputs)
+                index = self._unshelve(replace(planned, stored_id=known_inputs.stored_id), known_inputs, opponent=opponent)
             else:
                 records.append(NewInput(
                     self._next_input_id, self.lineup.batch_ids[task.item], "adversarial", made.digest,
                     pack_bits(made.produced), made.stored_bytes, changed=pack_bits(made.changed)))
                 self._next_input_id += 1
-                index = self.board.add_input(replace(planned, stored_id=records[0].id))
-        if self.lineup.detectors:
+                index = self.board.add_input(replace(planned, stored_id=records[0].id), opponent=opponent)
+        if self.lineup.detectors and duel is None:
             ids = self.lineup.batches[task.item].ids
             records += self._compose("half", task.item, halves(self.board.inputs, index, ids, self.lineup.secret))
         return index, records
 
-    def _unshelve(self, planned: PlannedInput, known_inputs: KnownInput, *, direct: bool | None = None) -> int:
-        index = self.board.add_input(planned, direct=direct)
+    def _unshelve(self, planned: PlannedInput, known_inputs: KnownInput, *, direct: bool | None = None,
+                  opponent: int | None = None) -> int:
+        index = self.board.add_input(planned, direct=direct, opponent=opponent)
         self.board.mark_done(index, known_inputs.done)
         return index
 
@@ -351,8 +356,8 @@ class Scheduler:
 
     def _blame(self, task: Task, finished: Finished) -> None:
         """A failure of the host: the slot's, the submission's that was on it, or (until more is known) anybody's."""
-        key = task.kind, task.entry
-        self._choice.suspect(*key)
+        key = self.lineup.entrant(task.kind, task.entry).stored_id
+        self._choice.suspect(key)
         self._failures[key] += 1
         reason = finished.result.report.detail or "no reason is known."
         if self._failures[key] >= QUARANTINE_AFTER:
@@ -377,23 +382,21 @@ class Scheduler:
         else:
             _LOG.warning("A slot rests.", extra=facts(slot=finished.slot.name, seconds=seconds, reason=reason))
 
-    def _leave_out(self, submissions: Iterable[tuple[Kind, int]], reason: str) -> None:
-        for key in submissions:
-            self._choice.leave_out(*key)
-            name = self.lineup.entrant(*key).name
+    def _leave_out(self, submissions: Iterable[int], reason: str) -> None:
+        for submission in submissions:
+            self._choice.leave_out(submission)
+            name = self.lineup.everybody[submission]
             self.progress.left_out[name] = reason
             _LOG.warning("A submission is left out for now: nothing but failures on the host's side.", extra=facts(
                 submission=name, reason=reason))
 
     def _give_up(self) -> None:
         """At the end: what still waits of submissions that were left out."""
-        for task in [task for task in self.board.waiting() if self._choice.is_left_out(task.kind, task.entry)]:
-            self.board.fail(task)
-            self.progress.given_up[self.lineup.entrant(task.kind, task.entry).name] += 1
-
-    def _everybody(self) -> list[tuple[Kind, int]]:
-        return [(kind, entry) for kind, entrants in ((Kind.ATTACK, self.lineup.attacks), (Kind.DEFENSE, self.lineup.consumers))
-                for entry in range(len(entrants))]
+        for task in list(self.board.waiting()):
+            entrant = self.lineup.entrant(task.kind, task.entry)
+            if self._choice.is_left_out(entrant.stored_id):
+                self.board.fail(task)
+                self.progress.given_up[entrant.name] += 1
 
     def _remake(self, task: Task, digest: str) -> None:
         """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""

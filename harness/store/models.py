@@ -69,7 +69,11 @@ class BatchRow(Base):
 
 
 class InputRow(Base):
-    """What a run reads: a task (attacks: ``values.task_kind``), ``clean``, ``adversarial``, ``mixed``, ``half`` (detectors)."""
+    """What a run reads.
+
+    Attacks: a task (``values.task_kind``), or one against one opponent (``values.duel_kind``). Consumers: ``clean``,
+    ``adversarial``, ``mixed``, ``half`` (detectors).
+    """
 
     __tablename__ = "input"
     __table_args__ = (UniqueConstraint("batch_id", "kind", "digest"),)

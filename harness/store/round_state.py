@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import bindparam, func, insert, or_, select, text, update
 
 from harness.store.facade import Transaction
 from harness.store.models import AttemptRow, CounterRow, InputRow, RunRow, ScoreRow
 from harness.store.recorder import NewInput
-from harness.store.values import DONE, StoredBatch, StoredInput
+from harness.store.values import DONE, DUEL, TASK, StoredBatch, StoredInput
 
 Rows = NDArray[np.int64]
 
@@ -51,6 +51,17 @@ def input_ids(transaction: Transaction, batches: Sequence[StoredBatch]) -> froze
 def digest_of(transaction: Transaction, input_id: int) -> str | None:
     """The digest of an input's pixels; None where there is no such input."""
     return transaction.connection.scalar(select(InputRow.digest).where(InputRow.id == input_id))
+
+
+def digests_of_tasks(transaction: Transaction, batches: Sequence[StoredBatch]) -> dict[int, dict[str, dict[str, int]]]:
+    """By batch id, kind and digest: the ids of these batches as attacks are given them, in duels or against all."""
+    found: dict[int, dict[str, dict[str, int]]] = {batch.id: {} for batch in batches}
+    rows = transaction.connection.execute(select(InputRow.batch_id, InputRow.kind, InputRow.digest, InputRow.id).where(
+        or_(InputRow.kind.startswith(TASK), InputRow.kind.startswith(DUEL))))
+    for batch, kind, digest, given in rows:
+        if batch in found:
+            found[batch].setdefault(kind, {})[digest] = given
+    return found
 
 
 def half_of(parts: bytes | None) -> int:

@@ -100,9 +100,18 @@ class StoredRound:
 TASK = "task"
 
 
+#: Begins the kind of an input that is a batch as an attack is given it against one opponent.
+DUEL = "duel"
+
+
 def is_task(kind: str) -> bool:
     """Whether inputs of this kind are for attacks."""
-    return kind.startswith(TASK)
+    return kind.startswith((TASK, DUEL))
+
+
+def duel_kind(access: str) -> str:
+    """The kind of an input that is a batch as attacks of this access are given it against one opponent."""
+    return f"{DUEL} {access}"
 
 
 def task_kind(threat: Threat, bound: int) -> str:

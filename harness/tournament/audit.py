@@ -37,7 +37,7 @@ from harness.store.round_state import Answer
 from harness.store.values import StoredRound
 from harness.tournament.round_loader import Round
 from harness.tournament.tournament import Tournament
-from harness.tracks import TRACKS, Answers, Track
+from harness.tracks import TRACKS, Access, Answers, Track
 
 #: Shown beside the name of a submission whose served answers depend on earlier batches.
 MARK = "(audit!)"
@@ -279,9 +279,15 @@ def _sample(transaction: Transaction, row: StoredRound, answers: _Answers, round
 def _served(round_: Round) -> list[Task]:
     """The served runs of a round."""
     board, lineup = round_.board, round_.lineup
-    tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE) if lineup.attacks[a].served]
+    tasks = [Task(Kind.ATTACK, int(a), int(b)) for a, b in np.argwhere(board.attack_state == DONE)
+             if lineup.attacks[a].served and not _queries(lineup.attacks[a])]
     known = board.defense_state[: len(board.inputs)]
     return tasks + [Task(Kind.DEFENSE, int(d), int(i)) for i, d in np.argwhere(known == DONE) if lineup.consumers[d].served]
+
+
+def _queries(attack: Entrant) -> bool:
+    """Whether an attack asks its opponent: that is the work of two programs, and neither can be run afresh without the other."""
+    return attack.duel is not None and attack.duel.access is Access.QUERY
 
 
 def _key(round_: Round, task: Task) -> _Key:
@@ -291,7 +297,7 @@ def _key(round_: Round, task: Task) -> _Key:
 
 
 def _draw(round_: Round, task: Task, secret: int) -> float:
-    source = (round_.lineup.task(task.entry, task.item)[0].task_digest if task.kind is Kind.ATTACK
+    source = (round_.lineup.task_digest(task.entry, task.item) if task.kind is Kind.ATTACK
               else round_.board.inputs[task.item].digest)
     text = f"audit {secret} {round_.lineup.entrant(task.kind, task.entry).program.digest} {source}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
@@ -299,7 +305,8 @@ def _draw(round_: Round, task: Task, secret: int) -> float:
 
 def _listed_board(main: Board, wanted: list[Task]) -> Board:
     """A board on which only the wanted runs wait."""
-    board = Board(main.attacks, main.defenses, main.inputs[: main.batches], labelled="listed", detectors=main.detectors)
+    board = Board(main.attacks, main.defenses, main.inputs[: main.batches], labelled="listed", detectors=main.detectors,
+                  opponents=main.opponents)
     for planned in main.inputs[main.batches:]:
         board.add_input(planned)
     board.attack_state[:] = DROPPED
@@ -314,8 +321,8 @@ def _listed_board(main: Board, wanted: list[Task]) -> Board:
 
 def _compare_images(transaction: Transaction, answers: _Answers, round_: Round, dataset: Dataset, artifacts: ArtifactStore) -> None:
     """Compute of what attacks made whether the served one is the odd one, and keep it: a leaderboard has no time to read images."""
-    batch_of = {source: batch for tasks in round_.lineup.task_input_ids.values()
-                for source, batch in zip(tasks, round_.lineup.batches, strict=True)}
+    batch_of = {source: batch for entry in range(len(round_.lineup.attacks))
+                for source, batch in zip(round_.lineup.given(entry), round_.lineup.batches, strict=True)}
     kept = 0
     for (_, source), case in answers.cases(transaction):
         if case.asked and source in batch_of:

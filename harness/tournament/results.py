@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +15,16 @@ from harness.errors import DatasetError
 from harness.sandbox.outcomes import NUMBERS
 from harness.scheduling.mixing import mix
 from harness.scoring import Detections, Entry, Layout, Results, RunCounts, Verdicts
+from harness.scoring.duels import Duels
 from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes
 from harness.scoring.verdicts import rejections_as_labels
 from harness.store import round_state, rounds
 from harness.store.facade import Transaction
 from harness.store.rounds import unpack_bits
 from harness.store.values import StoredRound, StoredSubmission, task_kind
-from harness.tournament import audit
+from harness.tournament import audit, duels
 from harness.tournament.tournament import Tournament
-from harness.tracks import Answers, Threat, detectors, labellers, producers
+from harness.tracks import Access, Answers, Threat, attackers, detectors, duellists, labellers
 
 S = TypeVar("S", bound=np.generic)
 
@@ -45,6 +46,36 @@ class _Ended:
         return cls(len(records), int(np.count_nonzero(records["usable"] == 0)),
                    float(np.median(records["wall_s"])) if len(records) else None,
                    {name.value: int(counts[number]) for name, number in NUMBERS.items() if counts[number]})
+
+
+@dataclass(eq=False)
+class _Played:
+    """Duels of one access, A attacks in all: what is known of each pair, put together attack by attack and defense by defense.
+
+    Attributes:
+        pairs: Those that are open.
+        made: int64 [A, D, B], positions of the inputs that attacks made, ``_NONE`` for nothing.
+        ended: bool [A, D, B], whether the attack's run has a result.
+        done: The same of the duel.
+        codes: uint8 [A, D, N], verdicts.
+        runs: Of each attack.
+    """
+
+    access: Access
+    attacks: list[StoredSubmission]
+    pairs: list[duels.Pair]
+    made: NDArray[np.int64]
+    ended: NDArray[np.bool_]
+    done: NDArray[np.bool_]
+    codes: NDArray[np.uint8]
+    runs: list[_Ended]
+
+    @classmethod
+    def nothing(cls, access: Access, attacks: list[StoredSubmission], pairs: list[duels.Pair], defenses: int, batches: int,
+                images: int) -> Self:
+        shape = len(attacks), defenses, batches
+        return cls(access, attacks, pairs, np.full(shape, _NONE, np.int64), np.zeros(shape, bool), np.zeros(shape, bool),
+                   np.zeros((*shape[:2], images), np.uint8), [])
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +134,18 @@ def load_results(tournament: Tournament, dataset: Dataset, round_name: str | Non
 class _Reader:
     def __init__(self, transaction: Transaction, row: StoredRound, dataset: Dataset, isolation: str) -> None:
         rules = Rules.stored(row.rules)
+        self._rules = rules
         self._mixed = rules.mixed_batches
         self._rejection = rules.rejection
         self._transaction = transaction
         self._row = row
         self._isolation = isolation
+        self._planned: list[duels.Pair] | None = None
         self._dataset = dataset
         self._batches = dataset.batches(rules.batch_size, rules.bounds)
         self._width = max(len(batch.ids) for batch in self._batches)
         self._layout = Layout.of_batches([len(batch.ids) for batch in self._batches], row_bytes(self._width))
-        rows = rounds.batches(transaction, row.id)
+        rows = self._rows = rounds.batches(transaction, row.id)
         self._position = {stored.id: position for position, stored in enumerate(rows)}
         self._inputs = round_state.inputs_of(transaction, rows)
         self._tasks = self._given(rules)
@@ -135,8 +168,9 @@ class _Reader:
 
     def read(self) -> Results:
         members = rounds.members(self._transaction, self._row.id)
-        attacks, defenses, scorers = producers(members), labellers(members), detectors(members)
+        attacks, defenses, scorers = attackers(members), labellers(members), detectors(members)
         records = self._records(members)
+        played = [self._duel_attacks(access, members, records) for access in self._rules.access]
         batches, images = len(self._batches), len(self._dataset.ids)
         made = np.full((len(attacks), batches), _NONE, np.int64)
         attack_done = np.zeros((len(attacks), batches), bool)
@@ -157,11 +191,13 @@ class _Reader:
         wanted[in_play] = True
         clean_codes = np.zeros((len(defenses), images), np.uint8)
         clean_done = np.zeros((len(defenses), batches), bool)
+        further = []
         for entry, member in enumerate(defenses):
-            runs = records.of(member.id)
+            every = runs = records.of(member.id)
             asked = wanted[self._index(runs["input_id"])]
             runs = runs if asked.all() else runs[asked]
             ended[member.id] = _Ended.of(runs)
+            further.append(self._duel_answers(entry, played, every, wanted))
             verdicts, done = self._verdicts(runs)
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)
@@ -176,17 +212,78 @@ class _Reader:
             ended[member.id] = _Ended.of(runs if halves is None else runs[halves.in_play[self._index(runs["input_id"])]])
         audited = audit.findings(self._transaction, self._row)
         marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
-        entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in members}
+        entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in (*attacks, *defenses, *scorers)}
         return Results(
             attacks=tuple(entries[m.id] for m in attacks), defenses=tuple(entries[m.id] for m in defenses),
             truth=self._dataset.labels, target=self._dataset.targets,
             batch=np.repeat(np.arange(batches), [len(b.ids) for b in self._batches]).astype(np.int32), produced=produced,
             verdicts=Verdicts(self._layout, planes), attack_done=attack_done, run_done=run_done, clean_codes=clean_codes,
             clean_done=clean_done, tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
-            runs=self._counts(ended, attack_done, len(in_play), defenses, scorers, halves),
+            runs=_with_duels(self._counts(ended, attack_done, len(in_play), defenses, scorers, halves), played, further),
             detectors=tuple(entries[m.id] for m in scorers),
             detections=None if halves is None else self._detections(attacks, scorers, halves, made, attack_done),
-            max_clean_rejections=None if self._rejection is None else self._rejection.max_clean)
+            max_clean_rejections=None if self._rejection is None else self._rejection.max_clean,
+            duels=tuple(self._duels(each, defenses, marks) for each in played))
+
+    def _duel_attacks(self, access: Access, members: Sequence[StoredSubmission], records: _Records) -> _Played:
+        """What attacks made in duels of this access, and nothing yet of what their opponents said."""
+        attacks = [attack for attack in duellists(members) if attack.access == access]
+        pairs = [pair for pair in self._pairs(members) if pair.access == access]
+        opponents = {opponent.id: at for at, opponent in enumerate(labellers(members))}
+        played = _Played.nothing(access, attacks, pairs, len(opponents), len(self._batches), len(self._dataset.ids))
+        for entry, attack in enumerate(attacks):
+            place = np.full(len(self._ids) + 1, _NONE, np.int64)
+            for pair in pairs:
+                if pair.attack.id == attack.id:
+                    given = [(at, each) for at, each in enumerate(pair.inputs) if each]
+                    at, inputs = np.array(given, np.int64).reshape(-1, 2).T
+                    place[self._index(inputs)] = opponents[pair.opponent.id] * len(self._batches) + at
+            runs = records.of(attack.id)
+            where = place[self._index(runs["input_id"])]
+            runs, where = runs[where != _NONE], where[where != _NONE]
+            played.runs.append(_Ended.of(runs))
+            played.ended[entry].reshape(-1)[where] = True
+            played.made[entry].reshape(-1)[where] = np.where(runs["output_id"] > 0, self._index(runs["output_id"]), _NONE)
+        return played
+
+    def _pairs(self, members: Sequence[StoredSubmission]) -> list[duels.Pair]:
+        if self._planned is None:
+            self._planned = duels.pairs(self._transaction, members, self._rules, self._rows)
+        return self._planned
+
+    def _duel_answers(self, opponent: int, played: Sequence[_Played], runs: NDArray[Any], wanted: NDArray[np.bool_]) -> RunCounts:
+        """What one defense said in its duels; the runs that are its own only for those."""
+        own = np.zeros(len(self._ids), bool)
+        for duel in played:
+            own[duel.made[:, opponent][duel.made[:, opponent] >= 0]] = True
+        if not own.any():
+            for duel in played:
+                duel.done[:, opponent] = duel.ended[:, opponent]
+            return RunCounts()
+        runs = runs[own[self._index(runs["input_id"])]]
+        further = ~wanted[self._index(runs["input_id"])]
+        verdicts, done = self._verdicts(runs)
+        for duel in played:
+            made = duel.made[:, opponent]
+            duel.done[:, opponent] = duel.ended[:, opponent] & ((made < 0) | done[made])
+            rows = self._in_rows(verdicts[made])
+            for entry in range(len(duel.attacks)):
+                duel.codes[entry, opponent] = Verdicts(self._layout, rows[:, entry][:, None, None]).codes(0)
+        return RunCounts(done=int(further.sum()), total=int((own & ~wanted).sum()),
+                         failed=int(np.count_nonzero(runs["usable"][further] == 0)))
+
+    def _duels(self, played: _Played, defenses: Sequence[StoredSubmission], marks: Mapping[str, str]) -> Duels:
+        position = {opponent.id: at for at, opponent in enumerate(defenses)}
+        entries = {attack.id: at for at, attack in enumerate(played.attacks)}
+        is_open = np.zeros(played.made.shape[:2], bool)
+        for pair in played.pairs:
+            is_open[entries[pair.attack.id], position[pair.opponent.id]] = True
+        there = np.where((played.made >= 0)[..., None], self._produced()[played.made], False)  # noqa: FBT003
+        produced = self._images(there.reshape(-1, *there.shape[2:])).reshape(played.codes.shape)
+        return Duels(
+            access=played.access, defenses=tuple(m.name for m in defenses), open=is_open, done=played.done, produced=produced,
+            attacks=tuple(_entry(m, runs, marks.get(m.name, "")) for m, runs in zip(played.attacks, played.runs, strict=True)),
+            counted=np.ones(played.codes.shape, bool), codes=played.codes)
 
     def _halves(self, made: NDArray[np.int64]) -> _Halves:
         """The halves of what this round's attacks made."""
@@ -367,6 +464,16 @@ class _Reader:
         return by_batch.reshape(len(by_batch), len(keep))[:, keep]
 
 
+def _with_duels(counts: RunCounts, played: Sequence[_Played], answers: Sequence[RunCounts]) -> RunCounts:
+    """All runs of the round: a duel that is not decided has one run of the attack and probably one of its opponent."""
+    batches = [(len(duel.pairs) * duel.ended.shape[-1], int(duel.ended.sum())) for duel in played]
+    total = sum(2 * planned - ended for planned, ended in batches)
+    return RunCounts(
+        done=counts.done + sum(ended for _, ended in batches) + sum(each.done for each in answers),
+        total=counts.total + total + sum(each.total for each in answers),
+        failed=counts.failed + sum(runs.failed for duel in played for runs in duel.runs) + sum(each.failed for each in answers))
+
+
 def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
     """Records of a smaller batch as those of a larger one."""
     wide = np.zeros(len(records), into)
@@ -379,7 +486,8 @@ def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
 
 def _entry(member: StoredSubmission, runs: _Ended, mark: str) -> Entry:
     return Entry(name=member.name, team=member.team, type=member.type, baseline=member.baseline, order=member.id,
-                 digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark, threat=Threat(member.threat))
+                 digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark, threat=Threat(member.threat),
+                 access=Access(member.access))
 
 
 def rules_of(row: StoredRound) -> Rules:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,8 +15,8 @@ from harness.formats.images import changed_images
 from harness.sandbox.base import Profile, Program
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
-from harness.scheduling.board import DONE, DROPPED, NO_INPUT, WAITING, Board, PlannedInput
-from harness.scheduling.entrants import Entrant, KnownInput, Lineup, StoreState
+from harness.scheduling.board import DONE, DROPPED, NO_INPUT, SPARE, WAITING, Board, PlannedInput
+from harness.scheduling.entrants import Duel, Entrant, KnownInput, Lineup, StoreState
 from harness.scheduling.mixing import halves, mixed_inputs
 from harness.store import counters, round_state, rounds
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
@@ -24,8 +24,9 @@ from harness.store.base_images import Moved
 from harness.store.facade import Transaction
 from harness.store.recorder import NewInput
 from harness.store.values import StoredBatch, StoredInput, StoredRound, StoredSubmission, is_task, task_kind
+from harness.tournament import duels
 from harness.tournament.conditions import limits_of
-from harness.tracks import Threat, detectors, labellers, producers
+from harness.tracks import Access, Threat, attackers, detectors, duellists, labellers
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Round:
 
     Attributes:
         moved: Names of base images that stand for others than when the last results were obtained.
+        unmet: Attacks that meet one defense at a time and that none is open to.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Round:
     board: Board
     store_state: StoreState
     moved: tuple[Moved, ...] = ()
+    unmet: tuple[tuple[str, Access], ...] = ()
 
 
 @dataclass
@@ -79,20 +82,25 @@ class RoundLoader:
         planned = {i.id: _planned(i, positions[i.batch_id], len(batches[positions[i.batch_id]].ids))
                    for i in inputs.values() if not is_task(i.kind)}
         attacks, defenses, scorers = (tuple(self._entrant(m, medians) for m in those(members))
-                                      for those in (producers, labellers, detectors))
+                                      for those in (attackers, labellers, detectors))
+        attacks += tuple(self._duels(members, rows, medians))
         lineup = Lineup(
             attacks, defenses, batches, tuple(row.id for row in rows), {threat: tuple(
                 task_ids[row.id, task_kind(threat, batch.bound)] for row, batch in zip(rows, tasks, strict=True))
                 for threat, tasks in given.items()},
             self.rules.mixed_batches, {"tournament": self.images.tournament}, scorers,
             counters.secret(self.transaction, "halves") if scorers else 0)
-        board = Board(len(attacks), len(defenses), [planned[i.id] for i in clean],
-                      labelled="mixed" if self.rules.mixed_batches else "direct", detectors=len(scorers))
+        board = Board(len(attacks) - len(lineup.opponents), len(defenses), [planned[i.id] for i in clean],
+                      labelled="mixed" if self.rules.mixed_batches else "direct", detectors=len(scorers),
+                      opponents=lineup.opponents)
         store_state = self._fill(board, lineup, planned)
         board.prune()
         if only:
             _restrict(board, lineup, only)
-        return Round(self.row.name, lineup, board, store_state)
+        met = {entrant.stored_id for entrant in attacks if entrant.duel is not None}
+        unmet = tuple((attack.name, Access(attack.access)) for attack in duellists(members)
+                      if attack.id not in met and attack.access in self.rules.access)
+        return Round(self.row.name, lineup, board, store_state, unmet=unmet)
 
     def _entrant(self, member: StoredSubmission, medians: dict[int, float]) -> Entrant:
         isolation = self.config.sandbox.isolation
@@ -102,6 +110,15 @@ class RoundLoader:
             conditions_id=self.row.conditions_of(member, isolation=isolation),
             served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")),
             threat=Threat(member.threat))
+
+    def _duels(self, members: Sequence[StoredSubmission], rows: Sequence[StoredBatch],
+               medians: dict[int, float]) -> Iterator[Entrant]:
+        position = {opponent.id: at for at, opponent in enumerate(labellers(members))}
+        pairs = duels.with_inputs(self.transaction, duels.pairs(self.transaction, members, self.rules, rows), rows)
+        for pair in pairs:
+            entrant = self._entrant(pair.attack, medians)
+            yield replace(entrant, program=replace(entrant.program, target=pair.target),
+                          duel=Duel(pair.access, position[pair.opponent.id], pair.inputs, pair.digests))
 
     def _program(self, member: StoredSubmission) -> Program:
         """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""
@@ -119,7 +136,7 @@ class RoundLoader:
                 for made in mixed_inputs(board.inputs, sources, batch)))
         if lineup.detectors:
             self._compose(board, round_state.HALF, known, lineup, (
-                half for source in sorted(set(board.attack_input.ravel().tolist()) - {NO_INPUT})
+                half for source in sorted(set(board.attack_input[: board.attacks].ravel().tolist()) - {NO_INPUT})
                 for half in halves(board.inputs, source, lineup.batches[board.inputs[source].batch].ids, lineup.secret)))
         known_inputs = self._fill_defenses(board, lineup, planned)
         next_run, next_input = round_state.next_ids(self.transaction)
@@ -132,18 +149,17 @@ class RoundLoader:
 
     def _fill_attacks(self, board: Board, lineup: Lineup,
                       planned: dict[int, PlannedInput]) -> dict[tuple[int, int], tuple[int, int]]:
-        entry_of = {c.stored_id: entry for entry, c in enumerate(lineup.attacks)}
-        item_of = {(c.stored_id, task): item for c in lineup.attacks for item, task in enumerate(lineup.task_input_ids[c.threat])}
-        pairs = [(c.stored_id, c.conditions_id) for c in lineup.attacks]
+        place_of = {(c.stored_id, given): (entry, item)
+                    for entry, c in enumerate(lineup.attacks) for item, given in enumerate(lineup.given(entry))}
+        pairs = list({(c.stored_id, c.conditions_id): None for c in lineup.attacks})
         done = {}
         for submission, task_input, output, run, attempt in round_state.done_runs(self.transaction, pairs).tolist():
-            item = item_of.get((submission, task_input))
-            if item is None:
+            if (submission, task_input) not in place_of:
                 continue
-            made = NO_INPUT
+            entry, item = place_of[submission, task_input]
+            made, duel = NO_INPUT, lineup.attacks[entry].duel
             if output:
-                made = board.add_input(planned[output])
-            entry = entry_of[submission]
+                made = board.add_input(planned[output], opponent=None if duel is None else duel.opponent)
             board.attack_state[entry, item], board.attack_input[entry, item] = DONE, made
             done[submission, task_input] = (run, attempt)
         return done
@@ -154,7 +170,7 @@ class RoundLoader:
         Those runs wait again, as where a consumer finds the damage.
         """
         found, again = {}, []
-        for index in sorted(set(board.attack_input.ravel().tolist()) - {NO_INPUT, *range(board.batches)}):
+        for index in sorted(set(board.attack_input[: board.attacks].ravel().tolist()) - {NO_INPUT, *range(board.batches)}):
             planned = board.inputs[index]
             if planned.changed is not None:
                 continue
@@ -210,7 +226,8 @@ class RoundLoader:
                 entry_of[entrant.stored_id] = entry
         items = index_of[rows[:, 1]]
         known = items >= 0
-        board.defense_state[items[known], entry_of[rows[known, 0]]] = DONE
+        at = items[known], entry_of[rows[known, 0]]
+        board.defense_state[at] = np.where(board.defense_state[at] == WAITING, DONE, SPARE)
 
 
 def _planned(stored: StoredInput, batch: int, images: int) -> PlannedInput:
@@ -220,7 +237,8 @@ def _planned(stored: StoredInput, batch: int, images: int) -> PlannedInput:
 
 def _restrict(board: Board, lineup: Lineup, only: frozenset[str]) -> None:
     """Set aside every waiting run that concerns none of the wanted submissions."""
-    wanted_attacks = np.array([c.name in only for c in lineup.attacks], bool)
+    wanted_attacks = np.array([c.name in only or (c.duel is not None and lineup.defenses[c.duel.opponent].name in only)
+                               for c in lineup.attacks], bool)
     wanted_defenses = np.array([c.name in only for c in lineup.consumers], bool)
     for entry in np.flatnonzero(~wanted_attacks):
         waiting = board.attack_state[entry] == WAITING

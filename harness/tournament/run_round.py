@@ -31,6 +31,7 @@ from harness.store.lock import writer_lock
 from harness.store.values import Registered
 from harness.submission.discover import load_configured
 from harness.tournament.choose_sandbox import DockerHost, choose_sandbox, refuse_untrusted
+from harness.tournament.duel_cost import cost
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher, join_cluster
 from harness.tournament.tournament import Fresh, Tournament
@@ -165,6 +166,9 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
             slots=[slot.name for slot in slots], isolation=config.sandbox.isolation, only=list(options.only),
             fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
+        for said in cost(round_.lineup, round_.board, round_.unmet, len(slots)):
+            watcher.say(said)
+            _LOG.info("What the duels of the round cost.", extra=facts(said=said))
         for moved in round_.moved:
             watcher.say(_moved(moved))
         for what in removed:

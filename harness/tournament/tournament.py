@@ -33,7 +33,7 @@ from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
 from harness.tournament.conditions import conditions_of, differences
 from harness.tournament.round_loader import Round, RoundLoader
-from harness.tracks import TRACKS, Access, consumes, detectors, labellers, producers, produces
+from harness.tracks import TRACKS, Access, attackers, consumes, detectors, duellists, labellers, labels, produces
 
 DEFAULT_ROUND = "default"
 #: The built-in opponent of every defense: the unchanged images.
@@ -149,8 +149,10 @@ class Tournament:
             members = self._candidates(transaction) if known is None else rounds.members(transaction, known.id)
         wanted = _spelt(only, members)
         attacks = any(produces(member.type) for member in members if member.name in wanted)
+        # A wanted defense is the opponent of those that meet one at a time.
+        met = {member.id for member in duellists(members) if any(labels(m.type) for m in members if m.name in wanted)}
         return [member for member in members
-                if not only or member.name in wanted or (attacks and consumes(member.type))]
+                if not only or member.name in wanted or (attacks and consumes(member.type)) or member.id in met]
 
     def lacking(self, round_name: str | None = None) -> list[str]:
         """Of each submission that a round leaves out for its threat or access, a sentence; a round that is made has its members."""
@@ -284,8 +286,10 @@ def takes_no_part(submission: _Threatening, rules: Rules) -> str:
 def _check_members(members: Sequence[StoredSubmission], rules: Rules) -> None:
     """Refuse a round in which somebody could only ever do nothing."""
     scorers = detectors(members)
-    if scorers and not producers(members):
-        raise ConfigError(f"The detector {scorers[0].name} has nothing to look at: no attack takes part in the round.",
+    if scorers and not attackers(members):
+        black_box = "black-box attack" if duellists(members) else "attack"
+        raise ConfigError(f"The detector {scorers[0].name} has nothing to look at: no {black_box} takes part in the round.",
+                          f"Submit a {black_box}, or leave the detectors out." if duellists(members) else
                           "Submit an attack, or leave the detectors out.")
     if rules.rejection is not None and not labellers(members):
         raise ConfigError("rules.rejection says when a defense may reject an image, and no defense takes part in the round.",

@@ -17,8 +17,10 @@ from harness.store import round_state, rounds, runs, submissions
 from harness.store.facade import Transaction
 from harness.store.runs import Scope, StoredRun
 from harness.store.values import DONE, StoredSubmission, is_task, task_kind
+from harness.tournament import duels
+from harness.tournament.duels import Pair
 from harness.tournament.tournament import Tournament
-from harness.tracks import Threat, consumes, detects, producers
+from harness.tracks import Access, Threat, attackers, consumes, detects, duellists, producers
 from harness.views.matrix import CLEAN
 
 
@@ -62,7 +64,25 @@ class RoundReader:
     @cached_property
     def _others(self) -> frozenset[int]:
         """Ids of the inputs that are none of this round's."""
-        return runs.every_input(self.transaction) - self.in_play - self._halves.keys() - self._tasks[0]
+        own = self.in_play | self._halves.keys() | self._tasks[0] | self._duels.keys() | set(self._duel_outputs.values())
+        return runs.every_input(self.transaction) - own
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The open pairs of who meets one defense at a time."""
+        return duels.pairs(self.transaction, self.members, Rules.stored(self.round.rules), self.batches)
+
+    @cached_property
+    def _duels(self) -> dict[int, Pair]:
+        """Ids of the inputs that attacks are given against one opponent."""
+        return {given: pair for pair in self.pairs for given in pair.inputs if given}
+
+    @cached_property
+    def _duel_outputs(self) -> dict[int, int]:
+        """What attacks made of those, 0 for nothing; of who asks an opponent, none of it is kept."""
+        attacks = {pair.attack.id: pair.attack for pair in self.pairs}
+        found = runs.outputs(self.transaction, self.own(list(attacks.values()))) if attacks else {}
+        return {given: made for given, made in found.items() if given in self._duels}
 
     @cached_property
     def _tasks(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -91,7 +111,7 @@ class RoundReader:
     @cached_property
     def _outputs(self) -> list[tuple[int, int]]:
         """(batch id, input id) of what the round's attacks made; an input id of 0 for nothing."""
-        return runs.made(self.transaction, self.given(producers(self.members)), self.batches)
+        return runs.made(self.transaction, self.given(attackers(self.members)), self.batches)
 
     @cached_property
     def _clean_inputs(self) -> list[tuple[int, int]]:
@@ -105,7 +125,7 @@ class RoundReader:
         inputs = round_state.inputs_of(self.transaction, self.batches)
         mixed = {(i.batch_id, i.digest): i.id for i in inputs.values() if i.kind == "mixed"}
         sizes = {batch.id: batch.size for batch in self.batches}
-        attacks = len(producers(self.members))
+        attacks = len(attackers(self.members))
         ended = Counter(batch for batch, _ in self._outputs)
         sources: dict[int, set[int]] = defaultdict(set)
         for batch, made in (*self._clean_inputs, *self._outputs):
@@ -119,8 +139,11 @@ class RoundReader:
                     yield mixed[batch, mix.digest]
 
     def totals(self, states: Mapping[int, Counter[int]]) -> dict[int, int]:
-        """Runs that each member has in all: an attack run still to come adds one to every defense, two to every detector."""
-        attacks = producers(self.members)
+        """Runs that each member has in all: an attack run still to come adds one to every defense, two to every detector.
+
+        One of a duel adds one to its opponent.
+        """
+        attacks = attackers(self.members)
         unknown = len(attacks) * len(self.batches) - sum(states[m.id][DONE] for m in attacks)
         if self._mixed:
             ended = Counter(batch for batch, _ in self._outputs)
@@ -128,7 +151,17 @@ class RoundReader:
         else:
             to_come = unknown
         per_side = {True: len(self._halves) + 2 * unknown, False: len(self.in_play) + to_come}
-        return {m.id: per_side[detects(m.type)] if consumes(m.type) else len(self.batches) for m in self.members}
+        totals = {m.id: per_side[detects(m.type)] if consumes(m.type) else len(self.batches) for m in self.members}
+        totals |= {m.id: 0 for m in duellists(self.members)}
+        answered: dict[int, set[int]] = defaultdict(set)
+        for pair in self.pairs:
+            totals[pair.attack.id] += len(self.batches)
+            if pair.access is not Access.QUERY:
+                totals[pair.opponent.id] += sum(given not in self._duel_outputs for given in pair.inputs)
+                answered[pair.opponent.id] |= {self._duel_outputs.get(given, 0) for given in pair.inputs}
+        for opponent, inputs in answered.items():
+            totals[opponent] += len(inputs - {0} - self.in_play)
+        return totals
 
     def attack_states(self) -> dict[int, Counter[int]]:
         """How many ended runs each attack has, in the form that ``totals`` takes."""
@@ -154,8 +187,10 @@ class RoundReader:
         against = self.against() if consumes(member.type) else {}
         found = []
         for run in runs.listed(self.transaction, self.relevant([member]), failed_only=failed_only):
-            made = self._halves.get(run.input_id, run.input_id)
-            named = run.kind if run.kind in {CLEAN, "mixed"} else against.get(made, "?")
-            opponent = None if is_task(run.kind) else named
+            if is_task(run.kind):
+                opponent = self._duels[run.input_id].opponent.name if run.input_id in self._duels else None
+            else:
+                made = self._halves.get(run.input_id, run.input_id)
+                opponent = run.kind if run.kind in {CLEAN, "mixed"} else against.get(made, "?")
             found.append((run, self.position[run.batch_id], opponent))
         return sorted(found, key=lambda item: (item[1], item[2] or "", item[0].id))

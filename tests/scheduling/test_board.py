@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Literal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.scheduling.board import DONE, DROPPED, FAILED, NO_INPUT, RUNNING, WAITING, Board, Kind, PlannedInput, Task
+from harness.scheduling.board import (
+    DONE,
+    DROPPED,
+    FAILED,
+    NO_INPUT,
+    NOBODY,
+    RUNNING,
+    SPARE,
+    WAITING,
+    Board,
+    Kind,
+    PlannedInput,
+    Task,
+)
 from tests.helpers.fakes import IMAGES, clean_inputs
 
 SIZES = {"attacks": st.integers(0, 4), "defenses": st.integers(0, 4), "batches": st.integers(1, 4), "seed": st.integers(0, 2**32)}
@@ -29,7 +43,7 @@ def counted(board: Board) -> Counter[int]:
 def agree(board: Board) -> None:
     slow = counted(board)
     assert {state: count for state, count in board.counts().items() if count} \
-        == {state: count for state, count in slow.items() if state != DROPPED}
+        == {state: count for state, count in slow.items() if state not in {DROPPED, SPARE}}
 
 
 def take_any(board: Board, rng: random.Random) -> Task | None:
@@ -135,6 +149,64 @@ def test_any_course_of_events_ends_with_every_run_done_once(attacks: int, defens
     assert board.complete
     assert set(finished.values()) <= {1}
     assert sum(finished.values()) == board.total == attacks * batches + len(board.inputs) * defenses
+
+
+@given(**SIZES, labelled=st.sampled_from(["direct", "mixed"]), pairs=st.integers(0, 5), detectors=st.integers(0, 1))
+@settings(max_examples=150)
+def test_a_duel_is_one_run_and_one_of_its_opponent_whatever_else_happens(
+        attacks: int, defenses: int, batches: int, seed: int, labelled: Literal["direct", "mixed"], pairs: int,
+        detectors: int) -> None:
+    rng = random.Random(seed)
+    opponents = [rng.choice([NOBODY, *range(defenses)]) for _ in range(pairs)]
+    board = Board(attacks, defenses, clean_inputs(batches), labelled=labelled, opponents=opponents, detectors=detectors)
+    # Results that the store has from elsewhere, of whoever asks for them or not.
+    elsewhere = {digest: {d for d in range(defenses) if rng.random() < 0.3} for digest in ("shared", "0", f"{attacks}")}
+    finished: set[Task] = set()
+    wanted = {(entry, batch) for entry in range(defenses) for batch in range(batches)} if labelled == "direct" else set()
+    while (task := take_any(board, rng)) is not None:
+        agree(board)
+        assert task not in finished
+        if rng.random() < 0.2:
+            board.release(task)
+            continue
+        finished.add(task)
+        made = NO_INPUT
+        opponent = opponents[task.entry - attacks] if task.kind is Kind.ATTACK and task.entry >= attacks else None
+        if task.kind is Kind.ATTACK and opponent != NOBODY and rng.random() < 0.8:
+            digest = rng.choice([f"{task.entry}", "shared", f"clean{task.item}"])
+            is_new = board.find_input(task.item, digest) is None
+            made = board.add_input(make(task.item, digest, 100 + len(board.inputs)), opponent=opponent)
+            if is_new:
+                board.mark_done(made, elsewhere.get(digest, ()))
+            if opponent is not None:
+                wanted.add((opponent, made))
+            elif labelled == "direct":
+                wanted |= {(entry, made) for entry in range(defenses)}
+        board.finish(task, made)
+    agree(board)
+    assert board.complete
+    known = {(entry, made) for made, planned in enumerate(board.inputs) for entry in elsewhere.get(planned.digest, ())}
+    assert {(task.entry, task.item) for task in finished if task.kind is Kind.DEFENSE} == wanted - known
+    assert board.total == board.counts()[DONE] == (attacks + pairs) * batches + len(wanted)
+
+
+def test_what_a_duel_made_waits_for_its_opponent_when_it_is_made_again() -> None:
+    board = Board(1, 3, clean_inputs(1), opponents=[1, 2])
+    first, second = (Task(Kind.ATTACK, row, 0) for row in (1, 2))
+    for task in (first, second):
+        board.start(task)
+        board.finish(task, board.add_input(make(0, "same"), opponent=task.entry))
+    made = board.find_input(0, "same")
+    board.start(Task(Kind.DEFENSE, 1, made))
+    board.finish(Task(Kind.DEFENSE, 1, made))
+    assert board.lose_input(made) == [first, second]
+    assert [board.state(Task(Kind.DEFENSE, entry, made)) for entry in range(3)] == [DROPPED, DONE, DROPPED]
+    board.revive_input(made)
+    assert [board.state(Task(Kind.DEFENSE, entry, made)) for entry in range(3)] == [DROPPED, DONE, WAITING]
+    # And once the one that meets everybody makes the same.
+    board.add_input(make(0, "same"))
+    assert [board.state(Task(Kind.DEFENSE, entry, made)) for entry in range(3)] == [WAITING, DONE, WAITING]
+    agree(board)
 
 
 @given(**SIZES, share=st.floats(0, 1))

@@ -134,7 +134,7 @@ def test_whoever_brought_the_host_to_fail_goes_last_until_a_run_succeeds(served:
     choice.opened(dict.fromkeys(served, 1))
     failed = start(choice)
     choice.ended(failed)
-    choice.suspect(failed.kind, failed.entry)
+    choice.suspect(1 + failed.entry)
     board.release(failed)
     assert starts(choice, 1) == [(ATTACK, 1)]
     choice.learn(failed, 9.0)
@@ -145,5 +145,5 @@ def test_whoever_brought_the_host_to_fail_runs_where_nobody_else_can() -> None:
     choice, _ = make([9.0], batches=2)
     failed = start(choice)
     choice.ended(failed)
-    choice.suspect(failed.kind, failed.entry)
+    choice.suspect(1 + failed.entry)
     assert starts(choice, 1) == [(ATTACK, 0)]
