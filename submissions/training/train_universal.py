@@ -24,7 +24,7 @@ def main() -> None:
 def main_shapes() -> None:
     """Train and write the one for the rendered shapes."""
     nets = [load(SHAPES / "defenses" / f"undefended_{name}" / "model.json") for name in "ab"]
-    make(SHAPES / "attacks" / "universal_perturbation", nets, "shapes", epochs=4, seed=45)
+    make(SHAPES / "attacks" / "universal_perturbation", nets, "shapes", epochs=2, seed=45)
 
 
 def make(entry: Path, nets: list[torch.nn.Module], data: str, *, epochs: int, seed: int) -> None:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import functools
 import json
 import os
+import subprocess
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("foolbox")
 pytest.importorskip("safetensors")
 pytest.importorskip("sklearn")
 
-from entry_loading import SUBMISSIONS, labels_of
+from entry_loading import SUBMISSIONS, entry, labels_of, metadata, one_shot, served, start
 
 from field_kit.model import to_tensor
 from field_kit.traces import column_stripes, largest_error, noise
 from harness.dataset.shapes import Shapes, shapes
+from harness.formats.threats import enforce
+from harness.tracks import Threat
 
 pytestmark = pytest.mark.field
 
@@ -44,12 +49,111 @@ def test_entry_is_complete(directory: Path) -> None:
     assert sum(path.stat().st_size for path in directory.glob("*.safetensors")) < 1_000_000
 
 
-@pytest.mark.parametrize("name", ["undefended_a"])
+@pytest.mark.parametrize("name", ["undefended_a", "undefended_b"])
 def test_a_net_knows_clean_shapes(name: str) -> None:
     """The first 100 of the tournament's."""
     part = held_out(100)
     assert np.mean(labels_of(f"shapes/defenses/{name}", part.images) == part.labels) >= 0.94
     assert (HOME / "defenses" / name / "model.safetensors").stat().st_size < 500_000
+
+
+# What attacks do.
+
+#: entry -> bound of its threat, least share of 20 images that its own net then gets wrong.
+ATTACKS = {
+    "fgsm": (16, 0.6), "mi_fgsm": (16, 0.9), "random_noise": (16, 0), "square": (16, 0.6),
+    "lavan": (9, 0.5), "ddn": (512, 0.9), "carlini_wagner": (512, 0.8), "deepfool": (512, 0.8),
+}
+LEAST_NORM = ("ddn", "carlini_wagner", "deepfool")
+
+
+@functools.cache
+def attacked(name: str, count: int = 20) -> np.ndarray:
+    return entry(f"shapes/attacks/{name}").attack(held_out(count).images.copy(), ATTACKS[name][0])
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_fools_its_own_net_within_its_bound(name: str) -> None:
+    bound, least = ATTACKS[name]
+    images, labels = held_out(20)
+    made = attacked(name)
+    assert made.dtype == np.uint8
+    assert made.shape == images.shape
+    threat = Threat(metadata(f"shapes/attacks/{name}").get("threat", "linf"))
+    enforced = enforce(threat, images, made, bound)
+    assert np.array_equal(enforced.pixels, made)
+    assert enforced.refused == {}
+    assert (labels_of("shapes/defenses/undefended_b", made) != labels).mean() >= least
+
+
+@pytest.mark.parametrize("name", LEAST_NORM)
+def test_an_attack_of_least_norm_spends_far_less_than_fgsm(name: str) -> None:
+    def length(made: np.ndarray) -> float:
+        return float(np.linalg.norm((made.astype(float) - held_out(20).images).reshape(20, -1), axis=1).mean())
+
+    assert 0 < length(attacked(name)) < 0.5 * length(entry("shapes/attacks/fgsm").attack(held_out(20).images.copy(), 4))
+
+
+@pytest.mark.parametrize("name", LEAST_NORM)
+def test_what_resists_within_the_norm_stays_as_it_is(name: str) -> None:
+    images = held_out(3).images
+    assert np.array_equal(entry(f"shapes/attacks/{name}").attack(images.copy(), 1), images)
+
+
+def test_lavan_changes_one_square_at_a_place_of_the_images_own() -> None:
+    own = entry("shapes/attacks/lavan")
+    images = held_out(6).images
+    made = own.attack(images.copy(), 9)
+    for image, changed in zip(images, (made != images).any(3), strict=True):
+        rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
+        assert any(top <= rows.min() and rows.max() < top + 9 and left <= columns.min() and columns.max() < left + 9
+                   for top, left in own.places(image, 9))
+    again = own.attack(images[::-1].copy(), 9)[::-1]
+    assert (again == made).mean() > 0.999  # sums of another order may turn a sign
+
+
+def test_lavan_margin_by_hand() -> None:
+    logits = torch.tensor([[3.0, 1.0, 2.5], [0.0, 4.0, 1.0]])
+    assert entry("shapes/attacks/lavan").margin(logits, torch.tensor([0, 2])).tolist() == [-0.5, 3.0]
+
+
+def test_square_begins_with_vertical_stripes(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = entry("shapes/attacks/square")
+    monkeypatch.setattr(own, "QUERIES", 1)
+    images = np.full((2, 64, 64, 3), 100, np.uint8)
+    made = own.attack(images, 16).astype(int) - 100
+    assert set(np.unique(made)) == {-16, 16}
+    assert (made == made[:, :1]).all()
+    assert (made != made[:, :, :1]).any()
+
+
+def test_square_sides_follow_the_papers_schedule() -> None:
+    """p = .3, halved at 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 of 10,000 queries; here a query is 33 of those."""
+    own = entry("shapes/attacks/square")
+    share = {0: 0.3, 1: 0.15, 2: 0.075, 7: 0.0375, 16: 0.01875, 299: 0.3 / 2**9}
+    assert {query: own.side(query, 64) for query in share} == {
+        query: max(round((value * 64 * 64) ** 0.5), 1) for query, value in share.items()}
+
+
+# What detectors see.
+
+
+def auroc(name: str, made: np.ndarray, clean: np.ndarray) -> float:
+    suspect = entry(f"shapes/detectors/{name}", "detector.py").suspect
+    high, low = suspect(made.copy()), suspect(clean.copy())
+    return float(((high[:, None] > low).mean() + (high[:, None] >= low).mean()) / 2)
+
+
+@pytest.mark.parametrize(("detector", "attack", "least"), [
+    ("stripes", "square", 0.95), ("noise", "fgsm", 0.95), ("attack_as_defense", "ddn", 0.85), ("entropy", "ddn", 0.85),
+])
+def test_a_detector_sees_its_own_family(detector: str, attack: str, least: float) -> None:
+    assert auroc(detector, attacked(attack), held_out(40, 100).images) >= least
+
+
+@pytest.mark.parametrize("detector", ["stripes", "noise"])
+def test_a_trace_says_nothing_of_least_norm(detector: str) -> None:
+    assert auroc(detector, attacked("ddn"), held_out(20).images) < 0.7
 
 
 def test_the_largest_error_by_hand() -> None:
@@ -80,3 +184,60 @@ def test_noise_by_hand() -> None:
     image = held_out(1).images
     whole = np.stack([scipy_signal.convolve2d(image[0, :, :, c].astype(int), kernel, "valid") for c in range(3)])
     assert noise(image)[0] == np.median(whole.clip(0, 255).max(0))
+
+
+def test_steps_to_the_boundary_of_a_linear_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On w x a step changes the lead by step times the sum of |w|: the cost is lead / change, or all steps and what is left."""
+    own = entry("shapes/detectors/attack_as_defense", "detector.py")
+    weights = torch.linspace(-1, 1, 12).view(3, 2, 2)
+    monkeypatch.setattr(own, "NET", lambda x: torch.stack([(x * weights).sum((1, 2, 3)), x.new_zeros(len(x))], 1))
+    images = np.full((3, 2, 2, 3), 128, np.uint8)
+    images[0, 1, 1, 2], images[1, 0, 0, 0], images[2, 0, 0, 0] = 129, 125, 250
+    leads = np.abs((to_tensor(images) * weights).sum((1, 2, 3)).numpy())
+    change = own.STEP * float(weights.abs().sum())
+    assert leads[0] / change < own.STEPS < leads[2] / change
+    cost = np.where(leads / change < own.STEPS, leads / change, own.STEPS + leads - own.STEPS * change)
+    assert -own.suspect(images) == pytest.approx(cost, abs=1e-3)
+
+
+# The leak.
+
+
+def leaked(folder: Path, formats: list[str]) -> None:
+    folder.mkdir()
+    for index, (image, kind) in enumerate(zip(held_out(len(formats)).images, formats, strict=True)):
+        Image.fromarray(image).save(folder / f"{zlib.crc32(image):08x}{index}.png", format=kind)
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+
+
+def test_file_leak_would_have_won_in_2022(tmp_path: Path) -> None:
+    """All files are called PNG, and only the adversarial ones are."""
+    leaked(tmp_path / "in", ["PNG"] * 10 + ["JPEG"] * 10)
+    _, errors = start("shapes/detectors/file_leak", [str(tmp_path / "in"), str(tmp_path / "scores.csv")]).communicate(timeout=60)
+    assert not errors
+    rows = dict(line.split(",") for line in (tmp_path / "scores.csv").read_text().splitlines())
+    scores = np.array([float(rows[name]) for name in sorted(rows, key=lambda name: int(name[8:-4]))])
+    assert (scores[:10, None] > scores[10:]).mean() > 0.8
+
+
+def test_file_leak_is_served_as_it_is_run_once(tmp_path: Path) -> None:
+    leaked(tmp_path / "in", ["PNG"] * 4)
+    start("shapes/detectors/file_leak", [str(tmp_path / "in"), str(tmp_path / "once.csv")]).communicate(timeout=60)
+    request = {"batch": "1", "input": str(tmp_path / "in"), "output": str(tmp_path / "served.csv"), "epsilon": None}
+    program = start("shapes/detectors/file_leak", ["serve"], stdin=subprocess.PIPE)
+    answers, errors = program.communicate(json.dumps(request) + "\n", timeout=60)
+    assert [json.loads(line) for line in answers.splitlines()] == [{"ready": True}, {"batch": "1", "done": True}], errors
+    assert (tmp_path / "served.csv").read_text() == (tmp_path / "once.csv").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lavan"])
+def test_one_shot_and_served(name: str, tmp_path: Path) -> None:
+    images = held_out(2).images
+    wanted = entry(f"shapes/attacks/{name}").attack(images.copy(), 9)
+    (tmp_path / "once").mkdir()
+    (tmp_path / "served").mkdir()
+    assert (one_shot(f"shapes/attacks/{name}", tmp_path / "once", images, np.zeros(2, int), 9) == wanted).mean() > 0.97
+    (made,) = served(f"shapes/attacks/{name}", tmp_path / "served", images, np.zeros(2, int), [9])
+    assert (made == wanted).mean() > 0.97

@@ -1,0 +1,31 @@
+"""MI-FGSM: iterative FGSM with momentum (arXiv 1710.06081, algorithm 1)."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from field_kit.model import load, to_pixels, to_tensor
+from harness.sdk import run_attack, within
+
+STEPS, DECAY = 10, 1.0
+NET = load(Path(__file__).parent / "model.json")
+
+
+def attack(images: np.ndarray, epsilon: int) -> np.ndarray:
+    """Return uint8 [n, h, w, 3]; the true labels are not given, the surrogate's own stand for them."""
+    clean = to_tensor(images)
+    labels = NET(clean).argmax(1)
+    moved, momentum = clean, torch.zeros_like(clean)
+    for _ in range(STEPS):
+        moved = moved.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(NET(moved), labels, reduction="sum"), moved)
+        # A net that is certain gives a gradient of exactly zero: the floor keeps 0 / 0 out of the momentum.
+        momentum = DECAY * momentum + gradient / gradient.abs().mean((1, 2, 3), keepdim=True).clamp(min=1e-30)
+        moved = (moved + epsilon / 255 / STEPS * momentum.sign()).clamp(0, 1)
+    return within(images, to_pixels(moved), epsilon)
+
+
+if __name__ == "__main__":
+    run_attack(attack)
