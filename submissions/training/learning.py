@@ -9,11 +9,14 @@ from sets import SETS
 from torch.nn import functional as F
 
 from field_kit.model import Model
+from field_kit.transformation import Transformation
 
 #: Adversarial training covers the whole range of the default tournament's epsilons (16, 32, 48, 64).
 HIGHEST_EPSILON = 64
 BATCH = 64
 AUTOENCODER_NOISE = 0.03
+#: Transformed copies of each image, where a classifier is trained on such.
+COPIES = 5
 
 Harden = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -34,8 +37,14 @@ def train(
         others: Fixed nets that make examples (ensemble adversarial training, arXiv 1705.07204; the denoiser).
         tick: Called after each epoch.
     """
-    pixels, labels = data
+    if recipe.method == "none":
+        model.eval()
+        return
     augment = SETS[recipe.data].augment
+    pixels, labels = data
+    if recipe.method == "transformed":
+        pixels, labels = _transformed(Transformation(others[0]), augment, *data)
+        augment = _as_it_is
     loss = _loss(recipe, others)
     steps = recipe.epochs * (len(pixels) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.rate, weight_decay=0.01)
@@ -65,6 +74,18 @@ def _loss(recipe: Recipe, others: list[Model]) -> Callable[..., torch.Tensor]:
     return _reconstructed if recipe.method == "autoencoder" else _classified
 
 
+def _as_it_is(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels
+
+
+def _transformed(
+    transformation: Transformation, augment: Callable[[torch.Tensor], torch.Tensor], pixels: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augment and transform all images several times, once and for all: anew in each epoch would take most of an hour."""
+    copies = [transformation(augment(part)) for _ in range(COPIES) for part in pixels.split(BATCH)]
+    return torch.cat(copies), labels.repeat(COPIES)
+
+
 def _classified(model: Model, images: torch.Tensor, _: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(model(images), answers, label_smoothing=0.05)
 
@@ -89,7 +110,7 @@ def _hardening(model: Model, recipe: Recipe, others: list[Model]) -> Harden:
     sources = {"fgsm": [model], "pgd": [model], "ensemble": [model, *others], "denoiser": others}
 
     def harden(images: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-        if recipe.method == "plain":
+        if recipe.method in {"plain", "transformed"}:
             return images
         if recipe.method == "autoencoder":  # as MagNet's (arXiv 1705.09064, section 4.3): noise in, the clean image out
             return (images + AUTOENCODER_NOISE * torch.randn_like(images)).clamp(0, 1)

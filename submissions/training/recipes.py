@@ -7,6 +7,7 @@ from typing import Any
 TRAINING = Path(__file__).parent
 DEFENSES = TRAINING.parent / "defenses"
 SHAPES = TRAINING.parent / "shapes"
+TRANSFORMATION = TRAINING.parent / "transformation" / "defenses"
 SURROGATES = TRAINING / "surrogates"
 
 _IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
@@ -24,14 +25,14 @@ class Recipe:
             ``submissions/`` whose ``recipe`` is this one gets its weights renewed too.
         net: Name in ``field_kit.nets``, or timm's name after ``timm/``.
         seed: For the first weights, the order and every random draw of its training.
-        method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``) of a ``denoiser`` or of an
-            ``autoencoder``.
+        method: Training of a classifier (``plain``, ``fgsm``, ``pgd``, ``ensemble``, ``transformed``; ``none`` leaves the net
+            as it is drawn), of a ``denoiser`` or of an ``autoencoder``.
         options: Arguments of the net.
         file: Stem of the files in ``folders``.
-        epochs: Passes over the training images.
+        epochs: Passes over the training images; of ``transformed``, over five copies of them.
         rate: Highest learning rate of the one cycle.
         others: Recipes whose nets are borrowed: by ensemble adversarial training as sources of examples, by the
-            denoiser likewise, the first of them being the net that it guards.
+            denoiser likewise, the first of them being the net that it guards; by ``transformed`` as the external net.
         data: The data set, of ``sets.SETS``.
         side: Width and height at which the net works, where they are not the images' own: a large shape is more than a small net
             of 64x64 can see at once.
@@ -78,6 +79,18 @@ def _entries(*names: str) -> tuple[Path, ...]:
     return tuple(DEFENSES / name for name in names)
 
 
+def _transformation(name: str, folder: Path, method: str, seed: int) -> tuple[Recipe, Recipe]:
+    """Return the external net, and the classifier of what is transformed on it."""
+    external = f"external-{name}"
+    return (
+        Recipe(external, (folder,), "compact", seed, method, file="external", epochs=20),
+        Recipe(
+            f"transformed-{name}", (folder / "base",), "residual", seed + 1, "transformed", {"width": 28}, epochs=6,
+            others=(external,),
+        ),
+    )
+
+
 RECIPES = (
     Recipe("surrogate-a", (SURROGATES / "a", *_entries("undefended_surrogate")), "residual", 1),
     Recipe("surrogate-b", (SURROGATES / "b",), "plain", 2),
@@ -105,5 +118,13 @@ RECIPES = (
     Recipe(
         "shapes-autoencoder", tuple(SHAPES / entry for entry in _AUTOENCODERS), "autoencoder", 44, "autoencoder",
         file="autoencoder", epochs=8, data="shapes",
+    ),
+    *(
+        recipe for seed, (name, folder, method) in enumerate((
+            ("untrained", "adversarial_transformation_untrained", "none"),
+            ("trained", "adversarial_transformation_trained", "plain"),
+            ("adversarial", "adversarial_transformation", "pgd"),
+        ))
+        for recipe in _transformation(name, TRANSFORMATION / folder, method, 31 + 2 * seed)
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Adversarial transformation, and the attacks that its paper tries on it: their common mathematics, and what they do."""
+"""The defense by adversarial transformation, the attacks on it that know its code or may ask it, and their common mathematics."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ pytest.importorskip("sklearn")
 from entry_loading import SUBMISSIONS, digits, entry, labels_of
 
 from field_kit import white_box
-from field_kit.model import to_tensor
+from field_kit.model import load, to_tensor
 from field_kit.transformation import Transformation
 from harness.sdk import BEYOND_BUDGET, Target, target
 
 pytestmark = pytest.mark.field
 
 HOME = SUBMISSIONS / "transformation"
-RANDOM = ["defenses/resize_pad"]
+OURS = [f"transformation/defenses/adversarial_transformation{name}" for name in ("", "_trained", "_untrained")]
+RANDOM = [*OURS, "defenses/resize_pad"]
 CERTAIN = [f"defenses/{name}" for name in ("adversarial_training_pgd", "bit_depth", "guided_denoiser", "jpeg")]
 WHITE_BOX = [
     "bpda_clipped_identity", "bpda_identity", "bpda_soft_sign", "bpda_tanh", "eot", "reparameterisation", "white_box_transfer",
@@ -195,6 +196,26 @@ def test_a_whitebox_says_what_the_defense_says(name: str) -> None:
     assert np.mean(labels_of(name, images) == said) >= (0.9 if name in RANDOM else 1)
 
 
+def test_the_external_net_takes_what_is_transformed_for_the_least_likely_class() -> None:
+    images, _, _ = digits(10)
+    pixels = to_tensor(images)
+    for name in ("_trained", ""):
+        net = load(HOME / f"defenses/adversarial_transformation{name}" / "external.json")
+        moved = opened(f"{OURS[0]}{name}").transform(pixels)
+        assert float((moved - pixels).abs().max()) <= 0.2 + 1e-6
+        wanted = net(pixels).argmin(1)
+        before, after = (net(each).softmax(1)[torch.arange(10), wanted] for each in (pixels, moved))
+        assert (after > before).all()
+
+
+def test_the_grey_box_is_the_classifier_alone() -> None:
+    images, _, _ = digits(4)
+    pixels = to_tensor(images)
+    base = opened(f"{OURS[0]}/base")
+    assert base.transform(pixels) is pixels
+    assert torch.equal(base.logits(pixels), opened(OURS[0]).logits(pixels))
+
+
 @pytest.mark.parametrize("name", WHITE_BOX)
 def test_white_box_attacks_fool_a_defense_that_changes_little(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(white_box, "STEPS", 8)
@@ -233,7 +254,7 @@ class Asked:
     def margin(self, images: np.ndarray) -> np.ndarray:
         return (images.reshape(len(images), -1) - 128.0) @ self.weight + self.bias
 
-    def __call__(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
+    def labels(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
         assert images.dtype == np.uint8
         answers = (self.margin(images) > 0).astype(np.int64)
         for row, image in enumerate(index):

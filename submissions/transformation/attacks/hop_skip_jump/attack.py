@@ -18,14 +18,14 @@ class Walk:
 
     def __init__(self, images: np.ndarray, oracle: Oracle) -> None:
         self.clean, self.oracle = images.astype(np.float64), oracle
-        self.labels = oracle(images, np.arange(len(images)))
+        self.labels = oracle.labels(images, np.arange(len(images)))
         self.alive = self.labels >= REJECTED
         self.found = np.zeros(len(images), dtype=bool)
         self.adversarial = self.clean.copy()
 
     def fools(self, pixels: np.ndarray, index: np.ndarray) -> np.ndarray:
         """Return which rows get another label than their clean image; one query each."""
-        labels = self.oracle(np.rint(pixels).clip(0, 255).astype(np.uint8), index)
+        labels = self.oracle.labels(np.rint(pixels).clip(0, 255).astype(np.uint8), index)
         self.alive[index[labels < REJECTED]] = False
         return (labels > REJECTED) & (labels != self.labels[index])
 

@@ -9,7 +9,7 @@ from field_kit.white_box import pgd
 from harness.sdk import Target, run_white_box_attack
 
 #: Transformed copies of each image, and passes over all of them.
-COPIES, PASSES, BATCH, RATE = 8, 20, 50, 5e-3
+COPIES, PASSES, BATCH, RATE = 8, 10, 40, 5e-3
 
 
 class Reparameterised(torch.nn.Module):

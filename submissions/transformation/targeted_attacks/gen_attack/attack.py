@@ -52,7 +52,7 @@ def judged(
     copies = np.repeat(members[:, :, None], VOTES, 2)
     copies[:, :, 1:] += random.integers(-bound, bound + 1, copies[:, :, 1:].shape, dtype=np.int16)
     rows = copies.clip(0, 255).astype(np.uint8).reshape(-1, *shape)
-    labels = oracle(rows, np.repeat(index, POPULATION * VOTES)).reshape(count, POPULATION, VOTES)
+    labels = oracle.labels(rows, np.repeat(index, POPULATION * VOTES)).reshape(count, POPULATION, VOTES)
     hits = labels == targets[index][:, None, None]
     # A member that is the target itself is fitter than any that only its copies speak for.
     fitness = (hits.mean(2) + hits[:, :, 0]) / 2

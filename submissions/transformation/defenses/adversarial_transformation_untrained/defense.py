@@ -1,0 +1,23 @@
+"""Ablation: adversarial transformation on a net of fresh weights ("One Man's Trash is Another Man's Treasure")."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from field_kit.model import load, to_tensor
+from field_kit.transformation import Transformation
+from harness.sdk import run_defense
+
+NET = load(Path(__file__).parent / "base" / "model.json")
+TRANSFORMATION = Transformation(load(Path(__file__).with_name("external.json")))
+
+
+@torch.no_grad()
+def classify(images: np.ndarray) -> np.ndarray:
+    """Return the classifier's labels for the transformed images."""
+    return NET.labels(NET(TRANSFORMATION(to_tensor(images))))
+
+
+if __name__ == "__main__":
+    run_defense(classify)
