@@ -214,7 +214,7 @@ class Query(_Model):
     """What query attacks are given."""
 
     budget: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    answers: Literal["labels"] = "labels"
+    answers: Literal["labels", "scores"] = "labels"
 
 
 def _access(value: object) -> object:
@@ -264,7 +264,7 @@ class Rules(_Model):
         "its code), white_box (all of its code) and query (its answers). Empty: no attack meets a defense alone.")
     query: Query | None = Field(
         None, description="`{budget: 1000, answers: labels}` says how many queries a query attack has for each image, and what it "
-        "is answered. null: those values.")
+        "is answered: labels, or scores (of all classes, beside the label). null: those values.")
 
     @model_validator(mode="after")
     def _queries_that_somebody_asks(self) -> Self:

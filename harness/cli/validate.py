@@ -13,7 +13,7 @@ import click
 
 from harness.cli.common import config_option, say, tell, trust_option
 from harness.ending import asked, held
-from harness.tracks import TRACKS
+from harness.tracks import TRACKS, Access
 
 if TYPE_CHECKING:
     from harness.config import TournamentConfig
@@ -78,25 +78,42 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
     from harness.tournament.choose_sandbox import choose_sandbox, refuse_untrusted  # noqa: PLC0415
     from harness.tournament.conditions import limits_of  # noqa: PLC0415
-    from harness.tournament.dry_run import try_out  # noqa: PLC0415
+    from harness.tournament.dry_run import Duel, try_out  # noqa: PLC0415
     from harness.tournament.tournament import takes_no_part  # noqa: PLC0415
 
+    takes_bound = TRACKS[submission.type].takes_bound
+    if takes_bound and (lacking := takes_no_part(submission, config.rules)):
+        raise SubmissionError(lacking, "Name a tournament file that has it with --config.")
     chosen, warning = choose_sandbox(config.sandbox.backend, database=config.database, docker=docker)
-    refuse_untrusted([submission], isolated=chosen.isolates, trusted=trusted)
+    opponent = None if submission.access is Access.BLACK_BOX else _opponent(submission, config)
+    refuse_untrusted([each for each in (submission, opponent) if each is not None], isolated=chosen.isolates, trusted=trusted)
     if warning:
         say(f"harness: {warning}")
     dataset = _dataset(config)
     batch = dataset.batches(config.rules.batch_size, config.rules.bounds)[0]
-    if TRACKS[submission.type].takes_bound:
-        if lacking := takes_no_part(submission, config.rules):
-            raise SubmissionError(lacking, "Name a tournament file that has it with --config.")
+    if takes_bound:
         batch = batch.under(submission.threat)
-    bound = f", {in_words(batch.threat, batch.bound)}" if TRACKS[submission.type].takes_bound else ""
-    say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images{bound} ...")
+    bound = f", {in_words(batch.threat, batch.bound)}" if takes_bound else ""
+    against = "" if opponent is None else f", against {opponent.name}"
+    say(f"Running {submission.name} ({submission.type}) on a batch of {len(batch.ids)} images{bound}{against} ...")
     gpu = first_gpu(config.workers.gpus)
     with held():
         return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,
-                       ImageRules.of_a_trial(config.sandbox.images, config.stand_ins), config.rules.rejection)
+                       ImageRules.of_a_trial(config.sandbox.images, config.stand_ins), config.rules.rejection,
+                       None if opponent is None else Duel(opponent, config.rules.queries))
+
+
+def _opponent(submission: Submission, config: TournamentConfig) -> Submission:
+    """A defense of the tournament's that is open to what an attack may know: the first that the file names."""
+    from harness.errors import SubmissionError  # noqa: PLC0415
+    from harness.submission.discover import load_configured  # noqa: PLC0415
+
+    for defense in load_configured(config, lambda _source, _error: None).values():
+        if submission.access in defense.open_to:
+            return defense
+    raise SubmissionError(
+        f"{submission.name} cannot be tried: no defense that the tournament file names is open to {submission.access} attacks.",
+        "Name one in `submissions`, such as submissions/defenses/undefended_plain.")
 
 
 def _has_gpu(config: TournamentConfig) -> bool:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import tempfile
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.random import default_rng
 from numpy.typing import NDArray
 
-from harness.config import Rejection
+from harness.config import Query, Rejection
 from harness.dataset.load import Batch, Dataset
 from harness.errors import EngineError
 from harness.execution.executor import Executor
@@ -25,7 +26,7 @@ from harness.execution.outputs.reader import resized_note
 from harness.execution.session_pool import SessionPool
 from harness.formats.images import encode_perturbation, pixel_digest
 from harness.formats.result_csv import REJECTED, out_of_range
-from harness.sandbox.base import CodeImages, Limits, Program, Sandbox
+from harness.sandbox.base import CodeImages, Limits, Program, Sandbox, Target
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.scoring.detection import against, separation
@@ -35,8 +36,9 @@ from harness.submission import code_tree
 from harness.submission.hints import hint
 from harness.submission.load import Submission, freeze
 from harness.submission.problems import Problem
+from harness.tournament.query_trial import QueryTrial
 from harness.tournament.white_box_trial import judge_white_box, probe_digest
-from harness.tracks import TRACKS, Threat, detects, labels, produces
+from harness.tracks import TRACKS, Access, Threat, detects, labels, produces
 
 #: Share of a limit above which an author is told, and above which it is a problem: 2017's best used up to 0.99 of their time on
 #: purpose, and what is within the limits costs no points until a slightly slower host passes them.
@@ -77,18 +79,40 @@ class Trial:
     remarks: list[str] = field(default_factory=list)
 
 
-def program_of(submission: Submission, rules: ImageRules | None = None, *, gpu: bool = False) -> Program:
+@dataclass(frozen=True)
+class Duel:
+    """Whom an attack meets alone, where its access says so.
+
+    Attributes:
+        opponent: A defense that is open to it.
+        queries: What it is given where it asks.
+    """
+
+    opponent: Submission
+    queries: Query
+
+    def target_of(self, access: Access) -> Target | None:
+        """What the attack may read."""
+        parts = {Access.WHITE_BOX: "", Access.GREY_BOX: self.opponent.base}
+        return Target(self.opponent.digest, parts[access], self.opponent.code_dir) if access in parts else None
+
+
+def program_of(submission: Submission, rules: ImageRules | None = None, *, gpu: bool = False,
+               target: Target | None = None) -> Program:
     """What the sandbox starts for a submission that is not registered."""
     container = (submission.container_gpu if gpu else None) or submission.container
     return Program(digest=submission.digest, image=container or None, code_dir=submission.code_dir,
                    entry_point=submission.entry_point, profile=submission.profile, serves=submission.serves,
-                   rules=rules or ImageRules())
+                   rules=rules or ImageRules(), target=target)
 
 
 def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
             gpu: str | None = None, cancel: threading.Event | None = None, rules: ImageRules | None = None,
-            rejection: Rejection | None = None) -> Trial:
-    """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named."""
+            rejection: Rejection | None = None, duel: Duel | None = None) -> Trial:
+    """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named.
+
+    An attack that meets its opponents alone meets that of ``duel``; one that asks is served only.
+    """
     cancel = cancel or threading.Event()
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
         work = Path(directory)
@@ -97,12 +121,21 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         bare = _lacks_exec_bit(submission)
         # The very files that the contest would run.
         submission = freeze(submission, work / "submissions")
+        duel = None if duel is None else replace(duel, opponent=freeze(duel.opponent, work / "submissions"))
+        target = None if duel is None else duel.target_of(submission.access)
+        program = program_of(submission, rules, gpu=gpu is not None, target=target)
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
         artifacts = ArtifactStore(FileBlobs(work / "artifacts"))
         executor = Executor(dataset, sandbox, artifacts, work / "work", sessions)
         shown = _half_attacked(dataset, batch, artifacts) if detects(submission.type) else _Shown(batch.clean_digest)
         try:
-            trial = Trial(_run(executor, submission, rules, batch, shown, limits, gpu, cancel, served=False))
+            run = partial(_run, executor, submission, batch, shown, limits, gpu, cancel)
+            if duel is not None and submission.access is Access.QUERY:
+                query = QueryTrial(submission, duel.opponent, dataset, batch, duel.queries)
+                against = program_of(duel.opponent, rules, gpu=gpu is not None)
+                trial = Trial(query.play(sessions, program, against, limits, gpu, cancel), query.problems, query.remarks)
+            else:
+                trial = Trial(run(program, served=False))
             _judge(trial, submission, batch, limits)
             if detects(submission.type):
                 _judge_scores(trial, shown.attacked)
@@ -113,19 +146,16 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
                     _judge_rejections(trial, rejection.max_clean)
                 _judge_guesses(trial, batch, dataset.label_range)
             if submission.open_to:
-                def as_a_defense(program: Program) -> RunResult:
-                    return _run_program(executor, submission, program, batch, shown, limits, gpu, cancel, served=False)
-
-                program = program_of(submission, rules, gpu=gpu is not None)
-                found = judge_white_box(submission, program, trial.result.answers, as_a_defense, work)
+                found = judge_white_box(submission, program, trial.result.answers, partial(run, served=False), work)
                 trial.problems += found[0]
                 trial.remarks += found[1]
-            if submission.serves:
-                _judge_served(trial, _run(executor, submission, rules, batch, shown, limits, gpu, cancel, served=True))
+            if submission.serves and submission.access is not Access.QUERY:
+                _judge_served(trial, run(program, served=True))
         finally:
             executor.close()
             if isinstance(sandbox, CodeImages):
-                sandbox.remove_code_images([submission.digest, probe_digest()], "validate")
+                others = [] if duel is None else [duel.opponent.digest]
+                sandbox.remove_code_images([submission.digest, probe_digest(), *others], "validate")
     trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
     if bare:
         trial.remarks.append(f"{submission.entry_point} is not executable; the copy that runs is (profile legacy).")
@@ -167,14 +197,8 @@ def _half_attacked(dataset: Dataset, batch: Batch, artifacts: ArtifactStore) -> 
         (batch.clean_digest, True, np.flatnonzero(~attacked)), (digest, False, np.flatnonzero(attacked))), attacked)
 
 
-def _run(executor: Executor, submission: Submission, rules: ImageRules | None, batch: Batch, shown: _Shown, limits: Limits,
-         gpu: str | None, cancel: threading.Event, *, served: bool) -> RunResult:
-    program = program_of(submission, rules, gpu=gpu is not None)
-    return _run_program(executor, submission, program, batch, shown, limits, gpu, cancel, served=served)
-
-
-def _run_program(executor: Executor, submission: Submission, program: Program, batch: Batch, shown: _Shown, limits: Limits,
-                 gpu: str | None, cancel: threading.Event, *, served: bool) -> RunResult:
+def _run(executor: Executor, submission: Submission, batch: Batch, shown: _Shown, limits: Limits,
+         gpu: str | None, cancel: threading.Event, program: Program, *, served: bool) -> RunResult:
     job = Job(run_id=int(served), attempt=1, name=submission.name, track=submission.type,
               program=program, batch=batch.unlabelled(), input_digest=shown.digest,
               produced=np.ones(len(batch.ids), bool), limits=limits, clean=not shown.parts, served=served, parts=shown.parts,
