@@ -4,8 +4,9 @@
 #   make check   lint, types, and the quick tests: no container, no torch, no program that runs for long
 #   make bench   all benchmarks
 #   make compat  the images for TensorFlow entries of 2017, and their tests (minutes, some gigabytes)
+#   make photos  2017's methods on photographs and pretrained nets: their packages, data set and image, tests, tournament, report
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test check bench compat fuzz clean
+.PHONY: setup demo test check bench compat photos fuzz clean
 
 export PYTHON
 
@@ -33,6 +34,9 @@ COMPAT = compat-tf compat-tf1 compat-tf1-1
 compat: setup
 	@.venv/bin/python docker/build.py $(COMPAT)
 	@HARNESS_COMPAT=1 .venv/bin/python -m pytest -m compat
+
+photos:
+	@scripts/photos.sh
 
 FUZZ_RUNS ?= 50000
 FUZZ_TARGETS = $(shell .venv/bin/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')

@@ -141,8 +141,8 @@ def content(name: str) -> str:
     """A digest of what an image is made from, the SDK aside."""
     if name in ROOTS:
         return image_label(tag(name), LABEL) or "pulled"
-    # Besides its own: the files of another image's directory that it copies, such as a start-up hook for both.
-    copied = re.findall(r"^COPY (docker/\S+) ", dockerfile(name), re.MULTILINE)
+    # Besides its own: what it copies from another image's directory, such as a start-up hook, and the nets' loader.
+    copied = re.findall(r"^COPY (docker/\S+|lite_nets) ", dockerfile(name), re.MULTILINE)
     folders = {ROOT / "docker" / name, *(ROOT / path for path in copied)}
     found = {path for folder in folders for path in folder.rglob("*") if path.is_file() and not SKIPPED & set(path.parts)}
     files = sorted(found)

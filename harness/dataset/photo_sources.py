@@ -44,7 +44,7 @@ MISTAKEN = (
 )
 #: Of 75 backgrounds those that show nothing a net could take for the object, have no letters and no transparent part.
 WITHOUT_OBJECT = frozenset({
-    "adwaita-d", "adwaita-l", "grid-d", "grid-l", "licorice-d", "licorice-l", "truchet-d", "truchet-l", "wood-d", "wood-l",
+    "adwaita-d", "adwaita-l", "grid-d", "grid-l", "licorice-d", "licorice-l", "truchet-d", "truchet-l",
     "Dragonfly_by_Bolly", "aitzgorri_by_Aitzol_Berasategi", "analogpattern_by_Peter_Nerlich", "life_by_Aitzol_Berasategi",
     "sunset_by_Aitzol_Berasategi", "umang_by_Abhishek_Mudgal",
     "Fossa_by_Jasper_Roks", "Infinite-Sea_by_Aury88", "Painting-Colors_by__herobrine7gamer",

@@ -45,11 +45,13 @@ _EVERY_S = 15.0
 SHEET_SAMPLES = 24
 
 Tell = Callable[[str], None]
+#: The package with the cut-outs, those with the backgrounds.
+Sources = tuple[Package, Sequence[Package]]
 
 
 def build_photos(
     root: Path, labels: Labels, cache_dir: Path, *, images: int = 1000, seed: int = 2017, tell: Tell = lambda _: None,
-    sources: tuple[Package, Sequence[Package]] = (CUT_OUTS, BACKGROUNDS),
+    sources: Sources = (CUT_OUTS, BACKGROUNDS),
 ) -> Path:
     """Write the data set to ``root``, where an earlier build is replaced, and a sheet of samples beside it.
 
@@ -69,9 +71,7 @@ def build_photos(
         DatasetError: Something else is there, the packages cannot be had, or they give too few images.
     """
     check_replaceable(root, "photos")
-    stamps = unpacked(sources[0], cache_dir, tell)
-    scenes = [unpacked(package, cache_dir, tell) for package in sources[1]]
-    candidates = _Candidates(stamps, cut_outs(stamps), backgrounds(scenes), seed)
+    candidates = unlabelled(cache_dir, seed, tell, sources)
     with _Remembered(labels, cache_dir / "labels.csv") as known:
         kept = _kept(candidates, known, images, tell)
     records = [Record(f"photo-{number:04d}", label, _target(seed, number, label), pixels)
@@ -86,8 +86,19 @@ def build_photos(
     return sheet
 
 
-class _Candidates:
-    """Images by number: each round of numbers uses every cut-out once, in an order of its own."""
+def unlabelled(cache_dir: Path, seed: int, tell: Tell = lambda _: None, sources: Sources = (CUT_OUTS, BACKGROUNDS)) -> Candidates:
+    """All images that a seed gives, before any net has seen them; also what trains without labels.
+
+    Raises:
+        DatasetError: The packages cannot be had.
+    """
+    stamps = unpacked(sources[0], cache_dir, tell)
+    scenes = [unpacked(package, cache_dir, tell) for package in sources[1]]
+    return Candidates(stamps, cut_outs(stamps), backgrounds(scenes), seed)
+
+
+class Candidates:
+    """Images uint8 [299, 299, 3], each of its draws using every cut-out once, in an order of its own."""
 
     def __init__(self, root: Path, stamps: Sequence[Path], scenes: Sequence[Path], seed: int) -> None:
         if not stamps or not scenes:
@@ -97,6 +108,7 @@ class _Candidates:
         self._scene = cache(_scene)
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Compose one after the other."""
         for draw in range(_MOST_DRAWS):
             for stamp in sorted(self._stamps, key=lambda path: self._draws(draw, path)):
                 yield self._composed(stamp, self._draws(draw, stamp))
@@ -151,7 +163,7 @@ class _Remembered:
         return [self._known[sha256] for sha256 in digests]
 
 
-def _kept(candidates: _Candidates, known: _Remembered, images: int, tell: Tell) -> list[tuple[int, NDArray[np.uint8]]]:
+def _kept(candidates: Candidates, known: _Remembered, images: int, tell: Tell) -> list[tuple[int, NDArray[np.uint8]]]:
     kept: list[tuple[int, NDArray[np.uint8]]] = []
     start = spoken = time.monotonic()
     tried, remaining = 0, iter(candidates)

@@ -1,0 +1,10 @@
+"""EfficientNet-Lite 0, undefended."""
+
+from harness.sdk import run_defense
+from lite_nets import load
+
+classify = load("lite0").classify
+
+
+if __name__ == "__main__":
+    run_defense(classify, at_once=10)
