@@ -6,7 +6,7 @@ anybody else, and none of it is among the verdicts of ``Results``. There is one 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,12 @@ class Queries:
     def smallest(self, attack: int, queries: int) -> NDArray[np.int64]:
         """int64[D, N], the smallest change that earned an image within so many of its queries; -1 where none did."""
         return self._lowest("distance", attack, queries, -1)
+
+    def on_images(self, images: NDArray[np.bool_]) -> Queries:
+        """The same of these images, bool[N], alone."""
+        steps = self.steps[images[self.steps["image"]]]
+        steps["image"] = (np.cumsum(images) - 1)[steps["image"]]
+        return replace(self, charged=self.charged[..., images], steps=steps, grey=None if self.grey is None else self.grey[images])
 
     def _lowest(self, name: str, attack: int, queries: int, none: int) -> NDArray[np.int64]:
         steps = self.steps[(self.steps["attack"] == attack) & (self.steps["query"] <= queries)]
@@ -81,6 +87,12 @@ class Duels:
     produced: NDArray[np.bool_]
     codes: NDArray[np.uint8]
     queries: Queries | None = None
+
+    def on_batches(self, batches: NDArray[np.bool_], images: NDArray[np.bool_]) -> Duels:
+        """The same of these batches, bool[B], and their images, bool[N], alone."""
+        return replace(
+            self, done=self.done[..., batches], counted=self.counted[..., images], produced=self.produced[..., images],
+            codes=self.codes[..., images], queries=None if self.queries is None else self.queries.on_images(images))
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""

@@ -36,7 +36,8 @@ def on_batches(results: Results, chosen: NDArray[np.bool_]) -> Results:
         image_ids=tuple(np.array(results.image_ids, object)[images]) if results.image_ids else (),
         detections=None if scored is None else replace(
             scored, attacked=scored.attacked[..., images], clean=scored.clean[..., images], shown=scored.shown[:, images],
-            done=scored.done[..., chosen]))
+            done=scored.done[..., chosen]),
+        duels=tuple(duels.on_batches(chosen, images) for duels in results.duels))
 
 
 def _of_images(verdicts: Verdicts, images: NDArray[np.bool_]) -> Verdicts:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring import Track
+from harness.scoring.duel_scores import QueryPoint
 from harness.scoring.leaderboard import Leaderboard, Row
 from harness.scoring.parts import Point
+from harness.tracks import Access
 from harness.views.logs import LoggedRun
 from harness.views.matrix import MatrixView
 from harness.views.submission import SubmissionView
@@ -45,6 +47,16 @@ class Curve:
     baseline: bool
     points: tuple[Point, ...]
     easier: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryCurve:
+    """What an attack by queries had after so many of each image."""
+
+    name: str
+    track: Track
+    baseline: bool
+    points: tuple[QueryPoint, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +151,17 @@ class ReportView:
     facts: tuple[tuple[str, str], ...] = ()
     maps: tuple[HeatMap, ...] = ()
     curves: tuple[Curve, ...] = ()
+    queries: tuple[QueryCurve, ...] = ()
     rounds: tuple[BestOfRound, ...] = ()
     gallery: Gallery | None = None
     entries: tuple[EntryView, ...] = ()
     places: Mapping[str, int] = field(default_factory=dict)
     whole: bool = True
+
+    @property
+    def duels(self) -> bool:
+        """Whether some attacks meet one defense at a time."""
+        return any(row.access not in {None, Access.BLACK_BOX} for rows in self.board.tracks.values() for row in rows)
 
     @property
     def complete(self) -> bool:

@@ -46,6 +46,7 @@ from harness.views.report import (
     GalleryRow,
     HeatMap,
     Pixels,
+    QueryCurve,
     ReportView,
 )
 from harness.views.submission import SubmissionView, curve_of, detected, met
@@ -258,7 +259,10 @@ def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str]
     places = {entry.name: place for side in sides for place, entry in enumerate(side)}
     return ReportView(
         board=board, written=time.strftime("%Y-%m-%d %H:%M:%S %z"), maps=tuple(_maps(results, parts, threats or {})),
-        curves=tuple(_curves(board, {epsilon: build_leaderboard(part) for epsilon, part in parts.items()})), places=places)
+        curves=tuple(_curves(board, {epsilon: build_leaderboard(part) for epsilon, part in parts.items()})),
+        queries=tuple(QueryCurve(name=row.name, track=track, baseline=row.baseline, points=points)
+                      for track, rows in board.tracks.items() for row in rows if (points := curve_of(results, row.name))),
+        places=places)
 
 
 def _parts(results: Results, epsilons: Sequence[int]) -> Iterator[tuple[int, Results]]:
@@ -284,7 +288,7 @@ def _maps(results: Results, parts: Mapping[int, Results], threats: Mapping[str, 
     for matrix in duel_matrices(results):
         view = matrix_view(matrix)
         if view.lines:
-            yield HeatMap(track=DEFENSE.name, part=access_words(matrix.access), view=view)
+            yield HeatMap(track=DEFENSE.name, part=f"duels, {access_words(matrix.access)}", view=view)
     for threat in dict.fromkeys(threats.values()):
         for track in shown:
             view = matrix_view(_of_threat(build_matrix(results, track), threats, threat), track)

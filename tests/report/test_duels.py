@@ -31,8 +31,12 @@ from tests.docs.test_tables import example
 from tests.scoring.duels import duels, entry
 
 
-@pytest.fixture(scope="module")
-def results() -> Results:
+@pytest.fixture(scope="module", name="results")
+def results_fixture() -> Results:
+    return duel_round()
+
+
+def duel_round() -> Results:
     """``open`` is open to all, ``shut`` to nobody; both label each clean image correctly, and one of two images of ``plain``."""
     white = duels([entry("strong"), entry("aimed", TARGETED_ATTACK.name)], ["open", "shut"], "www.", "closed", "tw..", "closed")
     steps = np.array([(0, 0, 0, 2, 900), (0, 0, 0, 60, 300), (0, 0, 3, 40, 500)], STEP)

@@ -10,6 +10,7 @@ import pytest
 from harness.scoring import CORRECT, LABELLED, TARGET, Entry, Results, View, complete
 from harness.scoring.leaderboard import build_leaderboards, build_matrix
 from harness.scoring.parts import Point, easier_at_larger, fooled_by, on_batches
+from tests.report.test_duels import duel_round
 
 
 def made(batch: list[int]) -> Results:
@@ -75,3 +76,17 @@ def test_who_was_fooled_by_an_image():
 def test_a_larger_epsilon_that_does_less_harm_is_told(track, scores, expected):
     points = [Point(epsilon=16 * (at + 1), score=low, low=low, high=high) for at, (low, high) in enumerate(scores)]
     assert easier_at_larger(points, track) == expected
+
+
+def test_duels_are_cut_with_the_rest() -> None:
+    results = duel_round()
+    results = replace(
+        results, batch=np.array([0, 0, 1, 1], np.int32), attack_done=results.attack_done.repeat(2, -1),
+        run_done=results.run_done.repeat(2, -1), clean_done=results.clean_done.repeat(2, -1),
+        duels=tuple(replace(duels, done=duels.done.repeat(2, -1)) for duels in results.duels))
+    part = on_batches(results, np.array([False, True]))
+    board = build_leaderboards(part, [View.STANDARD], resamples=0)[View.STANDARD]
+    rows = {row.name: row for rows in board.tracks.values() for row in rows}
+    assert (rows["strong"].score, rows["asks"].score) == (.5, .5)
+    assert rows["asks"].figures == {"undetected": None, "median_queries": 70.0, "median_distance": 1250.0}
+    assert rows["open"].robust == {"black_box": .5, "white_box": .5, "query": .5}

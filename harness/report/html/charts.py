@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
+from harness.scoring.detection import Histogram
 from harness.scoring.leaderboard import Row
 from harness.scoring.parts import Point
 from harness.untrusted_text import plain
-from harness.views.report import BestOfRound, Curve
+from harness.views.report import BestOfRound, Curve, QueryCurve
+from harness.views.submission import DetectedAttack
 from harness.views.words import share, shorten, span
 
 
@@ -31,6 +34,10 @@ class _Box(NamedTuple):
 
 _RANKS = _Box(26, 14, 250, 190)
 _SMALL = _Box(22, 8, 142, 70)
+_HALF = _Box(8, 16, 234, 110)
+_ROC = _Box(24, 14, 142, 110)
+#: Curves in one picture, and points of each: a report may show a hundred detectors.
+_MOST_ROC, _ROC_POINTS = 6, 24
 _ROUNDS = _Box(30, 12, 300, 160)
 #: Characters of a name in a chart's margin; its whole is in the table.
 _NAME = 22
@@ -106,6 +113,69 @@ def curve(entry: Curve) -> Markup:
             _n(_SMALL.x((at - min(ends, default=0)) / reach)), at))
     text = f"{plain(entry.name, 80)}: " + ", ".join(f"{share(p.score)} at epsilon {p.epsilon}" for p in known)
     return _svg(152, 84, text, body)
+
+
+def by_queries(entry: QueryCurve, *, distance: bool = False) -> Markup:
+    """Share of images fooled or hit, or the median change that did, against queries on a logarithmic scale."""
+    points = entry.points
+    reach = math.log(max(2, points[-1].queries))
+    values = [point.distance if distance else point.earned for point in points]
+    most = max((value for value in values if value is not None), default=0) or 1 if distance else 1
+    line = [(_SMALL.x(math.log(point.queries) / reach), value / most) for point, value in zip(points, values, strict=True)
+            if value is not None]
+    body = [_grid(_SMALL, "", labels=(0,) if distance else (0, 1)), _line(line, _SMALL), *(
+        Markup('<text class="tick" text-anchor="{}" x="{}" y="81">{}</text>').format(
+            anchor, _n(_SMALL.x(math.log(point.queries) / reach)), f"{point.queries:,}")
+        for anchor, point in (("start", points[0]), ("end", points[-1])))]
+    what = "median change that earned an image" if distance else "share earned"
+    some = [*points[::8], points[-1]]
+    text = f"{plain(entry.name, 80)}, {what}: " + ", ".join(
+        f"{point.distance if distance else share(point.earned)} by {point.queries:,}" for point in some) + " queries"
+    return _svg(152, 84, text, body)
+
+
+def score_histogram(name: str, found: Histogram) -> Markup:
+    """A detector's scores of attacked images beside those of clean ones, all attacks together."""
+    most = max(1, *found.attacked, *found.clean)
+    wide = (_HALF.right - _HALF.left) / len(found.clean)
+    bars = Markup("").join(
+        Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>').format(
+            kind, _n(_HALF.left + wide * (at + side)), _n(_HALF.y(count / most)), _n(wide / 2 - .4),
+            _n(_HALF.bottom - _HALF.y(count / most)),
+            f"{low:.3g} to {high:.3g}: {count:,} {words}")
+        for side, kind, words, counts in ((0, "clean", "clean", found.clean), (.5, "attacked", "attacked", found.attacked))
+        for at, (count, low, high) in enumerate(zip(counts, found.edges, found.edges[1:], strict=False)) if count)
+    ends = Markup("").join(
+        Markup('<text class="tick" text-anchor="{}" x="{}" y="121">{}</text>').format(anchor, _n(x), f"{edge:.3g}")
+        for anchor, x, edge in (("start", _HALF.left, found.edges[0]), ("end", _HALF.right, found.edges[-1])))
+    key = Markup('<rect class="clean" x="26" y="2" width="8" height="8"/><text class="tick" x="37" y="10">clean</text>'
+                 '<rect class="attacked" x="76" y="2" width="8" height="8"/><text class="tick" x="87" y="10">attacked</text>')
+    base = Markup('<path class="grid" d="M{} {}H{}"/>').format(_n(_HALF.left), _n(_HALF.bottom), _n(_HALF.right))
+    return _svg(240, 126, f"{plain(name, 80)}: histogram of its scores, clean and attacked; the figures are in its table.",
+                [base, bars, ends, key])
+
+
+def roc_curves(name: str, attacks: Sequence[DetectedAttack], found: float | None) -> Markup:
+    """ROC curves of a detector's hardest attacks, and where its threshold at 5 % false positives is over all attacks together.
+
+    Args:
+        name: The detector's.
+        attacks: Hardest first.
+        found: Share of attacked images above that threshold; None where the images are too few for one.
+    """
+    body = [_grid(_ROC, "found", labels=(0, .5, 1)), _line([(_ROC.x(0), 0), (_ROC.x(1), 1)], _ROC, "base")]
+    shown = [attack for attack in attacks if attack.roc][:_MOST_ROC]
+    for attack in shown[::-1]:
+        points = [*attack.roc[:-1:max(1, len(attack.roc) // _ROC_POINTS)], attack.roc[-1]]
+        line = _path([(_ROC.x(false), true) for false, true in points], _ROC)
+        body.append(Markup('<path class="line{}" d="M{}"><title>{}</title></path>').format(
+            "" if attack is shown[0] else " thin", line, f"{plain(attack.name, 80)}: area {share(attack.auroc)}"))
+    if found is not None:
+        body.append(_dot(_ROC.x(.05), found, f"at 5 % false positives {share(found)} of all attacked images", _ROC))
+    body.append(Markup('<text class="tick" text-anchor="middle" x="{}" y="121">clean images flagged</text>').format(_n(_ROC.x(.5))))
+    text = f"{plain(name, 80)}: ROC curves of its hardest attacks, " + ", ".join(
+        f"{plain(attack.name, 40)} with an area of {share(attack.auroc)}" for attack in shown)
+    return _svg(150, 126, text, body)
 
 
 def of_rounds(title: str, bests: Sequence[BestOfRound]) -> Markup:

@@ -15,6 +15,9 @@ from harness.views.words import shorten
 #: Colours; ``report.css`` has one class for each, h0 for no harm to h20 for all images lost.
 _STEPS = 20
 _NAME = 30
+#: Instead of a percentage: nothing is known yet, and a pair that is not played.
+_UNKNOWN, _CLOSED = -1, -2
+_EMPTY = {_UNKNOWN: "<td>", _CLOSED: '<td class="shut">x'}
 
 
 def heat_map(found: HeatMap, places: Mapping[str, int], *, linked: bool) -> Markup:
@@ -30,13 +33,15 @@ def heat_map(found: HeatMap, places: Mapping[str, int], *, linked: bool) -> Mark
     columns = [places[entry.name] for entry in view.columns]
     rows = []
     for line in view.lines:
-        percents = np.nan_to_num(np.rint(100 * line.scores), nan=-1).astype(int).tolist()
+        percents = np.nan_to_num(np.rint(100 * line.scores), nan=_UNKNOWN).astype(int).tolist()
         harm = 1 - line.scores if consumes(found.track) else line.scores
         steps = np.nan_to_num(np.rint(_STEPS * harm), nan=0).astype(int).tolist()
         attack = places.get(line.name)
         # Numbers only: nothing of a stranger's gets into these strings.
+        for at in line.closed:
+            percents[at] = _CLOSED
         cells = "".join(
-            "<td>" if percent < 0 else f'<td class="h{step}">{percent}' if attack is None or not linked
+            _EMPTY[percent] if percent < 0 else f'<td class="h{step}">{percent}' if attack is None or not linked
             else f'<td class="h{step}"><a href="#p{attack}-{column}">{percent}</a>'
             for percent, step, column in zip(percents, steps, columns, strict=True))
         first = Markup(' class="first"') if line.begins_track else ""

@@ -27,13 +27,13 @@ from harness.scoring.leaderboard import Row
 from harness.tracks import TRACKS, consumes
 from harness.tracks import Track as TrackKind
 from harness.untrusted_text import lines, plain
-from harness.views.leaderboard import columns, footnotes, heading, tables
-from harness.views.report import BestOfRound, Curve, ReportView
+from harness.views.leaderboard import access_words, columns, footnotes, heading, median_words, robust_columns, tables
+from harness.views.report import BestOfRound, Curve, QueryCurve, ReportView
 from harness.views.status import blame, next_step, sentence
 from harness.views.submission import standing, timing
 from harness.views.words import duration, percent, plural, rank_span, share, span
 
-T = TypeVar("T", Curve, BestOfRound)
+T = TypeVar("T", Curve, QueryCurve, BestOfRound)
 
 #: Seconds after which a page of a running tournament reloads itself.
 RELOAD_S = 60
@@ -69,7 +69,9 @@ def render(view: ReportView, *, live: bool = False) -> str:
         view=view, tracks=tracks, live=live and not view.complete, reload_s=RELOAD_S,
         # Our own files, not text of anybody's.
         policy=policy, style=Markup(style), script=Markup(script),  # noqa: S704
-        shown=pictures(view.gallery) if view.gallery else None, curves=_by_track(view.curves), rounds=_by_track(view.rounds),
+        shown=pictures(view.gallery) if view.gallery else None, curves=_by_track(view.curves), queries=_by_track(view.queries),
+        rounds=_by_track(view.rounds), detectors=[
+            item.submission for item in view.entries if item.submission.histogram is not None and item.submission.row is not None],
         maps=[(part, list(maps)) for part, maps in groupby(view.maps, key=lambda found: found.part)],
         epsilons=[point.epsilon for point in view.curves[0].points] if view.curves else [],
         notes=footnotes(view.board), version=__version__, leaders=[_leader(track, rows) for track, rows in tracks])
@@ -103,7 +105,8 @@ def _environment() -> Environment:
         name=_name, anchor=_anchor, link=lambda anchor: "#" + quote(anchor, safe="/"), share=share, span=span, percent=percent,
         rank_span=rank_span, duration=duration, plural=plural, sentence=sentence, next_step=next_step, blame=blame)
     made.globals.update(
-        charts=charts, heat_map=heat_map, columns=columns, heading=heading, consumes=consumes,
+        charts=charts, heat_map=heat_map, columns=columns, robust_columns=robust_columns, access_words=access_words,
+        median_words=median_words, heading=heading, consumes=consumes,
         standing=standing, timing=timing, TRACKS=TRACKS,
         causes={str(outcome): POLICY[outcome] for outcome in Outcome})
     return made

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from harness.report.html.page import render, write_report
+from harness.scoring.leaderboard import build_matrix, duel_matrices
 from harness.views.report import EntryView
 from harness.views.report_reader import scored
-from harness.views.submission import SubmissionView, detected
+from harness.views.submission import SubmissionView, detected, met
 from tests.detectors import contest
 from tests.report.conftest import make_results
 from tests.report.html.views import HOSTILE, made_report
+from tests.report.test_duels import duel_round
 from tests.test_untrusted_text import fit
 
 #: All that the template and the charts are made of.
@@ -147,3 +149,44 @@ def test_detectors_have_their_table_map_and_entries():
     assert 'id="detector/watch"' in page
     assert "Areas under the ROC curve, hardest first" in page
     assert f"{against[0].auroc:.3f}" in page
+
+
+def test_duels_have_their_tables_maps_and_curves() -> None:
+    results = duel_round()
+    view = scored(results, [16])
+    entries = []
+    for entry in results.entries:
+        opponents, _ = met(build_matrix(results), duel_matrices(results), entry)
+        entries.append(EntryView(submission=SubmissionView(entry, opponents=opponents)))
+    page = render(replace(view, entries=tuple(entries)))
+    assert [found.part for found in view.maps if found.track == "defense"] == ["", "duels, white box", "duels, query"]
+    assert [curve.name for curve in view.queries] == ["asks"]
+    for text in ("Non-targeted attacks, white box", "Robust accuracy <small>", "Only duels, query", 'id="queries"',
+                 "median change, at most 2,000", '<td class="shut">x', "<td>closed<td>0", '<td class="left">white box'):
+        assert text in page
+    places, links = set(re.findall(r' id="(p[0-9-]+)"', page)), set(re.findall(r'href="#(p[0-9-]+)"', page))
+    assert links <= places
+    assert f"p{view.places['aimed']}-{view.places['open']}" in links
+    page = render(scored(replace(results, duels=()), [16]))
+    for text in ("Robust accuracy", "white box", 'id="queries"', "closed", "one defense at a time"):
+        assert text not in page
+
+
+def test_detectors_have_pictures_of_their_scores() -> None:
+    generator = np.random.default_rng(7)
+    sides = (generator.random((2, 40)).astype(np.float32) + np.float32(0.5), generator.random((2, 40)).astype(np.float32))
+    results = contest({"watch": sides})
+    view = scored(results, [0] * results.attack_done.shape[1])
+    against, histogram = detected(results, "watch")
+    (row,) = view.board.tracks["detector"]
+    shown = replace(row, figures={**row.figures, "tpr_at_5_fpr": .25})
+    entry = EntryView(submission=SubmissionView(results.detectors[0], row=shown, detected=against, histogram=histogram))
+    page = render(replace(view, entries=(entry,)))
+    assert histogram is not None
+    assert 'id="detectors"' in page
+    bars = re.findall(r'<rect class="(clean|attacked)"[^>]*><title>[^:]*: ([0-9,]+) ', page)
+    assert sorted(int(count) for kind, count in bars if kind == "clean") == sorted(count for count in histogram.clean if count)
+    assert sum(int(count) for kind, count in bars if kind == "attacked") == sum(histogram.attacked)
+    assert f"area {against[0].auroc:.3f}" in page
+    assert "at 5 % false positives 0.250" in page
+    assert 'id="detectors"' not in render(view)
