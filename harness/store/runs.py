@@ -108,10 +108,11 @@ def made(transaction: Transaction, scope: Scope, batches: Iterable[StoredBatch])
     return [(batch, output or 0) for batch, output in found]
 
 
-def outputs(transaction: Transaction, scope: Scope) -> dict[int, int]:
-    """What runs with a result made, by the input that they were given; an input id of 0 for nothing."""
-    found = transaction.connection.execute(select(RunRow.input_id, RunRow.output_id).where(scope.where(), RunRow.state == DONE))
-    return {given: output or 0 for given, output in found}
+def outputs(transaction: Transaction, scope: Scope) -> dict[tuple[int, int], int]:
+    """What runs with a result made, by the submission and the input that it was given; an input id of 0 for nothing."""
+    found = transaction.connection.execute(
+        select(RunRow.submission_id, RunRow.input_id, RunRow.output_id).where(scope.where(), RunRow.state == DONE))
+    return {(submission, given): output or 0 for submission, given, output in found}
 
 
 def made_by_any(transaction: Transaction, scope: Scope) -> list[int]:

@@ -78,11 +78,11 @@ class RoundReader:
         return {given: pair for pair in self.pairs for given in pair.inputs if given}
 
     @cached_property
-    def _duel_outputs(self) -> dict[int, int]:
-        """What attacks made of those, 0 for nothing; of who asks an opponent, none of it is kept."""
+    def _duel_outputs(self) -> dict[tuple[int, int], int]:
+        """What each attack (its id) made of those, 0 for nothing; of who asks an opponent, none of it is kept."""
         attacks = {pair.attack.id: pair.attack for pair in self.pairs}
         found = runs.outputs(self.transaction, self.own(list(attacks.values()))) if attacks else {}
-        return {given: made for given, made in found.items() if given in self._duels}
+        return {(attack, given): made for (attack, given), made in found.items() if given in self._duels}
 
     @cached_property
     def _tasks(self) -> tuple[frozenset[int], frozenset[int]]:
@@ -157,10 +157,11 @@ class RoundReader:
         for pair in self.pairs:
             totals[pair.attack.id] += len(self.batches)
             if pair.access is not Access.QUERY:
-                totals[pair.opponent.id] += sum(given not in self._duel_outputs for given in pair.inputs)
-                answered[pair.opponent.id] |= {self._duel_outputs.get(given, 0) for given in pair.inputs}
+                made = [self._duel_outputs.get((pair.attack.id, given)) for given in pair.inputs]
+                totals[pair.opponent.id] += made.count(None)
+                answered[pair.opponent.id] |= {each for each in made if each}
         for opponent, inputs in answered.items():
-            totals[opponent] += len(inputs - {0} - self.in_play)
+            totals[opponent] += len(inputs - self.in_play)
         return totals
 
     def attack_states(self) -> dict[int, Counter[int]]:
