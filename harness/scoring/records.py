@@ -21,20 +21,42 @@ from harness import tracks
 from harness.dataset.load import Batch
 from harness.formats.result_csv import NO_LABEL, REJECTED
 from harness.sandbox.outcomes import NUMBERS, Outcome
-from harness.store import scores
+from harness.store import round_state, scores
 from harness.store.facade import Transaction
 
 _HEAD = [("run_id", "<u4"), ("submission_id", "<u4"), ("conditions_id", "<u4"), ("input_id", "<u4"), ("output_id", "<u4"),
          ("usable", "<u2"), ("outcome", "u1"), ("wall_s", "<f8"), ("compared_with", "<u8")]
 
 
+#: Odd, so that no bit of a word is lost when it is multiplied: one that changed always shows.
+_FACTORS = np.array([pow(0x9E3779B1, power, 1 << 32) for power in range(1, 1 << 10)], np.uint32)
+#: Of a record of zeros, which is none.
+_OF_NOTHING = np.uint32(0x5C0BE5)
+
+
 @lru_cache
 def record_type(size: int) -> np.dtype[np.void]:
     """The record of a run on a batch of so many images; the same one for sizes of as many ``row_bytes``.
 
-    Its ``planes`` are as in ``verdict_planes``.
+    Its ``planes`` are as in ``verdict_planes``, and ``check`` follows from all that stands before it.
     """
-    return np.dtype([*_HEAD, ("planes", "u1", (3, row_bytes(size)))])
+    return np.dtype([*_HEAD, ("planes", "u1", (3, row_bytes(size))), ("check", "<u4")])
+
+
+def whole(records: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Which records are as they were made, bool[n]: a disk may change a byte of one, and SQLite keeps no checksum."""
+    found: NDArray[np.bool_] = _checks(records) == records["check"]
+    return found
+
+
+def _checks(records: NDArray[np.void]) -> NDArray[np.uint32]:
+    """A weighted sum of each record's words: a million take 50 ms, where a digest of each would take a second."""
+    size = records.dtype.itemsize - _FACTORS.itemsize
+    data = records.view(np.uint8).reshape(len(records), -1)
+    words = data[:, :size // 4 * 4].view("<u4")
+    count, rest = words.shape[1], data[:, size // 4 * 4:size]
+    sums: NDArray[np.uint32] = _OF_NOTHING + words @ _FACTORS[:count] + rest @ _FACTORS[count:count + rest.shape[1]]
+    return sums
 
 
 def row_bytes(size: int) -> int:
@@ -75,20 +97,25 @@ def make_record(*, run_id: int, submission_id: int, conditions_id: int, input_id
                 outcome: Outcome, wall_s: float, labels: NDArray[np.int16] | None, truth: NDArray[np.int32],
                 target: NDArray[np.int32]) -> bytes:
     """The record of a run that ended; ``labels`` as in ``verdict_planes``, None for an attack or where there are none."""
-    record = np.zeros((), record_type(len(truth)))
+    record = np.zeros(1, record_type(len(truth)))
     for name, value in (("run_id", run_id), ("submission_id", submission_id), ("conditions_id", conditions_id),
                         ("input_id", input_id), ("output_id", output_id or 0), ("usable", usable),
                         ("outcome", NUMBERS[outcome]), ("wall_s", wall_s), ("compared_with", comparison(truth, target))):
         record[name] = value
     if labels is not None:
         record["planes"] = verdict_planes(labels, truth, target)
+    record["check"] = _checks(record)
     return record.tobytes()
 
 
 def repair(transaction: Transaction, batches: Mapping[int, Batch]) -> int:
-    """Make the records of runs on these batches (by stored id) that are absent or of no record's size; how many there were."""
-    made = []
-    for run in scores.without_record(transaction, {record_type(size).itemsize for size in scores.batch_sizes(transaction)}):
+    """Make the records of runs on these batches (by stored id) that are absent or damaged; how many there were."""
+    made, kinds = [], {record_type(size) for size in scores.batch_sizes(transaction)}
+    for kind in kinds:
+        if not all(whole(np.frombuffer(data, kind)).all() for data in round_state.score_records(transaction, kind.itemsize)):
+            scores.drop_records(transaction, [run for run, record in scores.records(transaction, kind.itemsize)
+                                              if not whole(np.frombuffer(record, kind)).all()])
+    for run in scores.without_record(transaction, {kind.itemsize for kind in kinds}):
         batch = batches.get(run.batch_id)
         if batch is not None:
             labels = None if run.answers is None or not tracks.labels(run.track) else np.frombuffer(run.answers, np.int16)

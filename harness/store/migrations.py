@@ -17,6 +17,8 @@ where a detector needs it.
 
 Version 7 knows what attacks may know of their opponents, and which opponents let them. What was handed in before is known to answer
 queries where it serves; all else is read when it is handed in again, which `harness run` does with all that its file names.
+
+Version 8 keeps a check behind what scoring reads of a run.
 """
 
 from __future__ import annotations
@@ -78,12 +80,26 @@ def _to_7(connection: Connection) -> None:
     connection.exec_driver_sql("UPDATE submission SET open_to = 'query' WHERE type = 'defense' AND serves")
 
 
+def _to_8(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - the connection is open
+    driver.create_function("checked_in_8", 1, _checked_in_8, deterministic=True)
+    connection.exec_driver_sql("UPDATE score SET record = checked_in_8(record)")
+
+
+def _checked_in_8(record: bytes) -> bytes:
+    count = len(record) // 4
+    numbers = [int(word) for word in np.frombuffer(record, "<u4", count)] + list(record[4 * count:])
+    check = 0x5C0BE5 + sum(number * pow(0x9E3779B1, place, 1 << 32) for place, number in enumerate(numbers, 1))
+    return record + (check % (1 << 32)).to_bytes(4, "little")
+
+
 #: Tables and columns that the steps make.
 ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions"),
                    ("submission", "threat"), ("input", "changed"), ("submission", "access"), ("submission", "base"),
                    ("submission", "open_to")})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7, 7: _to_8}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from harness.store import counters
 from harness.store.facade import Transaction
-from harness.store.models import BatchRow
+from harness.store.models import BatchRow, ScoreRow
 
 #: Counting first, in two indexes and one small table: where nothing is missing, which is nearly always, no run is read.
 _COUNTS = text("""SELECT (SELECT count(*) FROM run) - (SELECT count(*) FROM run WHERE state <> 2),
@@ -51,6 +51,18 @@ def without_record(transaction: Transaction, sizes: Collection[int]) -> Iterator
     if ended != whole:
         for row in transaction.connection.execute(_WITHOUT, {"sizes": known}):
             yield EndedRun(*row)
+
+
+def records(transaction: Transaction, size: int) -> Iterator[tuple[int, bytes]]:
+    """Each record of so many bytes with the run that it is kept for."""
+    query = select(ScoreRow.run_id, ScoreRow.record).where(func.length(ScoreRow.record) == size)
+    return ((run, record) for run, record in transaction.connection.execute(query))
+
+
+def drop_records(transaction: Transaction, runs: Collection[int]) -> None:
+    """Take the records of these runs away."""
+    transaction.connection.execute(text("DELETE FROM score WHERE run_id IN (SELECT value FROM json_each(:runs))"),
+                                   {"runs": json.dumps(sorted(runs))})
 
 
 def keep_records(transaction: Transaction, records: Sequence[tuple[int, bytes]]) -> None:

@@ -16,7 +16,7 @@ from harness.sandbox.outcomes import NUMBERS
 from harness.scheduling.mixing import mix
 from harness.scoring import Detections, Entry, Layout, Results, RunCounts, Verdicts
 from harness.scoring.duels import Duels
-from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes
+from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes, whole
 from harness.scoring.verdicts import rejections_as_labels
 from harness.store import round_state, rounds
 from harness.store.facade import Transaction
@@ -392,7 +392,7 @@ class _Reader:
                 found = np.frombuffer(data, kind)
                 # Only records that belong to the round.
                 known = counts_for[np.minimum(found["submission_id"], len(counts_for) - 1)]
-                keep = (known == found["conditions_id"]) & self._known(found["input_id"])
+                keep = (known == found["conditions_id"]) & self._known(found["input_id"]) & whole(found)
                 found = found if keep.all() else found[keep]
                 records[filled: filled + len(found)] = found if kind == widest else _widened(found, widest)
                 filled += len(found)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Executable, create_engine, delete, func, insert, select, update
+from sqlalchemy import Executable, create_engine, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.pool import NullPool
 
@@ -218,6 +218,8 @@ RECORD_DAMAGE: dict[str, Executable] = {
     "absent": delete(ScoreRow).where(ScoreRow.run_id % 3 == 0),
     "cut short": update(ScoreRow).values(record=func.substr(ScoreRow.record, 1, 20)),
     "empty": update(ScoreRow).values(record=b""),
+    "another byte": text("UPDATE score SET record = substr(record, 1, 40) || x'a5' || substr(record, 42) WHERE run_id % 3 = 0"),
+    "zeros": text("UPDATE score SET record = zeroblob(length(record))"),
 }
 
 

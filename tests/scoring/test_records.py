@@ -16,7 +16,7 @@ from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE, REJECTED
 from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import Results
-from harness.scoring.records import comparison, make_record, record_type, verdict_planes
+from harness.scoring.records import comparison, make_record, record_type, verdict_planes, whole
 from harness.store import round_state, rounds, scores
 from harness.tournament.machine import Watcher
 from harness.tournament.results import load_results
@@ -47,6 +47,22 @@ def test_a_record_is_read_as_it_was_made() -> None:
     assert record["compared_with"] == comparison(truth, target)
     assert not record["planes"].any()
     assert len({comparison(truth, target), comparison(target, truth), comparison(truth + 1, target)}) == 3
+
+
+@pytest.mark.parametrize("images", [1, 8, 9, 100, 1000])
+def test_a_bit_that_changes_shows(images: int) -> None:
+    rng = np.random.default_rng(images)
+    made = np.concatenate([np.frombuffer(make_record(
+        run_id=run, submission_id=7, conditions_id=3, input_id=9, output_id=None, usable=images, outcome=Outcome.OK, wall_s=0.5,
+        labels=rng.integers(0, 3, images).astype(np.int16), truth=np.zeros(images, np.int32), target=np.ones(images, np.int32)),
+        record_type(images)) for run in range(5)])
+    assert whole(made).all()
+    bits = 8 * made.itemsize
+    for bit in range(bits) if images < 1000 else rng.integers(0, bits, 200).tolist():
+        spoilt = made.copy()
+        spoilt.view(np.uint8).reshape(5, -1)[2, bit // 8] ^= 1 << bit % 8
+        assert whole(spoilt).tolist() == [True, True, False, True, True]
+    assert not whole(np.zeros(1, record_type(images))).any()
 
 
 @pytest.fixture(params=[{"batch_size": 20}, {"batch_size": 7, "mixed_batches": True}], ids=["plain", "mixed"])

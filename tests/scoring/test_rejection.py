@@ -162,7 +162,7 @@ def test_turning_the_rule_on_needs_no_run(tmp_path: Path) -> None:
 
 def as_it_was(transaction, batches) -> None:
     """Every record as version 0.1.0 wrote it."""
-    from harness.scoring.records import record_type
+    from harness.scoring.records import _checks, record_type
     from harness.store import round_state
     from harness.store import scores as stored
 
@@ -177,6 +177,7 @@ def as_it_was(transaction, batches) -> None:
                 rejected = target & ~labelled
                 labelled |= rejected
                 target ^= rejected
+                record["check"] = _checks(np.array([record]))[0]
                 made.append((int(record["run_id"]), record.tobytes()))
         stored.keep_records(transaction, made)
 

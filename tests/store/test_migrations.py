@@ -21,6 +21,7 @@ from harness.formats.result_csv import NO_LABEL, OUT_OF_RANGE
 from harness.sandbox.outcomes import NUMBERS, Outcome
 from harness.scoring import View
 from harness.scoring.leaderboard import build_leaderboard, build_matrix
+from harness.scoring.records import record_type, whole
 from harness.store.database import open_database
 from harness.store.lock import writer_lock
 from harness.store.models import SCHEMA_VERSION
@@ -68,11 +69,14 @@ def test_labels_are_kept_as_answered_as_far_as_that_is_known(old) -> None:
     for was, now in zip(before, after, strict=True):
         assert now.tolist() == [{-1: NO_LABEL, 32767: OUT_OF_RANGE}.get(label, label) for label in was.tolist()]
     assert [run[:9] + run[10:] for run in found["run"]] == [run[:9] + run[10:] for run in kept["run"]]
-    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission", "input"}
+    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission", "input", "score"}
     assert {name: found[name] for name in untouched} == {name: kept[name] for name in untouched}
     assert (found["image"], found["round"]) == ([], [(*row, "{}") for row in kept["round"]])
     assert found["submission"] == [(*row, "linf", "black_box", "", "") for row in kept["submission"]]
     assert found["input"] == [(*row, None) for row in kept["input"]]
+    assert [(run, record[:-4]) for run, record in found["score"]] == kept["score"]
+    kinds = {record_type(size).itemsize: record_type(size) for size in (5, 10, 20)}
+    assert all(whole(np.frombuffer(record, kinds[len(record)])).all() for _, record in found["score"])
 
 
 def test_what_was_judged_when_labels_were_read_is_judged_anew(old) -> None:
