@@ -5,8 +5,9 @@
 #   make bench   all benchmarks
 #   make compat  the images for TensorFlow entries of 2017, and their tests (minutes, some gigabytes)
 #   make photos  2017's methods on photographs and pretrained nets: their packages, data set and image, tests, tournament, report
+#   make transformation  attacks with and without the code of the defense by adversarial transformation and others: its paper's tables
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test check bench compat photos fuzz clean
+.PHONY: setup demo test check bench compat photos transformation fuzz clean
 
 export PYTHON
 
@@ -37,6 +38,9 @@ compat: setup
 
 photos:
 	@scripts/photos.sh
+
+transformation:
+	@scripts/transformation.sh
 
 FUZZ_RUNS ?= 50000
 FUZZ_TARGETS = $(shell .venv/bin/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')
