@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.selftest.row import Row, Track
+from harness.tracks import DEFENSE
 
 PROGRAMS = Path(__file__).with_name("programs")
 BASE_IMAGE = "localhost/harness-light:1"
@@ -64,8 +65,10 @@ def directory(row: Row, bench: Bench) -> Source:
     folder = bench.root / row.name
     metadata: dict[str, object] = {
         "type": row.track, "container": row.options.get("container", BASE_IMAGE), "entry_point": "run", "name": row.name,
-        "profile": row.profile, "protocol": "serve" if row.serves else "run"}
+        "profile": row.profile, "protocol": "serve" if row.serves else "run"} | ({"access": row.access} if row.access else {})
     write_entry(folder, program_text(row.file, pillow=bool(row.options.get("pillow"))), metadata)
+    if row.white_box:
+        shutil.copyfile(PROGRAMS / row.white_box, folder / "whitebox.py")
     (folder / "planted.txt").write_text("".join(f"{key}={value}\n" for key, value in bench.planted.items()), encoding="utf-8")
     return Source(str(folder), row.name)
 
@@ -73,7 +76,14 @@ def directory(row: Row, bench: Bench) -> Source:
 def honest(folder: Path, name: str, track: Track, file: str, secret: str) -> Source:
     """An honest entry, with a secret in its code that no other entry may see."""
     metadata = {"type": track, "container": BASE_IMAGE, "entry_point": "run", "name": name, "team": secret}
+    if track == DEFENSE.name:
+        metadata["base"] = "base"
     write_entry(folder / name, f"{program_text(file)}# {secret}\n", metadata)
+    if track == DEFENSE.name:
+        # Open to all who may read it, where there are such; nothing of what they read holds the secret but `run`.
+        (folder / name / "base").mkdir()
+        for place in (folder / name, folder / name / "base"):
+            shutil.copyfile(PROGRAMS / "white-box-behaves.py", place / "whitebox.py")
     return Source(str(folder / name), name)
 
 

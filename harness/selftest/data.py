@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from harness.config import Rules, SandboxConfig, TournamentConfig, Workers
 from harness.dataset.write import Plan, write_dataset
 from harness.selftest.row import Track
+from harness.tracks import Access
 
 IMAGES = 12
 #: Where detectors are judged: enough to tell a hint from chance.
@@ -53,12 +54,13 @@ def _pixels(index: int, label: int) -> NDArray[np.uint8]:
     return (9 + 25 * label + texture).astype(np.uint8)
 
 
-def config(root: Path, name: str, backend: str, time_limit_s: float, *, detectors: bool = False) -> TournamentConfig:
+def config(root: Path, name: str, backend: str, time_limit_s: float, *, detectors: bool = False,
+           duels: bool = False) -> TournamentConfig:
     """A tournament below ``root`` with limits so small that a row which meets one costs seconds; one batch of all images."""
     return TournamentConfig(
         name=name, dataset=root / ("detected-data" if detectors else "data"), state=root / name,
         rules=Rules(batch_size=DETECTED_IMAGES if detectors else IMAGES, max_epsilon=(EPSILON,),
-                    time_limit_s=time_limit_s),
+                    time_limit_s=time_limit_s, access=(Access.WHITE_BOX, Access.GREY_BOX) if duels else ()),
         sandbox=SandboxConfig.model_validate({
             # Entries that serve are served; all others get fresh containers. What a detector may remember is not tried here.
             "backend": backend, "isolation": "run" if detectors else "submission", "cpus": 1, "memory": "192m",

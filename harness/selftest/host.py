@@ -164,7 +164,8 @@ def _files(root: Path) -> Iterator[tuple[str, str]]:
 
 
 #: What the self-test itself makes in its directory.
-_OURS: Sequence[str] = ("data", "detected-data", "outside", "honest-entries", "entries", "honest", "hostile", "detectors", "owner")
+_OURS: Sequence[str] = ("data", "detected-data", "outside", "honest-entries", "entries", "honest", "hostile", "detectors", "duels",
+                        "owner")
 
 
 def _content(path: Path) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.execution.job import Job, RunResult
 from harness.sandbox.base import LOG_TAIL_BYTES
+from harness.sandbox.outcomes import Outcome
 from harness.scoring import Results
 from harness.scoring.detection import separation
 from harness.scoring.detectors import sides
@@ -170,6 +171,27 @@ def _same_facts(seen: Sequence[Seen]) -> list[str]:
     return [] if len(facts) == 1 else [f"its runs differ beside pixels: {sorted(facts)}"]
 
 
+#: What the code of a saboteur costs whoever loads it: the outcome, and how many of its images count ("all" or none).
+_SABOTAGE: dict[str, tuple[Outcome, Count]] = {
+    "target-that-hangs": (Outcome.TIME_LIMIT, "all"), "target-that-ends-its-reader": (Outcome.EXITED_NONZERO, "all"),
+    "target-that-removes-outputs": (Outcome.NO_OUTPUT, "none"), "target-that-leaves-processes": (Outcome.OK, "any")}
+_OPPONENT = re.compile(r"^OPPONENT (\S+)$", re.MULTILINE)
+
+
+def _only_saboteurs_cost(seen: Sequence[Seen]) -> list[str]:
+    """Each saboteur costs it what it can there, and nothing where it meets another."""
+    problems = []
+    met = {}
+    for each in seen:
+        name = found[1] if (found := _OPPONENT.search(each.log)) else "nobody"
+        met[name] = each
+        outcome, usable = _SABOTAGE.get(name, (Outcome.OK, "all"))
+        if each.result.outcome is not outcome and usable != "any":
+            problems.append(f"{each.result.outcome.value} against {name} instead of {outcome.value}")
+        problems += [f"against {name}: {each}" for each in _counted("usable", usable, each.result.usable, each.result.expected)]
+    return problems + [f"it never met {name}" for name in (*_SABOTAGE, "honest-mean") if name not in met]
+
+
 CHECKS: dict[str, Callable[[Sequence[Seen]], list[str]]] = {
     "names_the_layer": _names_the_layer,
     "logs_bounded": _logs_bounded,
@@ -181,6 +203,7 @@ CHECKS: dict[str, Callable[[Sequence[Seen]], list[str]]] = {
     "says_resized": _says_resized,
     "cut_to_epsilon": _cut_to_epsilon,
     "same_facts": _same_facts,
+    "only_saboteurs_cost": _only_saboteurs_cost,
 }
 
 

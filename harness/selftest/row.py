@@ -30,6 +30,9 @@ class Row:
         options: What the maker is told.
         profile: The sandbox profile.
         serves: Whether it speaks the serving protocol.
+        access: What an attack says that it knows of its opponents.
+        white_box: Of a defense, the file below ``programs/`` that who may read it finds as its ``whitebox.py``.
+        duel: Whether it takes part in the tournament of duels, and in no other.
         hunts: Whether it must say that its hunt is complete, and with nothing found.
         finds: Words that each must appear in a ``FOUND`` line: for controls, which show that a hunter works.
         check: A further look (a name in ``judge.CHECKS``).
@@ -50,6 +53,9 @@ class Row:
     options: Mapping[str, object] = field(default_factory=dict)
     profile: Literal["strict", "legacy"] = "legacy"
     serves: bool = False
+    access: str = ""
+    white_box: str = ""
+    duel: bool = False
     hunts: bool = False
     finds: tuple[str, ...] = ()
     check: str = ""

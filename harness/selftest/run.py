@@ -1,7 +1,7 @@
 """All rows in one tournament beside honest entries, and the honest entries in one of their own.
 
 Detectors are judged in a third one, with the attacks that are made for them: in the first each would be run on two halves of what
-a hundred hostile attacks left.
+a hundred hostile attacks left. Duels are played in a fourth: in the first each attack would meet a hundred hostile defenses alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from harness.selftest.build import Source, honest
 from harness.selftest.judge import Seen, Verdict, judge, judge_refusal
 from harness.selftest.row import Row
 from harness.selftest.secrets import Secrets
-from harness.selftest.table import detectors
+from harness.selftest.table import detectors, duels
 from harness.selftest.workshop import Workshop
 from harness.store.lock import writer_lock
 from harness.submission.load import Submission
@@ -139,8 +139,9 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
         if alone is None:
             alone = scene.run("honest", (), frozenset(), Watcher())
         witness = _Witness(told)
-        settled, beside = scene.run_rows([row for row in rows if not row.areas], witness)
+        settled, beside = scene.run_rows([row for row in rows if not row.areas and not row.duel], witness)
         detected = scene.run_detectors(rows, witness)
+        scene.run_duels(rows, witness)
         unplanted = scene.unplanted()
         left = scene.tidy()
         after = host.look(scene.watch)
@@ -172,7 +173,8 @@ class _Scene:
         data.write(self.root / "detected-data", secrets.value, data.DETECTED_IMAGES)
         self._honest = [honest(self.root / "honest-entries", name, track, file, secrets.value)
                         for name, (track, file) in data.HONEST.items()]
-        self.watch = host.Watch(self.root, tuple(f"{name}@{self.root / name}" for name in ("honest", "hostile", "detectors")),
+        tournaments = ("honest", "hostile", "detectors", "duels")
+        self.watch = host.Watch(self.root, tuple(f"{name}@{self.root / name}" for name in tournaments),
                                 getattr(self._sandbox, "api", None))
         return self
 
@@ -182,9 +184,9 @@ class _Scene:
         self._stack.close()
 
     def run(self, name: str, sources: Sequence[Source], killed: frozenset[str], witness: Watcher, *,
-            detectors: bool = False) -> Results:
+            detectors: bool = False, duels: bool = False) -> Results:
         """A tournament of the honest entries and these, run to its end; ``killed`` must meet the time limit."""
-        config = data.config(self.root, name, self._sandbox.name, self._time_limit_s, detectors=detectors)
+        config = data.config(self.root, name, self._sandbox.name, self._time_limit_s, detectors=detectors, duels=duels)
         dataset = load_dataset(config.dataset)
         with _Corpus(config) as tournament:
             tournament.killed = killed
@@ -206,6 +208,13 @@ class _Scene:
         # Somebody has to be shown what attacks made.
         wanted += [row for row in detectors.ROWS if row.areas == "tells" and row.name not in asked_for]
         return self.run("detectors", [self._shop.make(row) for row in wanted], frozenset(), witness, detectors=True)
+
+    def run_duels(self, rows: Sequence[Row], witness: Watcher) -> None:
+        """The tournament of duels, if any row is of it; saboteurs take part whoever was asked for, for somebody to meet them."""
+        asked_for = {row.name for row in rows if row.duel}
+        if asked_for:
+            wanted = [row for row in duels.ROWS if row.name in asked_for or row.white_box]
+            self.run("duels", [self._shop.make(row) for row in wanted], frozenset({"loads-its-target"}), witness, duels=True)
 
     def run_rows(self, rows: Sequence[Row], witness: Watcher) -> tuple[dict[str, Verdict], Results]:
         """The tournament of all: what was settled at ``submit`` already, and the results."""

@@ -43,6 +43,27 @@ def test_a_run(row: Row, found: Seen, passes: bool) -> None:
     assert judge(row, [found]).passed is passes
 
 
+LOADS = Row("loads", "loads", one_of(*Outcome), "any", "any", check="only_saboteurs_cost")
+
+
+def met(**changed: tuple[Outcome, int]) -> list[Seen]:
+    """What came of its duels, as it should; with some that did not."""
+    duels = {"honest-mean": (Outcome.OK, 2), "honest-median": (Outcome.OK, 2), "target-that-hangs": (Outcome.TIME_LIMIT, 2),
+             "target-that-ends-its-reader": (Outcome.EXITED_NONZERO, 2), "target-that-removes-outputs": (Outcome.NO_OUTPUT, 0),
+             "target-that-leaves-processes": (Outcome.BAD_OUTPUT, 1)}
+    duels |= {name.replace("_", "-"): came for name, came in changed.items()}
+    return [seen(f"OPPONENT {name}\n", outcome, usable) for name, (outcome, usable) in duels.items()]
+
+
+def test_a_saboteur_costs_its_own_duel_and_no_other() -> None:
+    assert judge(LOADS, met()).passed
+    assert not judge(LOADS, met()[1:]).passed, "the honest one was never met"
+    assert not judge(LOADS, met(honest_median=(Outcome.OK, 1))).passed
+    assert not judge(LOADS, met(honest_mean=(Outcome.TIME_LIMIT, 2))).passed
+    assert not judge(LOADS, met(target_that_hangs=(Outcome.TIME_LIMIT, 1))).passed
+    assert not judge(LOADS, met(target_that_removes_outputs=(Outcome.OK, 2))).passed
+
+
 def test_a_row_that_never_ran() -> None:
     assert not judge(HUNT, []).passed
 

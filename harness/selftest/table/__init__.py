@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.selftest.row import Row
-from harness.selftest.table import archives, containers, detectors, images, isolation, labels, limits, serving
+from harness.selftest.table import archives, containers, detectors, duels, images, isolation, labels, limits, serving
 
 ROWS: tuple[Row, ...] = (
     *limits.ROWS, *images.ROWS, *labels.ROWS, *isolation.ROWS, *containers.ROWS, *archives.ROWS, *serving.ROWS,
-    *detectors.ROWS)
+    *detectors.ROWS, *duels.ROWS)
