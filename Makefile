@@ -6,8 +6,9 @@
 #   make compat  the images for TensorFlow entries of 2017, and their tests (minutes, some gigabytes)
 #   make photos  2017's methods on photographs and pretrained nets: their packages, data set and image, tests, tournament, report
 #   make transformation  attacks with and without the code of the defense by adversarial transformation and others: its paper's tables
+#   make detection2022  the detection contest of 2022 on rendered shapes: its tables, and F1 as its write-up counts it (minutes)
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test check bench compat photos transformation fuzz clean
+.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz clean
 
 export PYTHON
 
@@ -41,6 +42,9 @@ photos:
 
 transformation:
 	@scripts/transformation.sh
+
+detection2022: setup
+	@scripts/detection2022.sh
 
 FUZZ_RUNS ?= 50000
 FUZZ_TARGETS = $(shell .venv/bin/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)')

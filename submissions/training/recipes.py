@@ -72,7 +72,7 @@ class Recipe:
 _SQUEEZERS = ("bit_depth", "median_filter", "jpeg", "feature_squeezing", "guided_denoiser")
 
 
-_AUTOENCODERS = ("detectors/patch", "detectors/contest2022", "detectors/magnet", "defenses/magnet")
+_AUTOENCODERS = ("detectors/patch", "detectors/contest2022", "detectors/magnet", "defenses/magnet_reformer")
 
 
 def _entries(*names: str) -> tuple[Path, ...]:
