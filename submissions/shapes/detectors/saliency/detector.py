@@ -1,0 +1,23 @@
+"""A detector that looks at the saliency of the classifier's middle layer."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from field_kit.model import load, to_tensor
+from field_kit.sensitivity import log_odds, middle_saliency
+from harness.sdk import run_detector
+
+CLASSIFIER = load(Path(__file__).with_name("model.json"))
+NET = load(Path(__file__).with_name("saliency.json"))
+
+
+@torch.no_grad()
+def suspect(images: np.ndarray) -> np.ndarray:
+    """Return the log-odds of adversarial for uint8 [n, h, w, 3]."""
+    return log_odds(NET(middle_saliency(CLASSIFIER, to_tensor(images)))).cpu().numpy()
+
+
+if __name__ == "__main__":
+    run_detector(suspect)
