@@ -111,7 +111,7 @@ def _kept(transaction: Transaction, name: str, version: int, basis: str) -> Lead
 
 def _keep(tournament: Tournament, version: int, basis: str, boards: Mapping[str, Leaderboard]) -> None:
     """Keep leaderboards by name."""
-    compressor = zstandard.ZstdCompressor(level=3)
+    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
     found = {name: compressor.compress(json.dumps({"basis": basis, "board": board.to_json()}).encode())
              for name, board in boards.items()}
     # A reader without the right to write, or one beside a writer, has its table all the same.

@@ -71,3 +71,17 @@ def test_a_damaged_summary_is_computed_again(tournament: Tournament) -> None:
         summaries.keep(transaction, results_version(transaction), {f"leaderboard 1 {View.STANDARD}": b"not a summary"})
     assert kept_leaderboard(tournament.config, View.STANDARD) is None
     assert load_leaderboards(tournament, tournament.dataset) == board
+
+
+def test_a_summary_of_which_a_bit_changed_is_computed_again(tournament: Tournament) -> None:
+    board = load_leaderboards(tournament, tournament.dataset)[View.STANDARD]
+    name = f"leaderboard 1 {View.STANDARD}"
+    with tournament.read() as transaction:
+        kept = summaries.kept(transaction, name, results_version(transaction))
+    assert kept is not None
+    for at in range(0, len(kept), 7):
+        spoilt = bytearray(kept)
+        spoilt[at] ^= 1 << at % 8
+        with tournament.store.write() as transaction:
+            summaries.keep(transaction, results_version(transaction), {name: bytes(spoilt)})
+        assert kept_leaderboard(tournament.config, View.STANDARD) in (None, board)
