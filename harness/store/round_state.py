@@ -6,6 +6,7 @@ Reads the 891,000 defense runs of a 2017-size final as one integer array each, n
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -144,8 +145,7 @@ def score_records(transaction: Transaction, size: int, step: int = 50_000) -> It
         asked = {"first": first, "last": first + step - 1, "size": size}
         count, records = transaction.connection.exec_driver_sql(_RECORDS, asked).one()
         if count * size != len(records or b""):
-            msg = f"SQLite {sqlite3.sqlite_version} joined {count} blobs of {size} bytes to {len(records or b'')}"
-            raise RuntimeError(msg)
+            raise _misjoined(count, size, records)
         if records:
             yield records
 
@@ -159,12 +159,26 @@ def labels_of(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, NDA
     return found
 
 
-def given_answers(transaction: Transaction, submission_id: int, conditions_id: int) -> tuple[NDArray[np.int64], list[bytes]]:
-    """Input ids of the runs with a result of a submission, int64 [runs], and what each answered (nothing where it did not)."""
-    found = transaction.connection.exec_driver_sql(
-        "SELECT input_id, coalesce(labels, x'') FROM run WHERE submission_id = ? AND conditions_id = ? AND state = 2",
-        (submission_id, conditions_id)).fetchall()
-    return np.array([row[0] for row in found], np.int64), [row[1] for row in found]
+#: Joined as score records are, with the runs in the same order. By run, and so in the order in which the rows lie: asked for by
+#: submission, the answers of 20 detectors in a 2017-size final, 130 MB, take seven times as long.
+_ANSWERS = """SELECT count(*), CAST(group_concat(run.labels, '') AS BLOB), group_concat(run.id)
+FROM json_each(:runs) CROSS JOIN run ON run.id = json_each.value WHERE length(run.labels) = :size"""
+
+
+def answers_of(transaction: Transaction, runs: Sequence[int], size: int,
+               step: int = 20_000) -> Iterator[tuple[NDArray[np.int64], bytes]]:
+    """What runs (ascending) answered, of those whose answers have ``size`` bytes: ids, int64 [n], and their answers in one."""
+    for start in range(0, len(runs), step):
+        asked = {"runs": json.dumps(runs[start: start + step]), "size": size}
+        count, answers, found = transaction.connection.exec_driver_sql(_ANSWERS, asked).one()
+        if count * size != len(answers or b""):
+            raise _misjoined(count, size, answers)
+        if answers:
+            yield np.array(found.split(","), np.int64), answers
+
+
+def _misjoined(count: int, size: int, joined: bytes | None) -> RuntimeError:
+    return RuntimeError(f"SQLite {sqlite3.sqlite_version} joined {count} blobs of {size} bytes to {len(joined or b'')}")
 
 
 def unfinished_runs(transaction: Transaction) -> dict[tuple[int, int, int], tuple[int, int]]:

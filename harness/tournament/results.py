@@ -221,7 +221,7 @@ class _Reader:
             clean_done=clean_done, tournament=self._row.tournament, round=self._row.name, image_ids=self._dataset.ids,
             runs=_with_duels(self._counts(ended, attack_done, len(in_play), defenses, scorers, halves), played, further),
             detectors=tuple(entries[m.id] for m in scorers),
-            detections=None if halves is None else self._detections(attacks, scorers, halves, made, attack_done),
+            detections=None if halves is None else self._detections(attacks, scorers, records, halves, made, attack_done),
             max_clean_rejections=None if self._rejection is None else self._rejection.max_clean,
             duels=tuple(self._duels(each, defenses, marks) for each in played))
 
@@ -303,37 +303,49 @@ class _Reader:
                 sides[place, :len(parts)] = np.sign(parts)
         return _Halves(of, sides, in_play)
 
-    def _detections(self, attacks: Sequence[StoredSubmission], scorers: Sequence[StoredSubmission], halves: _Halves,
-                    made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> Detections:
+    def _detections(self, attacks: Sequence[StoredSubmission], scorers: Sequence[StoredSubmission], records: _Records,
+                    halves: _Halves, made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> Detections:
         shape = (len(scorers), len(attacks), len(self._dataset.ids))
-        attacked, clean = np.full(shape, -np.inf, np.float32), np.full(shape, np.inf, np.float32)
+        attacked, clean = np.empty(shape, np.float32), np.empty(shape, np.float32)
         done = np.zeros((len(scorers), *made.shape), bool)
-        there = (halves.of != _NONE).any(axis=1)
-        for entry, member in enumerate(scorers):
-            scores, answered = self._scores(member)
-            by_source = np.full((2, *halves.sides.shape), np.nan, np.float32)
-            for half in halves.of.T:
-                for into, side in zip(by_source, (1, -1), strict=True):
-                    np.copyto(into, scores[half], where=halves.sides[half] == side)
-            for into, given, none in ((attacked, by_source[0], -np.inf), (clean, by_source[1], np.inf)):
-                into[entry] = self._images(np.where(np.isnan(given), np.float32(none), given)[made])
-            done[entry] = attack_done & (~there | answered[halves.of].all(axis=1))[made]
-        shown = self._images((halves.sides[halves.of[:, 0]] != 0)[made])
-        return Detections(tuple(m.name for m in attacks), tuple(m.name for m in scorers), attacked, clean, shown, done)
+        of = halves.of[made]
+        nothing_changed = (of == _NONE).all(axis=-1)
+        # What the first half shows of each image, [A, B, widest batch]; the other one shows the opposite.
+        first = halves.sides[of[..., 0]]
+        places = np.flatnonzero(halves.in_play)
+        scores, answered = self._scores([records.of(member.id) for member in scorers], places)
+        here = np.full(len(self._ids) + 1, len(places), np.int64)
+        here[places] = np.arange(len(places))
+        of = here[of]
+        for entry in range(len(scorers)):
+            one, other = scores[entry, of[..., 0]], scores[entry, of[..., 1]]
+            for into, given, none in ((attacked, np.where(first > 0, one, other), -np.inf),
+                                      (clean, np.where(first > 0, other, one), np.inf)):
+                into[entry] = self._images(np.where(np.isnan(given) | (first == 0), np.float32(none), given))
+            done[entry] = attack_done & (nothing_changed | answered[entry, of].all(axis=-1))
+        return Detections(tuple(m.name for m in attacks), tuple(m.name for m in scorers), attacked, clean,
+                          self._images(first != 0), done)
 
-    def _scores(self, member: StoredSubmission) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Of one detector: float32 [inputs + 1, widest batch], NaN for none, and which inputs it has a result for."""
-        scores = np.full((len(self._ids) + 1, self._width), np.nan, np.float32)
-        done = np.zeros(len(self._ids) + 1, bool)
-        inputs, answers = round_state.given_answers(
-            self._transaction, member.id, self._row.conditions_of(member, isolation=self._isolation))
-        known = self._known(inputs)
-        done[self._index(inputs[known])] = True
-        sizes = np.array([len(answer) for answer in answers], np.int64) // np.dtype(Answers.SCORES.value).itemsize
-        for size in np.unique(sizes[known & (sizes > 0)]).tolist():
-            at = np.flatnonzero(known & (sizes == size))
-            given = np.frombuffer(b"".join([answers[one] for one in at.tolist()]), Answers.SCORES.value)
-            scores[self._index(inputs[at]), :size] = given.reshape(-1, size)
+    def _scores(self, runs: Sequence[NDArray[Any]], places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Of detectors: float32 [T, inputs + 1, widest batch], NaN for none, and on which of these inputs each has a result.
+
+        Args:
+            runs: Of each detector, its score records.
+            places: Ascending indices of the inputs; behind them stands one that nobody has a result on.
+        """
+        scores = np.full((len(runs), len(places) + 1, self._width), np.nan, np.float32)
+        done = np.zeros(scores.shape[:2], bool)
+        given = np.concatenate([np.stack([found["run_id"], np.full(len(found), entry), self._index(found["input_id"])], axis=1)
+                                for entry, found in enumerate(runs)])
+        given = given[np.isin(given[:, 2], places)]
+        given = given[np.argsort(given[:, 0])]
+        given[:, 2] = np.searchsorted(places, given[:, 2])
+        done[given[:, 1], given[:, 2]] = True
+        kind = np.dtype(Answers.SCORES.value)
+        for size in {len(batch.ids) for batch in self._batches}:
+            for ids, answers in round_state.answers_of(self._transaction, given[:, 0].tolist(), size * kind.itemsize):
+                _, entry, place = given[np.searchsorted(given[:, 0], ids)].T
+                scores[entry, place, :size] = np.frombuffer(answers, kind).reshape(-1, size)
         return scores, done
 
     def _in_play(self, made: NDArray[np.int64], attack_done: NDArray[np.bool_]) -> NDArray[np.int64]:

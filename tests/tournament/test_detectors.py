@@ -111,6 +111,18 @@ def test_scores_stand_where_the_image_was_shown(finished) -> None:
     assert (scores.clean[0, 1, both] == scores.clean[0, 3, both]).all()
 
 
+def test_scores_are_those_of_their_images_where_a_batch_is_shorter(tmp_path) -> None:
+    make.tournament(tmp_path, ("attack-darken", "detector-level"), rules={"batch_size": 13})
+    run(tmp_path)
+    scores = results(tmp_path).detections
+    with Tournament(config_of(tmp_path)) as tournament:
+        dataset = tournament.dataset()
+        clean = np.concatenate([dataset.pixels(batch) for batch in dataset.batches(13, [8])])
+    level = (clean.mean(axis=(1, 2, 3)) - 12) / 25
+    assert scores.clean[0, 0] == pytest.approx(np.abs(level - np.round(level)), abs=1e-6)
+    assert (scores.attacked != scores.clean).all()
+
+
 def test_only_what_is_new_is_run(again) -> None:
     assert not run(again)
     make.entry(again / "entries" / "attack-bright", "attack-bright")
