@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.entry import Entry
-from harness.tracks import Access
+from harness.tracks import Access, Threat
 
 #: One row each time that a query changed an image of a duel less than any before it, and earned it for the attack.
 STEP = np.dtype([("attack", np.int32), ("defense", np.int32), ("image", np.int32), ("query", np.int32), ("distance", np.int64)])
@@ -49,6 +49,12 @@ class Queries:
         steps = self.steps[images[self.steps["image"]]]
         steps["image"] = (np.cumsum(images) - 1)[steps["image"]]
         return replace(self, charged=self.charged[..., images], steps=steps, grey=None if self.grey is None else self.grey[images])
+
+    def of_attacks(self, attacks: NDArray[np.bool_]) -> Queries:
+        """The same of these attacks, bool[A], alone."""
+        steps = self.steps[attacks[self.steps["attack"]]]
+        steps["attack"] = (np.cumsum(attacks) - 1)[steps["attack"]]
+        return replace(self, charged=self.charged[attacks], steps=steps)
 
     def _lowest(self, name: str, attack: int, queries: int, none: int) -> NDArray[np.int64]:
         steps = self.steps[(self.steps["attack"] == attack) & (self.steps["query"] <= queries)]
@@ -93,6 +99,14 @@ class Duels:
         return replace(
             self, done=self.done[..., batches], counted=self.counted[..., images], produced=self.produced[..., images],
             codes=self.codes[..., images], queries=None if self.queries is None else self.queries.on_images(images))
+
+    def of_threat(self, threat: Threat) -> Duels:
+        """The same of the attacks of one threat alone."""
+        which = np.array([entry.threat is threat for entry in self.attacks], np.bool_)
+        return replace(
+            self, attacks=tuple(entry for entry in self.attacks if entry.threat is threat), open=self.open[which],
+            done=self.done[which], counted=self.counted[which], produced=self.produced[which], codes=self.codes[which],
+            queries=None if self.queries is None else self.queries.of_attacks(which))
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit together: a silent broadcast would be a silent wrong score."""

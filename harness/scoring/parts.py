@@ -1,4 +1,4 @@
-"""Results cut to a part of their batches (those of one epsilon), and what is read off the parts."""
+"""Results cut to a part of their batches (those of one bound) or attacks, and what is read off the parts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from harness.scoring.entry import Track
 from harness.scoring.results import Results
 from harness.scoring.verdicts import Layout, Verdicts
-from harness.tracks import consumes, detects
+from harness.tracks import Threat, consumes, detects
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A score at one epsilon, with its 95 % interval; each in [0, 1], None where there is none yet."""
+    """A score at one bound, with its 95 % interval; each in [0, 1], None where there is none yet."""
 
-    epsilon: int
+    bound: int
     score: float | None
     low: float | None
     high: float | None
@@ -40,6 +40,19 @@ def on_batches(results: Results, chosen: NDArray[np.bool_]) -> Results:
         duels=tuple(duels.on_batches(chosen, images) for duels in results.duels))
 
 
+def of_threat(results: Results, threat: Threat) -> Results:
+    """The results of the attacks of one threat alone: as of a round that has no others."""
+    which, scored = np.array([entry.threat is threat for entry in results.attacks], np.bool_), results.detections
+    attacks = tuple(entry for entry in results.attacks if entry.threat is threat)
+    return replace(
+        results, attacks=attacks, produced=results.produced[which], attack_done=results.attack_done[which],
+        verdicts=replace(results.verdicts, planes=results.verdicts.planes[:, which]), run_done=results.run_done[which],
+        duels=tuple(duels.of_threat(threat) for duels in results.duels),
+        detections=None if scored is None else replace(
+            scored, attacks=tuple(entry.name for entry in attacks), attacked=scored.attacked[:, which],
+            clean=scored.clean[:, which], shown=scored.shown[which], done=scored.done[:, which]))
+
+
 def _of_images(verdicts: Verdicts, images: NDArray[np.bool_]) -> Verdicts:
     """The verdicts of some images, without unpacking them: the bytes that hold any of theirs."""
     columns = verdicts.layout.columns[images]
@@ -52,9 +65,9 @@ def _of_images(verdicts: Verdicts, images: NDArray[np.bool_]) -> Verdicts:
 
 
 def easier_at_larger(points: Sequence[Point], track: Track) -> tuple[int, int] | None:
-    """Two epsilons of which the larger one did less harm although their intervals do not meet; None where there are none.
+    """Two bounds of which the larger one did less harm although their intervals do not meet; None where there are none.
 
-    An attack that may change more should not fool less. Where it does, the attack stops working beyond its usual epsilon, or a
+    An attack that may change more should not fool less. Where it does, the attack stops working beyond its usual bound, or a
     defense's answers rest on what small changes look like. A larger change is easier to detect, so of a detector it says nothing.
     """
     if detects(track):
@@ -63,7 +76,7 @@ def easier_at_larger(points: Sequence[Point], track: Track) -> tuple[int, int] |
         for large in points[place + 1:]:
             below, above = (large, small) if not consumes(track) else (small, large)
             if below.high is not None and above.low is not None and below.high < above.low:
-                return small.epsilon, large.epsilon
+                return small.bound, large.bound
     return None
 
 

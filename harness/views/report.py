@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from harness.scoring import Track
 from harness.scoring.duel_scores import QueryPoint
 from harness.scoring.leaderboard import Leaderboard, Row
-from harness.scoring.parts import Point
 from harness.tracks import Access
+from harness.views.curves import Curve
 from harness.views.logs import LoggedRun
 from harness.views.matrix import MatrixView
 from harness.views.submission import SubmissionView
@@ -32,21 +32,6 @@ class HeatMap:
     track: Track
     part: str
     view: MatrixView
-
-
-@dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One entry's score against epsilon.
-
-    Attributes:
-        easier: Two epsilons of which the larger did less harm, beyond doubt.
-    """
-
-    name: str
-    track: Track
-    baseline: bool
-    points: tuple[Point, ...]
-    easier: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

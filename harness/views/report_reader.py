@@ -25,7 +25,7 @@ from harness.scoring.leaderboard import (
     build_matrix,
     duel_matrices,
 )
-from harness.scoring.parts import Point, easier_at_larger, fooled_by, on_batches
+from harness.scoring.parts import fooled_by, on_batches
 from harness.store import round_state, rounds, runs
 from harness.store.artifacts import CorruptArtifactError
 from harness.store.values import StoredSubmission
@@ -33,6 +33,7 @@ from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import batches_of, load_results, rules_of
 from harness.tournament.tournament import Tournament
 from harness.tracks import DEFENSE, TRACKS, Access, Threat, consumes, detects, producers
+from harness.views.curves import curves, spread
 from harness.views.leaderboard import access_words
 from harness.views.logs import LoggedRun
 from harness.views.matrix import detector_view, matrix_view
@@ -40,7 +41,6 @@ from harness.views.report import (
     Attacked,
     BestOfRound,
     CleanImage,
-    Curve,
     EntryView,
     Gallery,
     GalleryRow,
@@ -61,8 +61,6 @@ _MOST_DECODED = 1 << 30
 _MOST_IN_FULL = 50_000
 #: Of a contest above that, entries whose failures are looked up.
 _MOST_WITH_FAILURES = 40
-#: Epsilons with a map and a point of the curves each.
-_MOST_EPSILONS = 8
 #: Runs whose log is shown, attempts of each, and how much of its end.
 _LOGS, _LOG_CHARACTERS = 2, 1500
 _HARDEST = 10
@@ -82,7 +80,7 @@ class ReportReader(SubmissionReader):
         """
         whole = results.runs.total <= _MOST_IN_FULL
         threats = {m.name: m.threat for m in producers(self.members)}
-        view = scored(results, self._epsilons(), threats if len(set(threats.values())) > 1 else {})
+        view = scored(results, self._epsilons(), threats if len(set(threats.values())) > 1 else {}, self.bounds())
         return replace(
             view, facts=tuple(self._facts(dataset, results)), rounds=tuple(self._best_of_rounds(dataset, view.board)),
             gallery=self._gallery(dataset, results, view.board),
@@ -245,13 +243,15 @@ def read_report(tournament: Tournament, round_name: str | None = None, config_pa
         return reader.report(dataset, load_results(tournament, dataset, reader.round.name))
 
 
-def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str] | None = None) -> ReportView:
+def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str] | None = None,
+           bounds: Mapping[Threat, Sequence[int]] | None = None) -> ReportView:
     """What follows from the verdicts alone: tables, heat maps, curves.
 
     Args:
         results: Of the round.
         epsilons: Of each batch.
         threats: What each attack may change, where that differs between them.
+        bounds: Of each threat, of each batch, where there are others than L-infinity.
     """
     board, parts = build_leaderboard(results), dict(_parts(results, epsilons))
     duellists = tuple(entry for duels in results.duels for entry in duels.attacks)
@@ -259,7 +259,7 @@ def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str]
     places = {entry.name: place for side in sides for place, entry in enumerate(side)}
     return ReportView(
         board=board, written=time.strftime("%Y-%m-%d %H:%M:%S %z"), maps=tuple(_maps(results, parts, threats or {})),
-        curves=tuple(_curves(board, {epsilon: build_leaderboard(part) for epsilon, part in parts.items()})),
+        curves=tuple(curves(results, {Threat.LINF: epsilons} if bounds is None else bounds, board)),
         queries=tuple(QueryCurve(name=row.name, track=track, baseline=row.baseline, points=points)
                       for track, rows in board.tracks.items() for row in rows if (points := curve_of(results, row.name))),
         places=places)
@@ -267,12 +267,9 @@ def scored(results: Results, epsilons: Sequence[int], threats: Mapping[str, str]
 
 def _parts(results: Results, epsilons: Sequence[int]) -> Iterator[tuple[int, Results]]:
     """The results at each of several epsilons; none where all batches have one."""
-    different = sorted(set(epsilons))
-    if len(different) < 2:  # noqa: PLR2004 - one epsilon is the whole
-        return
-    step = -(-len(different) // _MOST_EPSILONS)
-    for epsilon in different[::step]:
-        yield epsilon, on_batches(results, np.array(epsilons) == epsilon)
+    if len(set(epsilons)) > 1:
+        for epsilon in spread(epsilons):
+            yield epsilon, on_batches(results, np.array(epsilons) == epsilon)
 
 
 def _maps(results: Results, parts: Mapping[int, Results], threats: Mapping[str, str]) -> Iterator[HeatMap]:
@@ -301,19 +298,6 @@ def _of_threat(matrix: Matrix, threats: Mapping[str, str], threat: str) -> Matri
     rows = [at for at, entry in enumerate(matrix.attacks) if threats.get(entry.name) == threat]
     return replace(matrix, attacks=tuple(matrix.attacks[row] for row in rows), cells=matrix.cells.map(lambda array: array[rows]),
                    produced=matrix.produced[rows])
-
-
-def _curves(board: Leaderboard, boards: Mapping[int, Leaderboard]) -> Iterator[Curve]:
-    if not boards:
-        return
-    by_name: dict[int, dict[str, Row]] = {
-        epsilon: {row.name: row for rows in found.tracks.values() for row in rows} for epsilon, found in boards.items()}
-    for track, rows in board.tracks.items():
-        for row in rows:
-            points = tuple(
-                Point(epsilon=epsilon, score=found[row.name].score, low=found[row.name].score_low, high=found[row.name].score_high)
-                for epsilon, found in by_name.items() if row.name in found)
-            yield Curve(name=row.name, track=track, baseline=row.baseline, points=points, easier=easier_at_larger(points, track))
 
 
 def _spread(epsilons: Sequence[int]) -> list[int]:

@@ -171,6 +171,13 @@ class RoundReader:
             states[count.submission_id][count.state] += count.runs
         return states
 
+    def bounds(self) -> dict[Threat, tuple[int, ...]]:
+        """Of each threat of the round, what it allows on each batch."""
+        given = Rules.stored(self.round.rules).bounds
+        # An L-infinity bound is part of the batch itself.
+        return {threat: tuple(batch.epsilon if threat is Threat.LINF else each[place % len(each)]
+                              for place, batch in enumerate(self.batches)) for threat, each in given.items()}
+
     def member(self, name: str) -> StoredSubmission:
         """The round's own version of a submission, else the newest."""
         return next((m for m in self.members if m.name == name), None) or submissions.find(self.transaction, name)

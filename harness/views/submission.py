@@ -14,6 +14,7 @@ from harness.scoring.detectors import judge, sides
 from harness.scoring.duel_scores import QueryPoint, query_curve
 from harness.scoring.leaderboard import DuelMatrix, Matrix, Row, number
 from harness.tracks import Access, consumes
+from harness.views.curves import Curve
 from harness.views.matrix import CLEAN
 from harness.views.status import sentence
 from harness.views.words import percent, plural, rank_span, seconds, share, size, span
@@ -71,6 +72,7 @@ class SubmissionView:
         histogram: Of a detector's scores, all attacks together.
         unlabelled: Images of its raw score in the standard view that a defense left without a label.
         curve: Of an attack by queries, what it had after so many of each image.
+        by_bound: Its score against what attacks may change, of each threat that has several bounds.
     """
 
     entry: Entry
@@ -86,6 +88,7 @@ class SubmissionView:
     histogram: Histogram | None = None
     unlabelled: int = 0
     curve: tuple[QueryPoint, ...] = ()
+    by_bound: tuple[Curve, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What ``harness show --format json`` prints."""

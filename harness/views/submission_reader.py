@@ -24,7 +24,9 @@ from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
 from harness.tournament import audit
 from harness.tournament.tournament import DEFAULT_ROUND, Tournament
-from harness.tracks import Threat, detects, labels, produces
+from harness.tracks import Access, Threat, detects, labels, produces
+from harness.views.curves import curves
+from harness.views.leaderboard import access_words
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, SubmissionView, Timings, curve_of, detected, met
@@ -69,13 +71,15 @@ class SubmissionReader(RoundReader):
         entry = next((entry for entry in results.entries if entry.name == name), None)
         if entry is None:
             return self.submission(name)
-        (rows,) = build_leaderboard(results, tracks=(entry.type,)).tracks.values()
-        row = next(row for row in rows if row.name == name)
+        board = build_leaderboard(results, tracks=(entry.type,))
+        row = next(row for row in board.tracks[entry.type] if row.name == name)
+        own = replace(board, tracks={entry.type: (row,)})
+        view = replace(self.submission(name, entry, row), by_bound=tuple(curves(results, self.bounds(), own)))
         if detects(entry.type):
             found, scores = detected(results, name)
-            return replace(self.submission(name, entry, row), detected=found, histogram=scores)
+            return replace(view, detected=found, histogram=scores)
         against, unlabelled = met(build_matrix(results), duel_matrices(results), entry)
-        return replace(self.submission(name, entry, row), opponents=against, unlabelled=unlabelled, curve=curve_of(results, name))
+        return replace(view, opponents=against, unlabelled=unlabelled, curve=curve_of(results, name))
 
     def submission(self, name: str, entry: Entry | None = None, row: Row | None = None) -> SubmissionView:
         """One submission, with every run that was anything but ``ok``.
@@ -213,6 +217,7 @@ def _details(member: StoredSubmission) -> dict[str, str]:
         "kind": member.kind, "image": member.container, "image (GPU)": member.container_gpu, "entry point": member.entry_point,
         "profile": meaning.get(member.profile, member.profile), "protocol": "serve" if member.serves else "one run per batch",
         "threat": member.threat if produces(member.type) else "",
+        "access": access_words(member.access) if produces(member.type) and member.access != Access.BLACK_BOX else "",
         "source": member.source, "version": f"{member.version} ({member.state})", "submitted": _when(member.submitted_at),
     }
     return {name: value for name, value in facts.items() if value}

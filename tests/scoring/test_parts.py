@@ -74,7 +74,7 @@ def test_who_was_fooled_by_an_image():
     ("attack", [], None),
 ], ids=str)
 def test_a_larger_epsilon_that_does_less_harm_is_told(track, scores, expected):
-    points = [Point(epsilon=16 * (at + 1), score=low, low=low, high=high) for at, (low, high) in enumerate(scores)]
+    points = [Point(bound=16 * (at + 1), score=low, low=low, high=high) for at, (low, high) in enumerate(scores)]
     assert easier_at_larger(points, track) == expected
 
 

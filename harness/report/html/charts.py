@@ -12,7 +12,8 @@ from harness.scoring.detection import Histogram
 from harness.scoring.leaderboard import Row
 from harness.scoring.parts import Point
 from harness.untrusted_text import plain
-from harness.views.report import BestOfRound, Curve, QueryCurve
+from harness.views.curves import Curve
+from harness.views.report import BestOfRound, QueryCurve
 from harness.views.submission import DetectedAttack
 from harness.views.words import share, shorten, span
 
@@ -95,23 +96,23 @@ def by_rank(title: str, rows: Sequence[Row]) -> Markup:
 
 
 def curve(entry: Curve) -> Markup:
-    """One entry's score against epsilon with its 95 % intervals."""
+    """One entry's score against the bound with its 95 % intervals."""
     known = [point for point in entry.points if point.score is not None]
-    ends = [point.epsilon for point in entry.points]
+    ends = [point.bound for point in entry.points]
     reach = max(1, max(ends, default=1) - min(ends, default=0))
 
     def x(point: Point) -> float:
-        return _SMALL.x((point.epsilon - min(ends)) / reach)
+        return _SMALL.x((point.bound - min(ends)) / reach)
 
     body = [_grid(_SMALL, "", labels=(0, 1)),
             _band([(x(p), p.low) for p in known if p.low is not None],
                   [(x(p), p.high) for p in known if p.high is not None], _SMALL),
             _line([(x(p), p.score or 0) for p in known], _SMALL)]
-    body += [_dot(x(p), p.score, f"epsilon {p.epsilon}: {share(p.score)}", _SMALL) for p in known]
+    body += [_dot(x(p), p.score, f"{entry.bound} {p.bound}: {share(p.score)}", _SMALL) for p in known]
     for at in {min(ends, default=0), max(ends, default=0)}:
         body.append(Markup('<text class="tick" text-anchor="middle" x="{}" y="81">{}</text>').format(
             _n(_SMALL.x((at - min(ends, default=0)) / reach)), at))
-    text = f"{plain(entry.name, 80)}: " + ", ".join(f"{share(p.score)} at epsilon {p.epsilon}" for p in known)
+    text = f"{plain(entry.name, 80)}: " + ", ".join(f"{share(p.score)} at {entry.bound} {p.bound}" for p in known)
     return _svg(152, 84, text, body)
 
 

@@ -27,8 +27,9 @@ from harness.scoring.leaderboard import Row
 from harness.tracks import TRACKS, consumes
 from harness.tracks import Track as TrackKind
 from harness.untrusted_text import lines, plain
+from harness.views.curves import Curve
 from harness.views.leaderboard import access_words, columns, footnotes, heading, median_words, robust_columns, tables
-from harness.views.report import BestOfRound, Curve, QueryCurve, ReportView
+from harness.views.report import BestOfRound, QueryCurve, ReportView
 from harness.views.status import blame, next_step, sentence
 from harness.views.submission import standing, timing
 from harness.views.words import duration, percent, plural, rank_span, share, span
@@ -69,11 +70,11 @@ def render(view: ReportView, *, live: bool = False) -> str:
         view=view, tracks=tracks, live=live and not view.complete, reload_s=RELOAD_S,
         # Our own files, not text of anybody's.
         policy=policy, style=Markup(style), script=Markup(script),  # noqa: S704
-        shown=pictures(view.gallery) if view.gallery else None, curves=_by_track(view.curves), queries=_by_track(view.queries),
-        rounds=_by_track(view.rounds), detectors=[
+        shown=pictures(view.gallery) if view.gallery else None, queries=_by_track(view.queries), rounds=_by_track(view.rounds),
+        curves=[(bound, _by_track(list(found))) for bound, found in groupby(view.curves, key=lambda curve: curve.bound)],
+        detectors=[
             item.submission for item in view.entries if item.submission.histogram is not None and item.submission.row is not None],
         maps=[(part, list(maps)) for part, maps in groupby(view.maps, key=lambda found: found.part)],
-        epsilons=[point.epsilon for point in view.curves[0].points] if view.curves else [],
         notes=footnotes(view.board), version=__version__, leaders=[_leader(track, rows) for track, rows in tracks])
 
 

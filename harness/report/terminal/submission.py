@@ -21,10 +21,11 @@ from harness.scoring.detection import Histogram
 from harness.scoring.duel_scores import QueryPoint
 from harness.tracks import Access, consumes
 from harness.untrusted_text import lines, plain
+from harness.views.curves import Curve
 from harness.views.leaderboard import access_words, median_words
 from harness.views.status import next_step
 from harness.views.submission import DetectedAttack, FailedRun, Opponent, SubmissionView, standing, timing
-from harness.views.words import duration, plural, share, shorten
+from harness.views.words import duration, plural, share, shorten, span
 
 #: Failed runs shown on a terminal; ``--format json`` has all.
 SHOWN_FAILURES = 10
@@ -47,6 +48,9 @@ def print_submission(view: SubmissionView, console: Console) -> None:
     if view.opponents:
         console.print()
         _print_opponents(entry, view.opponents, console)
+    for by_bound in view.by_bound:
+        console.print()
+        _print_by_bound(by_bound, console)
     if view.curve:
         console.print()
         _print_curve(view.curve, console)
@@ -85,6 +89,16 @@ def _print_opponents(entry: Entry, against: Sequence[Opponent], console: Console
     ]
     styles = ["baseline" if opponent.baseline else "" for opponent in against]
     console.print(draw(columns, styles, console.width, table_box(console)))
+
+
+def _print_by_bound(curve: Curve, console: Console) -> None:
+    console.print(Text.assemble((f"Score by {curve.bound}", "head"), ("  95 % intervals over images", "quiet")))
+    bar = max(8, min(40, console.width - 30))
+    for point in curve.points:
+        drawn = "" if point.score is None else "#" * math.ceil(bar * point.score)
+        console.print(Text(f"{point.bound:>9}  {share(point.score):>6}  {span(point.low, point.high):>9}  {drawn}".rstrip()))
+    if curve.flag:
+        console.print(Text(f"  {curve.flag}", "bad"))
 
 
 def _print_curve(points: Sequence[QueryPoint], console: Console) -> None:

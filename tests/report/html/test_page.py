@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from harness.report.html.page import render, write_report
+from harness.scoring import CORRECT
 from harness.scoring.leaderboard import build_matrix, duel_matrices
+from harness.tracks import Threat
 from harness.views.report import EntryView
 from harness.views.report_reader import scored
 from harness.views.submission import SubmissionView, detected, met
@@ -190,3 +192,24 @@ def test_detectors_have_pictures_of_their_scores() -> None:
     assert f"area {against[0].auroc:.3f}" in page
     assert "at 5 % false positives 0.250" in page
     assert 'id="detectors"' not in render(view)
+
+
+def test_each_threat_with_several_bounds_has_its_curves() -> None:
+    results = make_results(4, 0, 2)
+    kinds = [Threat.LINF, Threat.L2, Threat.UNRESTRICTED, Threat.L2]
+    results = replace(results, attacks=tuple(
+        replace(entry, threat=threat) for entry, threat in zip(results.attacks, kinds, strict=True)))
+    view = scored(results, [0, 0], None, {Threat.LINF: (16, 16), Threat.L2: (256, 128), Threat.UNRESTRICTED: (1, 2)})
+    attacks = [curve for curve in view.curves if curve.track == "attack"]
+    assert {curve.name for curve in attacks} == {"attack_1", "attack_3"}
+    assert {tuple(point.bound for point in curve.points) for curve in view.curves} == {(128, 256)}
+    (defense,) = (curve for curve in view.curves if curve.name == "defense_0")
+    own = [1, 3]
+    right = results.verdicts.codes(1), results.verdicts.codes(3)
+    first = results.batch == 0
+    shares = [sum(int((codes[0] & CORRECT > 0)[which & results.produced[at]].sum()) for at, codes in zip(own, right, strict=True))
+              / int(results.produced[own][:, which].sum()) for which in (~first, first)]
+    assert [point.score for point in defense.points] == pytest.approx(shares)
+    page = render(view)
+    assert "Score against L2 norm" in page
+    assert "Scores from 0 to 1 at L2 norm 128, 256, with 95 % intervals." in page

@@ -12,6 +12,8 @@ from harness.report.show import show_submission
 from harness.report.terminal.submission import SHOWN_FAILURES, print_submission
 from harness.scoring import Verdicts
 from harness.scoring.leaderboard import build_leaderboard, build_matrix
+from harness.tracks import Threat
+from harness.views.curves import curves
 from harness.views.submission import FailedRun, SubmissionView, Timings, met
 from tests.helpers.verdicts import codes_of
 
@@ -82,3 +84,16 @@ def test_it_says_how_much_of_an_attacks_score_got_no_label(results, screen) -> N
     assert view.to_json()["unlabelled"] == row.raw
     whole = made(results, "attack_3")
     assert "no label from" not in " ".join(screen(lambda console: print_submission(whole, console)))
+
+
+def test_scores_by_bound_are_small_curves(results, screen) -> None:
+    everything = results(4, 0, 2)
+    board = build_leaderboard(everything, tracks=("defense",))
+    (curve,) = curves(everything, {Threat.LINF: (16, 64)}, dataclasses.replace(board, tracks={"defense": board.tracks["defense"][:1]}))
+    view = dataclasses.replace(made(results, curve.name), by_bound=(dataclasses.replace(curve, easier=(16, 64)),))
+    lines = [line.split() for line in screen(lambda console: print_submission(view, console))]
+    at = lines.index(["Score", "by", "epsilon", "95", "%", "intervals", "over", "images"])
+    for point, line in zip(curve.points, lines[at + 1:], strict=False):
+        assert line[:2] == [str(point.bound), f"{point.score:.3f}"]
+        assert set(line[-1]) == {"#"}
+    assert lines[at + 3] == ["Epsilon", "64", "does", "less", "harm", "than", "16."]
