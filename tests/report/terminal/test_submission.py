@@ -89,7 +89,8 @@ def test_it_says_how_much_of_an_attacks_score_got_no_label(results, screen) -> N
 def test_scores_by_bound_are_small_curves(results, screen) -> None:
     everything = results(4, 0, 2)
     board = build_leaderboard(everything, tracks=("defense",))
-    (curve,) = curves(everything, {Threat.LINF: (16, 64)}, dataclasses.replace(board, tracks={"defense": board.tracks["defense"][:1]}))
+    board = dataclasses.replace(board, tracks={"defense": board.tracks["defense"][:1]})
+    (curve,) = curves(everything, {Threat.LINF: (16, 64)}, board)
     view = dataclasses.replace(made(results, curve.name), by_bound=(dataclasses.replace(curve, easier=(16, 64)),))
     lines = [line.split() for line in screen(lambda console: print_submission(view, console))]
     at = lines.index(["Score", "by", "epsilon", "95", "%", "intervals", "over", "images"])
