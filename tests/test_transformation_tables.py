@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from scripts import transformation_tables as tables
@@ -44,3 +46,14 @@ def test_the_worst_case_is_over_all_attacks_with_the_code() -> None:
     rows = cells(tables.table_3(BOARD, WHITE_BOX))
     assert rows[0] == [NAMES[0], "90.0", "50.0", "25.0", "25.0 (25.0 to 25.0)", "eot"]
     assert rows[3] == ["closed", "100.0", "-", "-", "- (- to -)", "-"]
+
+
+def test_the_page_of_results_has_the_tables_of_the_stored_run() -> None:
+    root = Path(__file__).parent
+    stored = json.loads((root / "field" / "data" / "transformation_run.json").read_text())
+    board, white_box = stored["leaderboard"], stored["white_box"]
+    assert board["runs"]["done"] == board["runs"]["total"]
+    page = (root.parent / "docs" / "results.md").read_text()
+    assert tables.table_1(board, white_box, stored["distances"]) in page
+    assert tables.table_2(board, stored["black_box"], None) in page
+    assert tables.table_3(board, white_box) in page

@@ -279,6 +279,24 @@ def test_hop_skip_jump_comes_near_the_boundary_within_its_budget() -> None:
     assert (oracle.asked > 100).all()
 
 
+class OneLabelForNoise(Asked):
+    """The same, but whatever is far from grey is of the second class."""
+
+    def margin(self, images: np.ndarray) -> np.ndarray:
+        far = np.abs(images.reshape(len(images), -1) - 128.0).max(1) > 100
+        return np.where(far, 1.0, super().margin(images))
+
+
+def test_hop_skip_jump_starts_from_another_image_where_all_noise_has_one_label() -> None:
+    images = images_of_two_classes(6)
+    oracle = OneLabelForNoise(6, 400)
+    oracle.bias = -float(np.median(oracle.margin(images)))
+    before = oracle.margin(images) > 0
+    assert before.sum() == 3
+    made = entry("transformation/attacks/hop_skip_jump").attack(images, 255, oracle)
+    assert ((oracle.margin(made) > 0) != before).all()
+
+
 def test_hop_skip_jump_asks_each_image_no_more_once_told() -> None:
     images = images_of_two_classes(3)
     oracle = Asked(3, 7)

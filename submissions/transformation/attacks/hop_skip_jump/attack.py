@@ -4,8 +4,8 @@ import numpy as np
 
 from harness.sdk import REJECTED, Oracle, run_query_attack, within
 
-#: Of uniform noise, until one is labelled otherwise.
-STARTS = 20
+#: Starts that an image tries until one is labelled otherwise: uniform noise, then images of the batch that have another label.
+NOISES, OTHERS = 5, 3
 #: Questions for the first gradient; the t-th takes sqrt(t) times as many.
 PROBES = 50
 #: How far a probe goes from the boundary, in pixel values. The paper's is a fraction of one, which no 8-bit image shows.
@@ -53,14 +53,19 @@ def attack(images: np.ndarray, bound: int, oracle: Oracle) -> np.ndarray:
 
 
 def start(walk: Walk, random: np.random.Generator) -> None:
-    """Give each image noise that is labelled otherwise."""
-    for _ in range(STARTS):
+    """Give each image one that is labelled otherwise; a net may have a single label for all noise."""
+    for attempt in range(NOISES + OTHERS):
         index = np.flatnonzero(walk.alive & ~walk.found)
         if not len(index):
             return
-        noise = np.rint(random.uniform(0, 255, walk.clean[index].shape))
-        fooled = walk.fools(noise, index)
-        walk.adversarial[index[fooled]] = noise[fooled]
+        tried = np.rint(random.uniform(0, 255, walk.clean[index].shape))
+        if attempt >= NOISES:
+            for row, image in enumerate(index):
+                differing = np.flatnonzero(walk.labels != walk.labels[image])
+                if len(differing):
+                    tried[row] = walk.clean[random.choice(differing)]
+        fooled = walk.fools(tried, index)
+        walk.adversarial[index[fooled]] = tried[fooled]
         walk.found[index[fooled]] = True
 
 
