@@ -7,8 +7,9 @@
 #   make photos  2017's methods on photographs and pretrained nets: their packages, data set and image, tests, tournament, report
 #   make transformation  attacks with and without the code of the defense by adversarial transformation and others: its paper's tables
 #   make detection2022  the detection contest of 2022 on rendered shapes: its tables, and F1 as its write-up counts it (minutes)
+#   make gred    GRED's tables on rendered shapes: attacks, detectors, duels (minutes on two cores)
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz clean
+.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz gred clean
 
 export PYTHON
 
@@ -52,6 +53,9 @@ FUZZ_TARGETS = $(shell .venv/bin/python -c 'from tests.fuzz.targets import TARGE
 fuzz: setup
 	@.venv/bin/python -m pip install --disable-pip-version-check -qq -e '.[fuzz]'
 	@for target in $(FUZZ_TARGETS); do echo "== $$target"; .venv/bin/python -m tests.fuzz.fuzz $$target $(FUZZ_RUNS) || exit 1; done
+
+gred: setup
+	@scripts/gred.sh
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache

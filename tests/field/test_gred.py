@@ -67,7 +67,7 @@ def auroc(detector: str, attack: str) -> float:
 @pytest.mark.parametrize("attack", ["fgsm_on_f", "pgd_on_f", "deepfool_on_f", "ddn_on_f", "pgd_target_on_f"])
 def test_the_suite_fools_f_as_stored(attack: str) -> None:
     _, labels = batch()
-    answers = opponent("gred_reject/base").predict(to_tensor(attacked(attack)))
+    answers = opponent("gred/base").predict(to_tensor(attacked(attack)))
     assert ((answers == (labels + 1) % 10) if "target" in attack else (answers != labels)).mean() >= 0.7
 
 
@@ -84,16 +84,20 @@ def test_gred_answers_what_the_more_certain_of_its_halves_does() -> None:
         assert scores("gred", images) == pytest.approx(wanted, rel=1e-4, abs=1e-4)
 
 
-def test_what_is_flagged_is_rejected() -> None:
+def test_what_is_flagged_is_rectified_or_rejected() -> None:
+    _, labels = batch()
     moved = attacked("ddn_on_f")
     flagged = scores("gred", moved) > 0
+    rectified = entry("shapes/defenses/gred", "defense.py").classify(moved.copy())
     rejected = entry("shapes/defenses/gred_reject", "defense.py").classify(moved.copy())
-    plain = opponent("gred_reject/base").predict(to_tensor(moved))
+    plain = opponent("gred/base").predict(to_tensor(moved))
     assert ((rejected == -1) == flagged).all()
     assert (rejected[~flagged] == plain[~flagged]).all()
+    assert (rectified[~flagged] == plain[~flagged]).all()
+    assert (rectified == labels).mean() > (plain == labels).mean() + 0.4
 
 
-@pytest.mark.parametrize("name", ["gred_reject"])
+@pytest.mark.parametrize("name", ["gred", "gred_reject"])
 def test_the_target_is_the_defense_itself(name: str) -> None:
     images = np.concatenate([batch()[0][:8], attacked("pgd_on_f")[:8]])
     found, pixels = opponent(name), to_tensor(images)
