@@ -14,7 +14,7 @@ import pytest
 
 from harness.report.html.page import render, write_report
 from harness.scoring import CORRECT
-from harness.scoring.leaderboard import build_matrix, duel_matrices
+from harness.scoring.leaderboard import build_leaderboard, build_matrix, duel_matrices
 from harness.tracks import Threat
 from harness.views.report import EntryView
 from harness.views.report_reader import scored
@@ -65,8 +65,31 @@ def test_the_policy_lets_in_our_own_script_and_style_and_nothing_else():
     assert not re.search(r"https?://", page)
 
 
-def test_hostile_text_becomes_no_element_no_attribute_and_no_control():
-    page = render(made_report(15, 4, 8, hostile=True))
+def hostile_duels() -> str:
+    """A page on which all that a stranger can write of a duel or a detector is hostile."""
+    evil, scores = list(HOSTILE.values()), np.linspace(0, 1, 80, dtype=np.float32).reshape(2, 40)
+    results, watched = duel_round(), contest(dict.fromkeys(evil[:6], (scores, scores[::-1])))
+    duels = tuple(
+        replace(one, defenses=(evil[8], evil[9]), attacks=tuple(
+            replace(entry, name=evil[at], team=evil[at + 1]) for at, entry in enumerate(one.attacks, first)))
+        for one, first in zip(results.duels, (0, 2), strict=True))
+    results = replace(results, duels=duels, defenses=tuple(
+        replace(entry, name=name) for entry, name in zip(results.defenses, evil[8:10], strict=True)))
+    view, entries = scored(results, [16]), []
+    for entry in results.entries:
+        opponents, _ = met(build_matrix(results), duel_matrices(results), entry)
+        entries.append(EntryView(submission=SubmissionView(entry, opponents=opponents)))
+    for entry in watched.detectors:
+        against, histogram = detected(watched, entry.name)
+        (row,) = (row for row in build_leaderboard(watched, resamples=0).tracks["detector"] if row.name == entry.name)
+        against = tuple(replace(one, name=evil[6]) for one in against)
+        entries.append(EntryView(submission=SubmissionView(entry, row=row, detected=against, histogram=histogram)))
+    return render(replace(view, entries=tuple(entries)))
+
+
+@pytest.mark.parametrize("duels", [False, True])
+def test_hostile_text_becomes_no_element_no_attribute_and_no_control(duels: bool) -> None:
+    page = hostile_duels() if duels else render(made_report(15, 4, 8, hostile=True))
     found = Outline(page)
     assert {tag for tag, _ in found.elements} <= ELEMENTS
     assert sum(tag == "script" for tag, _ in found.elements) == 1
@@ -76,7 +99,7 @@ def test_hostile_text_becomes_no_element_no_attribute_and_no_control():
     assert all(attributes["src"].startswith("data:image/webp;base64,") for _, attributes in found.elements if "src" in attributes)
     assert fit(page)
     text = "".join(found.text)
-    for name in ("script", "handler", "meta", "entity", "template"):
+    for name in ("script", "handler") if duels else ("script", "handler", "meta", "entity", "template"):
         assert HOSTILE[name] in text, name
 
 
