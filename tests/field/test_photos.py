@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 from entry_loading import SUBMISSIONS, entry, one_shot, served
-from torch.nn.functional import one_hot
+from torch.nn.functional import interpolate, one_hot
 
 import lite_nets
 from field_kit.model import Model, to_pixels, to_tensor
@@ -182,6 +182,14 @@ def test_a_filter_is_that_of_the_digits(own, name, function) -> None:
     assert np.array_equal(ours.classify(images()), stand_in("lite2").classify(filtered))
 
 
+def test_the_denoiser_takes_its_noise_off_at_the_nets_size(own, monkeypatch) -> None:
+    defense = own("defenses/guided_denoiser")
+    monkeypatch.setattr(defense, "NOISE", lambda pixels: torch.full_like(pixels, 0.1))
+    large = torch.rand(2, 3, 48, 48)
+    small = interpolate(large, (24, 24), mode="bilinear", antialias=True)
+    assert torch.allclose(defense.logits(large), stand_in("lite1")((small - 0.1).clamp(0, 1)), atol=1e-5)
+
+
 def test_feature_squeezing_by_hand(own) -> None:
     detector = own("detectors/feature_squeezing")
     pixels = to_tensor(images(2))
@@ -206,7 +214,7 @@ def photographs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     data = load(SUBMISSIONS.parent / "dataset" / "photos")
     pixels = data.pixels(data.batches(COUNT, (8,))[0]).copy()
-    return pixels, data.labels[:COUNT], data.targets[:COUNT]
+    return pixels, data.labels[:COUNT], data.targets[:COUNT].astype(np.int64)  # as the SDK gives them
 
 
 @functools.cache
@@ -242,6 +250,14 @@ def test_an_attack_fools_its_own_net(attack: str, net: str) -> None:
 def test_the_targeted_winner_hits_on_its_own_nets() -> None:
     labels = entry("photos/defenses/undefended_lite0", "defense.py").classify(attacked("targeted_attacks/momentum_std"))
     assert (labels == photographs()[2]).sum() >= COUNT - 2
+
+
+@real
+def test_the_denoiser_takes_nothing_away() -> None:
+    """It is trained for minutes and helps little (submissions/photos/README.md): by six images that cannot be told."""
+    moved = attacked("attacks/fgsm")
+    assert right("guided_denoiser", photographs()[0]) >= COUNT - 1
+    assert right("guided_denoiser", moved) >= right("undefended_lite1", moved)
 
 
 @real
