@@ -230,9 +230,6 @@ def _access(value: object) -> object:
         if list(value).count(name) > 1:
             message = f"{name} is named twice; name it once"
             raise ValueError(message)
-    if Access.QUERY in value:
-        message = "this version plays no duels by queries yet; leave query out"
-        raise ValueError(message)
     return tuple(Access(name) for name in value)
 
 

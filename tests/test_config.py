@@ -266,7 +266,6 @@ ACCESS = [
     ("access: white_box", "rules.access: must be a list"), ("access: [1]", "rules.access: '1' is not one of"),
     ("access: [black_box]", "black_box attacks take part in every round; leave it out"),
     ("access: [query, query]", "query is named twice; name it once"),
-    ("access: [white_box, query]", "this version plays no duels by queries yet; leave query out"),
     ("query: {budget: 10}", "access does not name query"),
     ("query: {budget: 0}", "rules.query.budget: must be at least 1"), ("query: {limit: 3}", "unknown field rules.query.limit"),
 ]

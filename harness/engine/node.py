@@ -35,6 +35,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import unmount_leftovers
 from harness.store.artifacts import ArtifactStore
 from harness.store.recorder import SlotFacts
+from harness.tracks import Access
 
 #: A program is killed within a second of its limit; one that was killed later was not watched.
 LATE_S = 1.0
@@ -226,7 +227,8 @@ def sweep(sandbox: Sandbox, work: Path, label: str) -> list[str]:
 
 
 def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> SessionPool | None:
-    if config.sandbox.isolation != "submission":
+    keep = config.sandbox.isolation == "submission"
+    if not keep and Access.QUERY not in config.rules.access:
         return None
     budget = config.workers.session_memory
     if budget == "auto":
@@ -235,7 +237,7 @@ def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> Session
             raise EngineError("How much memory is free on this host is not known: the kernel does not say.",
                               "Write `session_memory` under `workers` in the tournament file.")
         budget = int(free * SESSION_MEMORY_SHARE)
-    return SessionPool(sandbox, work, budget, config.workers.slots_per_gpu)
+    return SessionPool(sandbox, work, budget, config.workers.slots_per_gpu, keep=keep)
 
 
 def _settling(found: Sequence[gpus.Gpu], sessions: SessionPool | None) -> gpus.Settling:

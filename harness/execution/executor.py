@@ -24,13 +24,14 @@ from harness import faults
 from harness.dataset.load import UnlabelledBatch
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.execution.input_files import ARRAY, Layout, Materials, write_array, write_targets
-from harness.execution.job import AdversarialBatch, Job, Performed, Prepared, RunResult
+from harness.execution.job import AdversarialBatch, Job, Opponent, Performed, Prepared, RunResult
 from harness.execution.outputs import OutputReader, ReaderError
-from harness.execution.session_pool import SessionPool
+from harness.execution.query_broker import Contestant, DuelResult, QueryDuel, play, unplayed
+from harness.execution.session_pool import SessionPool, Wanted
 from harness.formats.answers import reader_named
 from harness.formats.images import changed_images, encode_perturbation, pixel_digest
-from harness.sandbox.base import RunReport, RunRequest, Sandbox
-from harness.sandbox.outcomes import Ending, Outcome, classify, leaves_output
+from harness.sandbox.base import RunReport, RunRequest, Sandbox, Session
+from harness.sandbox.outcomes import POLICY, Ending, Outcome, classify, leaves_output
 from harness.sandbox.output_area import OutputArea
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
 from harness.tracks import TRACKS, Track
@@ -87,6 +88,8 @@ class Executor:
                 job = replace(job, program=replace(job.program, target=target))
             self._sandbox.prepare(job.program)
             self._startable.add(job.program.digest)
+            if job.opponent is not None:
+                return self._prepare_duel(job, job.opponent, layout, directory, began)
             arrays = self._lay_out(job, layout, directory)
             stage = Prepared(job=job, directory=directory, layout=layout, arrays=arrays, prepare_s=time.monotonic() - began)
         except CorruptArtifactError as error:
@@ -100,6 +103,34 @@ class Executor:
             stage = replace(stage, prepare_s=time.monotonic() - began)
         faults.reach("prepared")
         return stage
+
+    def _prepare_duel(self, job: Job, opponent: Opponent, layout: Layout, directory: Path, began: float) -> Prepared | RunResult:
+        """Make the other side startable too; a duel's input is laid out when it is played."""
+        program = opponent.program
+        if self._code is not None and program.entry_point is not None:
+            program = replace(program, code_dir=self._code(program.digest))
+        job = replace(job, opponent=replace(opponent, program=program))
+        try:
+            self._sandbox.prepare(program)
+        except ImageUnavailableError as error:
+            missing = RunReport(Ending.IMAGE_MISSING, detail=str(error))
+            if program.digest in self._startable:
+                missing = RunReport(Ending.HOST_ERROR, detail=f"The image of {opponent.name} was here and was removed: {error}")
+            return _of_duel(job, unplayed(None, missing, len(job.batch.ids)))
+        self._startable.add(program.digest)
+        return Prepared(job=job, directory=directory, layout=layout, arrays=False, prepare_s=time.monotonic() - began)
+
+    def _play(self, sessions: SessionPool, job: Job, opponent: Opponent, gpu: str | None, cancel: threading.Event) -> RunResult:
+        """Have both programs open, on one slot, and stand between them."""
+        attack, other = (Wanted(side.program, side.track, side.limits) for side in (job, opponent))
+        with sessions.lend_both(attack, other, gpu, job.labels, cancel) as (mine, theirs):
+            if mine.session is None or theirs.session is None:
+                return _of_duel(job, unplayed(mine.report, theirs.report, len(job.batch.ids)))
+            duel = QueryDuel(
+                clean=self._images.pixels(job.batch), threat=job.batch.threat, bound=job.batch.bound, budget=opponent.budget,
+                targets=job.batch.targets if TRACKS[job.track].takes_targets else None)
+            sides = (_side(attack, mine.session, mine.workspace), _side(other, theirs.session, theirs.workspace))
+            return _of_duel(job, play(duel, *sides, self._reader, cancel), mine.start_s)
 
     def _lay_out(self, job: Job, layout: Layout, directory: Path) -> bool:
         """Whether it lies there as one array."""
@@ -143,7 +174,10 @@ class Executor:
             return stage
         ended: Performed | RunResult
         try:
-            if stage.job.served and self._sessions is not None:
+            if stage.job.opponent is not None:
+                assert self._sessions is not None  # noqa: S101 - a node of a round with such duels has a pool
+                ended = self._play(self._sessions, stage.job, stage.job.opponent, gpu, cancel)
+            elif stage.job.served and self._sessions is not None:
                 ended = self._serve(self._sessions, stage, gpu, cancel)
             else:
                 ended = self._run_fresh(stage, gpu, cancel)
@@ -268,6 +302,22 @@ def _request(job: Job, input_dir: Path, area: OutputArea, gpu: str | None) -> Ru
         program=job.program, track=job.track, input_dir=input_dir, output=area,
         epsilon=job.batch.bound if TRACKS[job.track].takes_bound else None, limits=job.limits, gpu=gpu,
         labels={**job.labels, "run": str(job.run_id), "attempt": str(job.attempt)})
+
+
+def _of_duel(job: Job, duel: DuelResult, start_s: float = 0.0) -> RunResult:
+    """A duel as the result of its run: that of its attack, but where its opponent's side has none that counts."""
+    side = duel.attack
+    if not duel.final and POLICY[side.outcome].final:
+        assert job.opponent is not None  # noqa: S101 - it was played
+        other = duel.opponent.report
+        side = replace(duel.opponent, report=replace(
+            side.report, ending=other.ending, detail=f"{job.opponent.name}: {other.detail}"))
+    return RunResult(outcome=side.outcome, report=replace(side.report, start_s=side.report.start_s + start_s), notes=side.notes,
+                     usable=int(np.count_nonzero(duel.counts)), expected=len(duel.counts), duel=duel)
+
+
+def _side(want: Wanted, session: Session, workspace: Path) -> Contestant:
+    return Contestant(program=want.program, track=want.track, session=session, workspace=workspace, limits=want.limits)
 
 
 def _throw_away(area: OutputArea | None) -> None:

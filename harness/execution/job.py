@@ -17,10 +17,27 @@ from numpy.typing import NDArray
 
 from harness.dataset.load import UnlabelledBatch
 from harness.execution.input_files import Layout
+from harness.execution.query_broker import DuelResult
 from harness.formats.answers import Answers
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Outcome
 from harness.sandbox.output_area import OutputArea
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opponent:
+    """The other side of a run that is a duel by queries.
+
+    Attributes:
+        limits: Of each query batch.
+        budget: Queries for each image.
+    """
+
+    name: str
+    track: str
+    program: Program
+    limits: Limits
+    budget: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +53,7 @@ class Job:
         clean: Whether that is the clean batch itself.
         produced: bool [n], which images of the input exist.
         parts: For a mixed input or a half, its parts: (pixel digest, whether that is the clean batch, positions of images).
+        opponent: Whom the program asks, for an attack by queries.
         alone: Whether nothing else may run on the host meanwhile.
         served: Whether to use an open program.
     """
@@ -54,6 +72,7 @@ class Job:
     alone: bool = False
     parts: tuple[tuple[str, bool, NDArray[np.intp]], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    opponent: Opponent | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +102,7 @@ class RunResult:
         refused: Image id to reason, for outputs that were there but not accepted.
         measured: How far an image went at most before enforcement, in the units of its threat, for a producer that left something.
         beyond: Images that went beyond the bound.
+        duel: Of a duel by queries that was begun.
         corrupt_input: Pixel digest of a stored adversarial batch that does not match it: it has to be made again.
         node_lost: Whether its machine went away meanwhile: that says nothing of the submission, and no try is counted.
         prepare_s: Seconds for laying out the input.
@@ -99,6 +119,7 @@ class RunResult:
     notes: tuple[str, ...] = ()
     measured: int | None = None
     beyond: int = 0
+    duel: DuelResult | None = None
     corrupt_input: str | None = None
     node_lost: bool = False
     prepare_s: float = 0.0

@@ -4,11 +4,10 @@ Both are open served programs, one in each hand of the harness. While one works 
 other, and neither ever sees a path, a name or an order of the other's.
 
 The attack gets the clean batch as an array and an oracle (``sandbox.protocol`` has its lines). A question is two files in its
-output directory: ``queries.npy``, uint8 [m, h, w, 3], and ``index.npy``, int64 [m], which row of the batch each of them is charged
-to; it has at most as many rows as the batch. It is read when the attack stands, as carefully as any output, and one that cannot be
-read ends the attack, which keeps what it had found. The answer is an array int64 [m] of labels; where the round answers scores too,
-each of its rows is a record of ``label``, int64, and ``scores``, float32 [classes], NaN where the opponent gives none. A row beyond
-the budget is answered ``BEYOND_BUDGET`` and shown to nobody.
+output directory: ``queries.npy``, uint8 [m, h, w, 3], and ``index.npy``, int64 [m], which row of the batch each of them is about
+and is charged to (``query_record``); it has at most as many rows as the batch. It is read when the attack stands, as carefully as
+any output, and one that cannot be read ends the attack, which keeps what it had found. The answer is an array int64 [m] of labels.
+A row beyond the budget is answered ``BEYOND_BUDGET`` and shown to nobody.
 
 The opponent gets the rows as any other batch: fresh random names, shuffled, in the same form, as many as an ordinary batch has at
 the most and under the limit of one. It may end between two batches as any served program may. If it fails, the duel ends there;
@@ -136,6 +135,14 @@ def play(duel: QueryDuel, attack: Contestant, opponent: Contestant, reader: Outp
                       attack=Part(outcome=outcome, report=report, refused=refused, notes=tuple(notes)))
 
 
+def unplayed(attack: RunReport | None, opponent: RunReport | None, images: int) -> DuelResult:
+    """A duel of which a side did not start, as its report says; the other side, without one, did nothing and has no blame."""
+    mine, theirs = (Part(outcome=Outcome.OK, report=RunReport(Ending.FINISHED, exit_code=0)) if report is None else
+                    Part(outcome=classify(report.ending, report.exit_code, usable=0, refused=0), report=report)
+                    for report in (attack, opponent))
+    return DuelResult(findings=Findings.read(b""), counts=np.zeros(images, np.int32), batches=0, attack=mine, opponent=theirs)
+
+
 def _attack(duel: QueryDuel, attack: Contestant, record: QueryRecord, opponent: _Opponent,
             cancel: threading.Event) -> tuple[RunReport, int, list[str]]:
     """The attack's side: its report, how much of what it returned was refused, and why."""
@@ -228,7 +235,7 @@ class _Oracle:
 
 def _ask(record: QueryRecord, opponent: _Opponent, images: NDArray[np.intp], pixels: Pixels) -> NDArray[Any] | None:
     """Charge rows, show those within the budget to the opponent, and keep what it says; [m] answers, None where it failed."""
-    numbers = record.charge(images)
+    numbers = record.charge(images, pixels)
     shown = numbers > 0
     answers = np.full(len(images), BEYOND_BUDGET, np.int64)
     scores = np.full((len(images), opponent.classes), np.nan, np.float32)

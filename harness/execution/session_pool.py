@@ -73,13 +73,16 @@ class SessionPool:
         work: Where their workspaces lie.
         budget_bytes: Host memory that they may hold together.
         per_gpu: How many may be open on one GPU: its slots.
+        keep: Whether a program stays open for the next run; otherwise each run has its own.
     """
 
-    def __init__(self, sandbox: Sandbox, work: Path, budget_bytes: int, per_gpu: int = 1) -> None:
+    def __init__(self, sandbox: Sandbox, work: Path, budget_bytes: int, per_gpu: int = 1, *,
+                 keep: bool = True) -> None:
         self._sandbox = sandbox
         self._work = work
         self._budget = budget_bytes
         self._per_gpu = per_gpu
+        self._keep = keep
         self._lock = threading.Lock()
         self._idle: OrderedDict[int, _Open] = OrderedDict()
         self._lent: dict[int, _Open] = {}
@@ -198,7 +201,7 @@ class SessionPool:
             return
         with self._lock:
             gpu = opened.key[-1]
-            keep = opened.session.alive and (gpu is None or self._count(gpu) <= self._per_gpu)
+            keep = self._keep and opened.session.alive and (gpu is None or self._count(gpu) <= self._per_gpu)
             self._sizes[opened.key[0]] = max(self._sizes.get(opened.key[0], 0), opened.session.memory_bytes)
             if keep:
                 self._idle[number] = self._lent.pop(number)

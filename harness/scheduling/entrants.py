@@ -21,12 +21,14 @@ class Duel:
         opponent: Its position among the defenses.
         input_ids: The store's id of each batch as it is given to the attack against this opponent.
         digests: Of the same.
+        budget: Queries for each image.
     """
 
     access: Access
     opponent: int
     input_ids: tuple[int, ...]
     digests: tuple[str, ...]
+    budget: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,13 @@ class Lineup:
         """Of each duel, whom what it makes is for; nobody where a duel's own run says everything."""
         return tuple(NOBODY if attack.duel.access is Access.QUERY else attack.duel.opponent
                      for attack in self.attacks if attack.duel is not None)
+
+    def involved(self, kind: Kind, entry: int) -> tuple[int, ...]:
+        """The submissions, by the store's id, whose programs a run needs: its own, and in a duel by queries its opponent's."""
+        entrant = self.entrant(kind, entry)
+        if entrant.duel is None or entrant.duel.access is not Access.QUERY:
+            return (entrant.stored_id,)
+        return entrant.stored_id, self.defenses[entrant.duel.opponent].stored_id
 
     @cached_property
     def everybody(self) -> Mapping[int, str]:

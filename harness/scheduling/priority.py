@@ -74,9 +74,12 @@ class Choice:
         """Start no further run of a submission."""
         self._left_out.add(submission)
 
-    def is_left_out(self, submission: int) -> bool:
-        """Whether no further run of a submission is started."""
-        return submission in self._left_out
+    def is_left_out(self, kind: Kind, entry: int) -> bool:
+        """Whether no further run of this kind and entry is started."""
+        return not self._left_out.isdisjoint(self._lineup.involved(kind, entry))
+
+    def _is_suspect(self, kind: Kind, entry: int) -> bool:
+        return not self._suspects.isdisjoint(self._lineup.involved(kind, entry))
 
     def suspects_everybody(self) -> bool:
         """Whether the last run of every submission ended in a failure of the host."""
@@ -84,12 +87,12 @@ class Choice:
 
     def trusts_anybody(self) -> bool:
         """Whether a submission that is not suspected has a run that could start."""
-        return any(self._board.ready(kind, entry) and self._lineup.entrant(kind, entry).stored_id not in self._suspects
+        return any(self._board.ready(kind, entry) and not self._is_suspect(kind, entry)
                    for kind in (Kind.ATTACK, Kind.DEFENSE) for entry in range(len(self._expected[kind])))
 
     def learn(self, task: Task, seconds: float) -> None:
         """A run ended with a result, after so long."""
-        self._suspects.discard(self._lineup.entrant(task.kind, task.entry).stored_id)
+        self._suspects.difference_update(self._lineup.involved(task.kind, task.entry))
         known = self._seconds[task.kind, task.entry]
         known.append(seconds)
         del known[:-_REMEMBERED]
@@ -131,8 +134,7 @@ class Choice:
         a failure of the host waits for the others: if they fail too it is the host, and if they do not, one submission that
         brings the host to fail cannot take the slots from everybody else.
         """
-        submission = self._lineup.entrant(kind, entry).stored_id
-        if submission in self._left_out or (not last_resort and submission in self._suspects):
+        if self.is_left_out(kind, entry) or (not last_resort and self._is_suspect(kind, entry)):
             return False
         return not self._is_open(kind, entry) or (last_resort and self._worth_another(kind, entry))
 
@@ -143,7 +145,7 @@ class Choice:
             digest = self._digest(kind, entry)
             waiting = self._active[digest]
             room = 2 * self._open.get(digest, 0) - waiting
-            if self._lineup.entrant(kind, entry).stored_id in self._suspects:
+            if self._is_suspect(kind, entry):
                 continue
             if room > 0 and (best is None or waiting < best[0]) and self._board.ready(kind, entry):
                 best = waiting, kind, entry

@@ -26,17 +26,18 @@ from harness.dataset.load import UnlabelledBatch
 from harness.engine.base import Engine
 from harness.errors import EngineError
 from harness.event_log import facts
-from harness.execution.job import Finished, Job, RunResult, Slot
+from harness.execution.job import Finished, Job, Opponent, RunResult, Slot
+from harness.execution.query_broker import DuelResult
 from harness.sandbox.outcomes import POLICY, Outcome
 from harness.scheduling.board import NO_INPUT, Board, Kind, PlannedInput, Task
 from harness.scheduling.entrants import Entrant, KnownInput, Lineup, StoreState
 from harness.scheduling.mixing import halves, mixed_inputs
 from harness.scheduling.priority import Choice
 from harness.scoring.records import make_record
-from harness.store.recorder import Evidence, Item, Log, NewInput, RunFinish, RunStart
+from harness.store.recorder import Evidence, Item, Log, NewInput, PlayedDuel, RunFinish, RunStart
 from harness.store.rounds import pack_bits
 from harness.store.values import DONE, OPEN
-from harness.tracks import labels
+from harness.tracks import Access, labels
 
 #: Attempts of one run before the harness gives up on it until the next `harness run`.
 MAX_ATTEMPTS = 3
@@ -179,9 +180,16 @@ class Scheduler:
             run_id=run_id, attempt=attempt, name=entrant.name, track=entrant.track, program=entrant.program,
             batch=self._shown_to(task, batch_position), input_digest=digest, produced=produced, limits=entrant.limits,
             clean=task.kind is Kind.DEFENSE and task.item < self.board.batches, served=entrant.served,
-            alone=task in self._alone, parts=self._parts(task), labels=self.lineup.labels)
+            alone=task in self._alone, parts=self._parts(task), labels=self.lineup.labels, opponent=self._opponent(entrant))
         self._in_flight[run_id] = (task, job)
         self._engine.submit(job)
+
+    def _opponent(self, entrant: Entrant) -> Opponent | None:
+        """Whom an attack asks."""
+        if entrant.duel is None or entrant.duel.access is not Access.QUERY:
+            return None
+        other = self.lineup.defenses[entrant.duel.opponent]
+        return Opponent(name=other.name, track=other.track, program=other.program, limits=other.limits, budget=entrant.duel.budget)
 
     def _shown_to(self, task: Task, batch: int) -> UnlabelledBatch:
         """A defense knows no bound, so any will do."""
@@ -212,10 +220,11 @@ class Scheduler:
         submission = self.lineup.entrant(task.kind, task.entry).stored_id
         self._choice.ended(task)
         final = POLICY[result.outcome].final
-        if result.outcome is Outcome.TIME_LIMIT and task in self._alone:
+        limited = final and Outcome.TIME_LIMIT in {result.outcome, result.duel and result.duel.opponent.outcome}
+        if limited and task in self._alone:
             # Slow on a quiet host too. It may be its own threads that overload the host: do not rerun it exclusively again.
             self._slow.add(submission)
-        elif result.outcome is Outcome.TIME_LIMIT and finished.overloaded and submission not in self._slow:
+        elif limited and finished.overloaded and submission not in self._slow:
             # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.
             final = False
             self._alone.add(task)
@@ -226,15 +235,16 @@ class Scheduler:
         self._record(task, finished, DONE if final else OPEN, made, new_inputs)
         if final:
             self._bad_in_a_row.pop(finished.slot, None)
-            self._failures.pop(submission, None)
-            self._proven.add(submission)
+            for each in self.lineup.involved(task.kind, task.entry):
+                self._failures.pop(each, None)
+                self._proven.add(each)
             self.board.finish(task, made)
             if task.kind is Kind.ATTACK:
                 self._attacks_done[self._key(task)] = (job.run_id, job.attempt)
                 if self.lineup.attacks[task.entry].duel is None:
                     self._mix(task.item)
             self.progress.finished += 1
-            self._choice.learn(task, result.report.wall_s)
+            self._choice.learn(task, result.report.wall_s + (result.duel.opponent.report.wall_s if result.duel else 0.0))
         else:
             self._retry(task, finished)
         self.progress.outcomes[result.outcome.value] += 1
@@ -321,7 +331,8 @@ class Scheduler:
             result.answers.stored() if result.answers is not None else None, result.usable, report.wall_s, report.start_s,
             report.cpu_s, report.peak_memory_bytes, finished.slot.name, round(1000 * result.prepare_s),
             round(1000 * finished.waited_s), round(1000 * result.collect_s), finished.busy - 1,
-            None if finished.load_per_core is None else round(100 * finished.load_per_core), record))
+            None if finished.load_per_core is None else round(100 * finished.load_per_core), record,
+            _played(result.duel) if state == DONE and result.duel is not None else None))
         evidence = _evidence(finished)
         if evidence is not None:
             items.append(Evidence(job.run_id, job.attempt, result.outcome.value, finished.began_at, finished.slot.name,
@@ -356,7 +367,7 @@ class Scheduler:
 
     def _blame(self, task: Task, finished: Finished) -> None:
         """A failure of the host: the slot's, the submission's that was on it, or (until more is known) anybody's."""
-        key = self.lineup.entrant(task.kind, task.entry).stored_id
+        key = self._at_fault(task, finished.result)
         self._choice.suspect(key)
         self._failures[key] += 1
         reason = finished.result.report.detail or "no reason is known."
@@ -382,6 +393,13 @@ class Scheduler:
         else:
             _LOG.warning("A slot rests.", extra=facts(slot=finished.slot.name, seconds=seconds, reason=reason))
 
+    def _at_fault(self, task: Task, result: RunResult) -> int:
+        """Whose program the host failed with: of a duel by queries, either side's."""
+        entrant = self.lineup.entrant(task.kind, task.entry)
+        if result.duel is None or entrant.duel is None or not POLICY[result.duel.attack.outcome].final:
+            return entrant.stored_id
+        return self.lineup.defenses[entrant.duel.opponent].stored_id
+
     def _leave_out(self, submissions: Iterable[int], reason: str) -> None:
         for submission in submissions:
             self._choice.leave_out(submission)
@@ -393,10 +411,9 @@ class Scheduler:
     def _give_up(self) -> None:
         """At the end: what still waits of submissions that were left out."""
         for task in list(self.board.waiting()):
-            entrant = self.lineup.entrant(task.kind, task.entry)
-            if self._choice.is_left_out(entrant.stored_id):
+            if self._choice.is_left_out(task.kind, task.entry):
                 self.board.fail(task)
-                self.progress.given_up[entrant.name] += 1
+                self.progress.given_up[self.lineup.entrant(task.kind, task.entry).name] += 1
 
     def _remake(self, task: Task, digest: str) -> None:
         """A stored input is damaged: have the attacks that made it make it again, and the run wait for that."""
@@ -429,6 +446,11 @@ def _same(booked: Job, job: Job) -> bool:
         booked.program.digest == job.program.digest)
 
 
+def _played(duel: DuelResult) -> PlayedDuel:
+    return PlayedDuel(duel.opponent.outcome.value, duel.opponent.report.wall_s, duel.batches, duel.counts.tobytes(),
+                      duel.findings.stored())
+
+
 def _evidence(finished: Finished) -> str | None:
     """What is worth keeping of an attempt beside its row, as JSON; None for a plain good run."""
     result, report = finished.result, finished.result.report
@@ -442,6 +464,9 @@ def _evidence(finished: Finished) -> str | None:
     if result.measured is not None and result.beyond:
         facts[finished.job.batch.threat.value] = result.measured
         facts["beyond"] = result.beyond
+    if result.duel is not None and result.duel.opponent.outcome is not Outcome.OK:
+        other = result.duel.opponent
+        facts["opponent"] = {"outcome": other.outcome.value, "detail": other.report.detail, "notes": list(other.notes)}
     if not facts and result.outcome is Outcome.OK:
         return None
     facts["usable"], facts["expected"] = result.usable, result.expected

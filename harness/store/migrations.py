@@ -19,6 +19,8 @@ Version 7 knows what attacks may know of their opponents, and which opponents le
 queries where it serves; all else is read when it is handed in again, which `harness run` does with all that its file names.
 
 Version 8 keeps a check behind what scoring reads of a run.
+
+Version 9 keeps what came of duels by queries.
 """
 
 from __future__ import annotations
@@ -94,12 +96,20 @@ def _checked_in_8(record: bytes) -> bytes:
     return record + (check % (1 << 32)).to_bytes(4, "little")
 
 
+def _to_9(connection: Connection) -> None:
+    connection.exec_driver_sql(
+        "CREATE TABLE duel (run_id INTEGER NOT NULL, opponent_outcome VARCHAR NOT NULL, opponent_s DOUBLE NOT NULL, "
+        "batches INTEGER NOT NULL, counts BLOB NOT NULL, findings BLOB NOT NULL, PRIMARY KEY (run_id), "
+        "FOREIGN KEY(run_id) REFERENCES run (id) ON DELETE CASCADE)")
+
+
 #: Tables and columns that the steps make.
 ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions"),
                    ("submission", "threat"), ("input", "changed"), ("submission", "access"), ("submission", "base"),
-                   ("submission", "open_to")})
+                   ("submission", "open_to"), *(("duel", column) for column in (
+                       "run_id", "opponent_outcome", "opponent_s", "batches", "counts", "findings"))})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7, 7: _to_8}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7, 7: _to_8, 8: _to_9}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Uniq
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
@@ -154,6 +154,21 @@ class ScoreRow(Base):
 
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
     record: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DuelRow(Base):
+    """What came of a duel by queries that has a result; there exactly while it has one."""
+
+    __tablename__ = "duel"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
+    opponent_outcome: Mapped[str]
+    opponent_s: Mapped[float]
+    batches: Mapped[int]
+    #: int32 per image: queries that were charged.
+    counts: Mapped[bytes] = mapped_column(LargeBinary)
+    #: ``execution.query_record.Findings``.
+    findings: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class AttemptRow(Base):

@@ -21,7 +21,7 @@ from harness import faults
 from harness.errors import StoreError
 from harness.store.database import explained
 from harness.store.logs import LogStore
-from harness.store.models import AttemptRow, CounterRow, InputRow, RunRow, ScoreRow, SlotRow
+from harness.store.models import AttemptRow, CounterRow, DuelRow, InputRow, RunRow, ScoreRow, SlotRow
 from harness.store.values import DONE, RUNNING
 
 
@@ -53,6 +53,17 @@ class RunStart:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayedDuel:
+    """What came of a duel by queries (``models.DuelRow``)."""
+
+    opponent_outcome: str
+    opponent_s: float
+    batches: int
+    counts: bytes
+    findings: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RunFinish:
     """An attempt ended. ``state`` is DONE where it counts, OPEN where the run is to be tried again.
 
@@ -77,6 +88,7 @@ class RunFinish:
     beside: int | None = None
     load_percent: int | None = None
     record: bytes | None = None
+    duel: PlayedDuel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,10 @@ _RESTART = (
 #: Of results that were accepted only: one that came late has no run that is done by its attempt.
 _SCORE = f"""INSERT OR IGNORE INTO score (run_id, record)
 SELECT :run, :record WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = {DONE})"""  # noqa: S608
+
+_DUEL = f"""INSERT OR REPLACE INTO duel (run_id, opponent_outcome, opponent_s, batches, counts, findings)
+SELECT :run, :opponent_outcome, :opponent_s, :batches, :counts, :findings
+WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = {DONE})"""  # noqa: S608
 
 
 class Recorder:
@@ -247,7 +263,8 @@ class Recorder:
             self.refused_late += 1 - connection.execute(_FINISH, _finish_values(step)).rowcount
             _score(connection, [step])
         elif isinstance(step, RunStart):
-            connection.execute(delete(ScoreRow).where(ScoreRow.run_id == step.id))
+            for result in (ScoreRow, DuelRow):
+                connection.execute(delete(result).where(result.run_id == step.id))
             connection.execute(_RESTART, {"run": step.id, "as_attempt": step.attempt, "began": step.started_at})
 
 
@@ -255,6 +272,9 @@ def _score(connection: Connection, ends: Sequence[RunFinish]) -> None:
     records = [{"run": end.id, "attempt": end.attempt, "record": end.record} for end in ends if end.record is not None]
     if records:
         connection.exec_driver_sql(_SCORE, records)
+    duels = [{"run": end.id, "attempt": end.attempt, **asdict(end.duel)} for end in ends if end.duel is not None]
+    if duels:
+        connection.exec_driver_sql(_DUEL, duels)
 
 
 def _finish_values(item: RunFinish) -> dict[str, Any]:

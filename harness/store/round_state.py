@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, insert, or_, select, text, update
 
 from harness.store.facade import Transaction
-from harness.store.models import AttemptRow, CounterRow, InputRow, RunRow, ScoreRow
-from harness.store.recorder import NewInput
-from harness.store.values import DONE, DUEL, TASK, StoredBatch, StoredInput
+from harness.store.models import AttemptRow, CounterRow, DuelRow, InputRow, RunRow, ScoreRow
+from harness.store.recorder import NewInput, PlayedDuel
+from harness.store.values import DONE, DUEL, TASK, StoredBatch, StoredInput, value_of
 
 Rows = NDArray[np.int64]
 
@@ -156,6 +156,15 @@ def labels_of(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, NDA
     for start in range(0, len(run_ids), 500):
         some = select(RunRow.id, RunRow.labels).where(RunRow.id.in_(run_ids[start: start + 500]), RunRow.labels.is_not(None))
         found |= {run: np.frombuffer(labels or b"", np.int16) for run, labels in transaction.connection.execute(some)}
+    return found
+
+
+def query_duels(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, PlayedDuel]:
+    """What came of duels by queries, by run id."""
+    found = {}
+    for start in range(0, len(run_ids), 500):
+        for row in transaction.session.scalars(select(DuelRow).where(DuelRow.run_id.in_(run_ids[start: start + 500]))):
+            found[row.run_id] = value_of(PlayedDuel, row)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from harness.config import Rules
 from harness.dataset.load import Batch, Dataset
 from harness.errors import DatasetError
+from harness.formats.threats import measure
 from harness.sandbox.outcomes import NUMBERS
 from harness.scheduling.mixing import mix
 from harness.scoring import Detections, Entry, Layout, Results, RunCounts, Verdicts
@@ -20,15 +21,18 @@ from harness.scoring.records import comparison, record_type, row_bytes, verdict_
 from harness.scoring.verdicts import rejections_as_labels
 from harness.store import round_state, rounds
 from harness.store.facade import Transaction
+from harness.store.recorder import PlayedDuel
 from harness.store.rounds import unpack_bits
 from harness.store.values import StoredRound, StoredSubmission, task_kind
 from harness.tournament import audit, duels
+from harness.tournament.query_results import asked
 from harness.tournament.tournament import Tournament
 from harness.tracks import Access, Answers, Threat, attackers, detectors, duellists, labellers
 
 S = TypeVar("S", bound=np.generic)
 
 _NONE = -1
+_MID_GREY = 128
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class _Played:
     done: NDArray[np.bool_]
     codes: NDArray[np.uint8]
     runs: list[_Ended]
+    queries: list[tuple[int, int, int, PlayedDuel]] = field(default_factory=list)
 
     @classmethod
     def nothing(cls, access: Access, attacks: list[StoredSubmission], pairs: list[duels.Pair], defenses: int, batches: int,
@@ -244,6 +249,10 @@ class _Reader:
             played.runs.append(_Ended.of(runs))
             played.ended[entry].reshape(-1)[where] = True
             played.made[entry].reshape(-1)[where] = np.where(runs["output_id"] > 0, self._index(runs["output_id"]), _NONE)
+            if access is Access.QUERY:
+                known = round_state.query_duels(self._transaction, runs["run_id"].tolist())
+                played.queries += [(entry, *divmod(at, len(self._batches)), known[run])
+                                   for at, run in zip(where.tolist(), runs["run_id"].tolist(), strict=True)]
         return played
 
     def _pairs(self, members: Sequence[StoredSubmission]) -> list[duels.Pair]:
@@ -278,12 +287,24 @@ class _Reader:
         is_open = np.zeros(played.made.shape[:2], bool)
         for pair in played.pairs:
             is_open[entries[pair.attack.id], position[pair.opponent.id]] = True
+        names = tuple(m.name for m in defenses)
+        attacks = tuple(_entry(m, runs, marks.get(m.name, "")) for m, runs in zip(played.attacks, played.runs, strict=True))
+        if played.access is Access.QUERY:
+            return asked(
+                attacks, names, is_open, played.ended, played.queries, [(b.labels, b.targets) for b in self._batches],
+                budget=self._rules.queries.budget, rejection=self._rejection is not None, grey=self._to_grey(played.attacks))
         there = np.where((played.made >= 0)[..., None], self._produced()[played.made], False)  # noqa: FBT003
         produced = self._images(there.reshape(-1, *there.shape[2:])).reshape(played.codes.shape)
         return Duels(
-            access=played.access, defenses=tuple(m.name for m in defenses), open=is_open, done=played.done, produced=produced,
-            attacks=tuple(_entry(m, runs, marks.get(m.name, "")) for m, runs in zip(played.attacks, played.runs, strict=True)),
+            access=played.access, attacks=attacks, defenses=names, open=is_open, done=played.done, produced=produced,
             counted=np.ones(played.codes.shape, bool), codes=played.codes)
+
+    def _to_grey(self, attacks: Sequence[StoredSubmission]) -> NDArray[np.int64] | None:
+        """How far each image is from mid-grey, where somebody's distances are of that kind."""
+        if all(attack.threat != Threat.L2 for attack in attacks):
+            return None
+        found = [self._dataset.pixels(batch) for batch in self._batches]
+        return np.concatenate([measure(Threat.L2, pixels, np.full_like(pixels, _MID_GREY)) for pixels in found])
 
     def _halves(self, made: NDArray[np.int64]) -> _Halves:
         """The halves of what this round's attacks made."""
@@ -479,7 +500,8 @@ class _Reader:
 def _with_duels(counts: RunCounts, played: Sequence[_Played], answers: Sequence[RunCounts]) -> RunCounts:
     """All runs of the round: a duel that is not decided has one run of the attack and probably one of its opponent."""
     batches = [(len(duel.pairs) * duel.ended.shape[-1], int(duel.ended.sum())) for duel in played]
-    total = sum(2 * planned - ended for planned, ended in batches)
+    total = sum(planned if duel.access is Access.QUERY else 2 * planned - ended
+                for duel, (planned, ended) in zip(played, batches, strict=True))
     return RunCounts(
         done=counts.done + sum(ended for _, ended in batches) + sum(each.done for each in answers),
         total=counts.total + total + sum(each.total for each in answers),

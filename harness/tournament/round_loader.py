@@ -118,7 +118,7 @@ class RoundLoader:
         for pair in pairs:
             entrant = self._entrant(pair.attack, medians)
             yield replace(entrant, program=replace(entrant.program, target=pair.target),
-                          duel=Duel(pair.access, position[pair.opponent.id], pair.inputs, pair.digests))
+                          duel=Duel(pair.access, position[pair.opponent.id], pair.inputs, pair.digests, self.rules.queries.budget))
 
     def _program(self, member: StoredSubmission) -> Program:
         """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""

@@ -100,10 +100,10 @@ HONEST_FOUND = [(image, first + step, number, step) for image, first in enumerat
                 for step, number in ((1, 4), (2, 3), (3, 1), (4, 5))]
 
 
-def assert_exact(table: Table, result: DuelResult) -> None:
-    """What holds in every duel against the honest opponent."""
+def assert_exact(table: Table, result: DuelResult, twice: int = 0) -> None:
+    """What holds in every duel against the honest opponent; ``twice`` rows showed another image than they were about."""
     assert result.counts.max() <= BUDGET
-    assert int(result.counts.sum()) == table.shown, "what was charged is what the opponent was shown"
+    assert int(result.counts.sum()) == table.shown + twice, "what was charged is what the opponent was shown"
     assert all(len(rows) <= len(CLEAN) for rows in table.watched.rows)
     assert result.batches == len(table.watched.rows)
     assert result.opponent.outcome is Outcome.OK
@@ -149,7 +149,7 @@ ATTACKERS = {
     "lies about indices: below zero": Hostile("ask(all_moved(1), [0, 1, 2, -1])", ENDED, "from 0 to 3", 0, 0),
     "lies about indices: enormous": Hostile("ask(all_moved(1), [0, 1, 2, 2**62])", ENDED, "from 0 to 3", 0, 0),
     "lies about indices: all are one image's": Hostile(
-        "for _ in range(4): ask(all_moved(1), [0] * 4)\ndone()", Outcome.OK, "", 5, 1),
+        "for _ in range(4): ask(all_moved(1), [0] * 4)\ndone()", Outcome.OK, "", 5 + 3, 1),
     "more rows than a batch": Hostile("ask(all_moved(1) * 2, every * 2)", ENDED, "not an array int64[0 to 4]", 0, 0),
     "more rows than indices": Hostile("ask(all_moved(1), [0])", ENDED, "has 4 rows and index.npy 1", 0, 0),
     "wrong shape": Hostile("lay(all_moved(1), every)\nnpy('queries.npy', '|u1', (4, 12), bytes(48))\nsay(query=token)\nhear()",
@@ -204,7 +204,7 @@ ATTACKERS = {
     "returns with nothing left": Hostile(FIVE + "end(all_moved(2))", Outcome.OK, "", 20, 4),
     "returns a link": Hostile("ask(all_moved(1), every)\nos.symlink('queries.npy', asked['output'] + '/images.npy')\ndone()",
                               Outcome.BAD_OUTPUT, "", 4, 4),
-    "asks for the bound's other side": Hostile("ask(all_moved(50), every)\ndone()", Outcome.OK, "", 4, 0),
+    "asks for the bound's other side": Hostile("ask(all_moved(20), every)\ndone()", Outcome.OK, "", 4, 0),
 }
 
 
@@ -212,7 +212,7 @@ ATTACKERS = {
 def test_hostile_attackers(table, name) -> None:
     row = ATTACKERS[name]
     result = table.play(attacker(row.work), row.limit_s)
-    assert_exact(table, result)
+    assert_exact(table, result, twice=row.charged - table.shown if "all are one image's" in name else 0)
     detail = f"{result.attack.report.detail} {result.attack.notes}"
     assert result.attack.outcome is row.outcome, detail
     assert row.said in detail
@@ -227,9 +227,9 @@ def test_what_is_beyond_the_budget_is_said(table) -> None:
     assert "-2" not in "".join(lines[:5])
 
 
-def test_a_row_that_shows_another_image_costs_its_own_and_finds_nothing_for_the_other(table) -> None:
+def test_a_row_that_shows_another_image_costs_both_and_finds_nothing_for_either(table) -> None:
     result = table.play(attacker(ATTACKERS["lies about indices: all are one image's"].work))
-    assert sorted(result.counts.tolist()) == [0, 0, 0, 5]
+    assert sorted(result.counts.tolist()) == [1, 1, 1, 5]
     (found,) = result.findings.by_label()
     assert found[0] == int(result.counts.argmax())
 

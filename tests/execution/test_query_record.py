@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ def changed(*steps: int) -> np.ndarray:
 
 
 def asked(record: QueryRecord, images: list[int], steps: list[int], labels: list[int]) -> list[int]:
-    numbers = record.charge(np.array(images, np.intp))
+    numbers = record.charge(np.array(images, np.intp), changed(*steps))
     shown = numbers > 0
     record.observe(np.array(images, np.intp)[shown], numbers[shown], changed(*steps)[shown], np.array(labels, np.int16)[shown])
     return numbers.tolist()
@@ -45,6 +46,33 @@ def test_a_row_beyond_the_budget_has_no_number() -> None:
     assert asked(record, [0, 1, 0, 0, 2], [1] * 5, [0] * 5) == [1, 1, 2, 0, 1]
     assert asked(record, [0, 1, 1], [1] * 3, [0] * 3) == [0, 2, 0]
     assert record.counts.tolist() == [2, 2, 1]
+
+
+FAR = np.full((3, 2, 2, 3), 50, np.uint8) + np.array([0, 60, 120], np.uint8)[:, None, None, None]
+
+
+@pytest.mark.parametrize(("about", "shows", "counts"), [
+    (0, 0, [1, 0, 0]), (0, 8, [1, 0, 0]), (0, 60, [1, 1, 0]), (0, 68, [1, 1, 0]), (0, 52, [1, 1, 0]),
+    (0, 69, [1, 0, 0]), (0, 31, [1, 0, 0]), (1, 120, [0, 1, 1]), (2, 0, [1, 0, 1]),
+])
+def test_a_row_that_shows_another_image_is_charged_to_both(about, shows, counts) -> None:
+    """Where it is within the bound around the other one; what lies between images is its own alone."""
+    record = QueryRecord(FAR, Threat.LINF, bound=8, budget=10)
+    numbers = record.charge(np.array([about], np.intp), np.full((1, 2, 2, 3), 50 + shows, np.uint8))
+    assert (numbers.tolist(), record.counts.tolist()) == ([1], counts)
+
+
+def test_an_image_is_not_asked_about_on_the_budget_of_others() -> None:
+    record = QueryRecord(FAR, Threat.LINF, bound=8, budget=3)
+    rows = np.repeat(FAR[1:2], 8, axis=0)
+    numbers = record.charge(np.array([0, 2, 1, 0, 2, 0, 2, 0], np.intp), rows)
+    assert numbers.tolist() == [1, 1, 3, 0, 0, 0, 0, 0]
+    assert record.counts.tolist() == [1, 3, 1]
+
+
+def test_images_that_are_the_same_have_each_their_own() -> None:
+    record = QueryRecord(CLEAN, Threat.LINF, bound=8, budget=2)
+    assert record.charge(np.array([0, 1, 2, 2, 2], np.intp), changed(0, 1, 2, 3, 4)).tolist() == [1, 1, 1, 2, 0]
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(-3, 3)), max_size=6), max_size=8),

@@ -69,8 +69,9 @@ def test_labels_are_kept_as_answered_as_far_as_that_is_known(old) -> None:
     for was, now in zip(before, after, strict=True):
         assert now.tolist() == [{-1: NO_LABEL, 32767: OUT_OF_RANGE}.get(label, label) for label in was.tolist()]
     assert [run[:9] + run[10:] for run in found["run"]] == [run[:9] + run[10:] for run in kept["run"]]
-    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission", "input", "score"}
+    untouched = set(found) - {"version", "run", "attempt", "summary", "round", "image", "submission", "input", "score", "duel"}
     assert {name: found[name] for name in untouched} == {name: kept[name] for name in untouched}
+    assert found["duel"] == []
     assert (found["image"], found["round"]) == ([], [(*row, "{}") for row in kept["round"]])
     assert found["submission"] == [(*row, "linf", "black_box", "", "") for row in kept["submission"]]
     assert found["input"] == [(*row, None) for row in kept["input"]]

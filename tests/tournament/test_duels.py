@@ -17,7 +17,7 @@ from harness.execution.job import Finished
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Results
 from harness.scoring.leaderboard import build_leaderboard
-from harness.scoring.verdicts import CORRECT
+from harness.scoring.verdicts import CORRECT, LABELLED, TARGET
 from harness.tournament.machine import Watcher
 from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, run_round
@@ -135,7 +135,8 @@ def test_what_duels_cost_is_said_before(played) -> None:
     assert [text for text in played.duels.said if "uel" in text or "runs" in text] == [
         "Duels, grey_box: 1 attack x 3 defenses x 3 batches; open pairs: 1 of 3; 3 duels, 6 runs.",
         "Duels, white_box: 1 attack x 3 defenses x 3 batches; open pairs: 2 of 3; 6 duels, 12 runs.",
-        next(text for text in played.duels.said if text.startswith("Of these 18 runs 18 are not made yet: about 1 s on 2 slots"))]
+        next(text for text in played.duels.said if text.startswith("Of these 18 runs 18 are not made yet: about ")
+             and text.endswith(" s on 2 slots, as far as is known."))]
     assert not [text for text in played.alone.said if "uel" in text]
 
 
@@ -255,3 +256,116 @@ def test_a_duel_between_containers(tmp_path) -> None:
     assert listener.started == {"white": 1, "grey": 1, "inner": 2}
     assert {done.result.outcome for done in listener.runs} == {Outcome.OK}
     assert all(duels.done.all() and duels.produced.all() for duels in results(tmp_path).duels)
+
+
+SERVED = {"protocol": "serve"}
+#: Of attack-asks.
+STEPS = (16, 12, 8, 4)
+ASKS = SERVED | {"access": "query"}
+
+
+def queries(root: Path, *, isolation: str = "run", backend: str = "process", images: int = 30, budget: int = 8) -> Path:
+    """Two attacks by queries, a defense that serves, and one that does not.
+
+    Images of these classes lie within the bound of each other, so that some rows are charged to two.
+    """
+    make.tournament(root, ("defense-mean",), images=images, sandbox={"isolation": isolation, "backend": backend})
+    make.entry(root / "entries" / "asks", "attack-asks", metadata=ASKS)
+    make.entry(root / "entries" / "aims", "attack-asks", note="aims", metadata=ASKS | {"type": "targeted_attack"})
+    make.entry(root / "entries" / "serves", "defense-serves", metadata=SERVED)
+    rules(root, access=["query"], query={"budget": budget}, max_epsilon=[16])
+    return root
+
+
+@pytest.fixture(scope="module", params=["run", "submission"])
+def queried(request, tmp_path_factory) -> tuple[Path, Listener]:
+    root = queries(tmp_path_factory.mktemp("queries"), isolation=request.param)
+    return root, run(root)
+
+
+def test_duels_by_queries_have_one_run_each(queried) -> None:
+    root, listener = queried
+    assert listener.started == {"asks": BATCHES, "aims": BATCHES, "defense-mean": BATCHES, "serves": BATCHES}
+    assert {done.result.outcome for done in listener.runs} == {Outcome.OK}
+    assert "Duels, query: 2 attacks x 2 defenses x 3 batches; open pairs: 2 of 4; 6 duels, 6 runs." in listener.said
+    (duels,) = results(root).duels
+    assert duels.open.tolist() == [[False, True], [False, True]]
+    assert duels.done[duels.open].all()
+    assert duels.counted.all()
+    assert duels.queries is not None
+    assert [entry.name for entry in duels.attacks] == ["aims", "asks"]
+    assert ((duels.queries.charged[:, 1] >= 4) & (duels.queries.charged[:, 1] <= 8)).all()
+    for image, record in enumerate(make.records()):
+        labels = [round((np.clip(record.pixels.astype(int) - step, 0, 255).mean() - 12) / 25) for step in STEPS]
+        labels = [max(0, min(9, label)) for label in labels]
+        fooled = [number for number, label in enumerate(labels, 1) if label != record.label]
+        hit = [number for number, label in enumerate(labels, 1) if label == record.target]
+        for attack, found in ((1, fooled), (0, hit)):
+            assert bool(duels.queries.first(attack)[1, image]) is bool(found)
+            assert duels.queries.smallest(attack, 8)[1, image] == (STEPS[found[-1] - 1] if found else -1)
+        worst = TARGET | LABELLED if hit else LABELLED if fooled else LABELLED | CORRECT
+        assert duels.codes[0, 1, image] == duels.codes[1, 1, image] == worst
+
+
+def test_a_duel_by_queries_is_not_played_again(queried, tmp_path) -> None:
+    root = tmp_path / "t"
+    shutil.copytree(queried[0], root)
+    assert run(root).started == {}
+    assert run(root, Options(fresh=("asks",), fresh_batch=1)).started == {"asks": 1}
+    isolation = yaml.safe_load((root / "tournament.yaml").read_text())["sandbox"]["isolation"]
+    rules(root, access=["query"], query={"budget": 2}, max_epsilon=[16])
+    assert run(root).started == {"asks": BATCHES, "aims": BATCHES}, f"another budget is another duel ({isolation})"
+    (duels,) = results(root).duels
+    assert duels.queries is not None
+    assert (duels.queries.budget, duels.queries.charged.max()) == (2, 2)
+    rules(root, access=["query"], query={"budget": 8}, max_epsilon=[16])
+    assert run(root).started == {}
+    with Tournament(load(root / "tournament.yaml")) as tournament, tournament.read() as transaction:
+        kinds = {kind.kind: (kind.done, kind.waiting) for kind in StatusReader(tournament, transaction).status().kinds}
+    assert kinds == {"attack": (3, 0), "targeted_attack": (3, 0), "defense": (6, 0), "detector": (0, 0)}
+    assert (results(root).runs.done, results(root).runs.total) == (12, 12)
+
+
+def test_an_opponent_that_fails_loses_what_was_not_decided(tmp_path) -> None:
+    """It gives up at its fourth question: what was decided before stays, the rest leaves the attack's denominator."""
+    queries(tmp_path, images=10)
+    entry = tmp_path / "entries" / "serves" / "run"
+    entry.write_text(entry.read_text().replace(
+        "    asked = json.loads(line)\n", "    asked = json.loads(line)\n    px.asked = getattr(px, 'asked', 0) + 1\n"
+        "    if px.asked > 3: os.write(1, (json.dumps({'batch': asked['batch'], 'error': 'no more'}) + chr(10)).encode())\n"))
+    listener = run(tmp_path)
+    (done,) = (done for done in listener.runs if done.job.name == "asks")
+    assert done.result.outcome is Outcome.OK
+    assert done.result.duel is not None
+    assert done.result.duel.opponent.outcome is Outcome.EXITED_NONZERO
+    (duels,) = results(tmp_path).duels
+    assert duels.queries is not None
+    won = duels.queries.first(1)[1] > 0
+    assert 0 < won.sum() < 10
+    assert (duels.counted[1, 1] == won).all()
+    assert duels.produced[1, 1].all()
+    assert (duels.codes[1, 1][~won] == 0).all()
+
+
+def test_an_opponent_that_never_starts_is_no_fault_of_the_attack(tmp_path) -> None:
+    queries(tmp_path, images=10)
+    entry = tmp_path / "entries" / "serves" / "run"
+    entry.write_text(entry.read_text().replace("os.write(1, b'{\"ready\"", "os._exit(4) or os.write(1, b'{\"ready\""))
+    listener = run(tmp_path)
+    outcomes = {done.job.name: (done.result.outcome, done.result.duel.opponent.outcome)
+                for done in listener.runs if done.result.duel is not None}
+    assert outcomes == dict.fromkeys(("asks", "aims"), (Outcome.OK, Outcome.EXITED_NONZERO))
+    (duels,) = results(tmp_path).duels
+    assert not duels.counted[:, 1].any()
+    assert duels.produced[:, 1].all()
+    assert not duels.codes[:, 1].any()
+    assert run(tmp_path).started == {}
+
+
+@pytest.mark.docker
+def test_a_duel_by_queries_between_containers(tmp_path) -> None:
+    listener = run(queries(tmp_path, images=10, backend="docker"), Options(only=("asks",)))
+    assert listener.started == {"asks": 1}
+    (duels,) = results(tmp_path).duels
+    assert duels.queries is not None
+    assert (duels.queries.charged[1, 1] >= 4).all()
