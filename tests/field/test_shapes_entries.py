@@ -287,3 +287,10 @@ def test_one_shot_and_served(name: str, tmp_path: Path) -> None:
     assert (one_shot(f"shapes/attacks/{name}", tmp_path / "once", images, np.zeros(2, int), 9) == wanted).mean() > 0.97
     (made,) = served(f"shapes/attacks/{name}", tmp_path / "served", images, np.zeros(2, int), [9])
     assert (made == wanted).mean() > 0.97
+
+
+def test_the_table_of_results_names_every_defense_and_that_nets_know_clean_shapes() -> None:
+    rows = [line.strip("| \n").split(" | ") for line in (HOME / "RESULTS.md").read_text().splitlines() if line.startswith("| ")][1:]
+    clean = {cells[0].rstrip("*"): float(cells[2]) for cells in rows}
+    assert set(clean) >= {path.name for path in ENTRIES if path.parent.name == "defenses"}
+    assert min(clean[f"undefended_{name}"] for name in "abc") >= 0.95
