@@ -51,14 +51,14 @@ def curves(results: Results, bounds: Mapping[Threat, Sequence[int]], board: Lead
 
     Args:
         results: Of the round.
-        bounds: Of each threat, of each batch; a threat with one bound has no curve.
+        bounds: Of each threat, of each batch; a threat with one bound has no curve, nor has one that nobody attacks under.
         board: Of the round, or a part of its tracks.
     """
-    several = len({entry.threat for entry in producers(results.entries)}) > 1
+    used = {entry.threat for entry in producers(results.entries)}
     for threat, allowed in bounds.items():
-        if threat not in BOUND_WORDS or len(set(allowed)) < 2:  # noqa: PLR2004 - one bound is the whole
+        if threat not in used & BOUND_WORDS.keys() or len(set(allowed)) < 2:  # noqa: PLR2004 - one bound is the whole
             continue
-        own = of_threat(results, threat) if several else results
+        own = of_threat(results, threat) if len(used) > 1 else results
         boards = {bound: build_leaderboard(on_batches(own, np.array(allowed) == bound), tracks=tuple(board.tracks))
                   for bound in spread(allowed)}
         found = {bound: {row.name: row for rows in part.tracks.values() for row in rows} for bound, part in boards.items()}

@@ -233,6 +233,8 @@ def test_each_threat_with_several_bounds_has_its_curves() -> None:
     shares = [sum(int((codes[0] & CORRECT > 0)[which & results.produced[at]].sum()) for at, codes in zip(own, right, strict=True))
               / int(results.produced[own][:, which].sum()) for which in (~first, first)]
     assert [point.score for point in defense.points] == pytest.approx(shares)
+    unused = scored(make_results(4, 0, 2), [0, 0], None, {Threat.LINF: (16, 64), Threat.L2: (256, 128)})
+    assert {curve.threat for curve in unused.curves} == {Threat.LINF}
     page = render(view)
     assert "Score against L2 norm" in page
     assert "Scores from 0 to 1 at L2 norm 128, 256, with 95 % intervals." in page
