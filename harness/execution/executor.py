@@ -128,7 +128,7 @@ class Executor:
                 return _of_duel(job, unplayed(mine.report, theirs.report, len(job.batch.ids)))
             duel = QueryDuel(
                 clean=self._images.pixels(job.batch), threat=job.batch.threat, bound=job.batch.bound, budget=opponent.budget,
-                targets=job.batch.targets if TRACKS[job.track].takes_targets else None)
+                classes=opponent.classes, targets=job.batch.targets if TRACKS[job.track].takes_targets else None)
             sides = (_side(attack, mine.session, mine.workspace), _side(other, theirs.session, theirs.workspace))
             return _of_duel(job, play(duel, *sides, self._reader, cancel), mine.start_s)
 

@@ -31,6 +31,7 @@ class Opponent:
     Attributes:
         limits: Of each query batch.
         budget: Queries for each image.
+        classes: Scores of an answer beside its label; 0 where labels are all.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Opponent:
     program: Program
     limits: Limits
     budget: int
+    classes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -22,6 +22,7 @@ class Duel:
         input_ids: The store's id of each batch as it is given to the attack against this opponent.
         digests: Of the same.
         budget: Queries for each image.
+        classes: Scores of an answer beside its label; 0 where labels are all.
     """
 
     access: Access
@@ -29,6 +30,7 @@ class Duel:
     input_ids: tuple[int, ...]
     digests: tuple[str, ...]
     budget: int = 0
+    classes: int = 0
 
 
 @dataclass(frozen=True)

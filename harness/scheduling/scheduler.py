@@ -189,7 +189,8 @@ class Scheduler:
         if entrant.duel is None or entrant.duel.access is not Access.QUERY:
             return None
         other = self.lineup.defenses[entrant.duel.opponent]
-        return Opponent(name=other.name, track=other.track, program=other.program, limits=other.limits, budget=entrant.duel.budget)
+        return Opponent(name=other.name, track=other.track, program=other.program, limits=other.limits,
+                        budget=entrant.duel.budget, classes=entrant.duel.classes)
 
     def _shown_to(self, task: Task, batch: int) -> UnlabelledBatch:
         """A defense knows no bound, so any will do."""

@@ -115,10 +115,12 @@ class RoundLoader:
                medians: dict[int, float]) -> Iterator[Entrant]:
         position = {opponent.id: at for at, opponent in enumerate(labellers(members))}
         pairs = duels.with_inputs(self.transaction, duels.pairs(self.transaction, members, self.rules, rows), rows)
+        queries, (low, high) = self.rules.queries, self.dataset.label_range
+        classes = high - low + 1 if queries.answers == "scores" else 0
         for pair in pairs:
             entrant = self._entrant(pair.attack, medians)
             yield replace(entrant, program=replace(entrant.program, target=pair.target),
-                          duel=Duel(pair.access, position[pair.opponent.id], pair.inputs, pair.digests, self.rules.queries.budget))
+                          duel=Duel(pair.access, position[pair.opponent.id], pair.inputs, pair.digests, queries.budget, classes))
 
     def _program(self, member: StoredSubmission) -> Program:
         """What runs for a registered submission; whoever runs it knows where its code lies, by digest."""

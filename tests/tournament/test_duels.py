@@ -369,3 +369,29 @@ def test_a_duel_by_queries_between_containers(tmp_path) -> None:
     (duels,) = results(tmp_path).duels
     assert duels.queries is not None
     assert (duels.queries.charged[1, 1] >= 4).all()
+
+
+SCORES_READ = """#!/usr/bin/env python3
+import numpy
+from harness.sdk import run_query_attack
+def attack(images, bound, oracle):
+    labels, scores = oracle(images, numpy.arange(len(images)))
+    assert scores.shape == (len(images), 10) and (scores.argmax(1) == labels).all(), scores
+    return images
+run_query_attack(attack)
+"""
+
+
+def test_scores_are_answered_where_the_rules_say_so(tmp_path) -> None:
+    queries(tmp_path, images=10)
+    shutil.rmtree(tmp_path / "entries" / "aims")
+    rules(tmp_path, access=["query"], query={"budget": 3, "answers": "scores"}, max_epsilon=[16])
+    (tmp_path / "entries" / "asks" / "run").write_text(SCORES_READ)
+    entry = tmp_path / "entries" / "serves" / "run"
+    before, line, after = entry.read_text().rpartition("            file.write(")
+    level, end = "px.level(data[at * size:(at + 1) * size])", after.index("\n")
+    entry.write_text(f"{before}            one = {level}\n"
+                     f"{line}','.join([name, *map(str, [one, *(int(k == one) for k in range(10))])]) + '\\n'){after[end:]}")
+    listener = run(tmp_path)
+    (done,) = (done for done in listener.runs if done.job.name == "asks")
+    assert done.result.outcome is Outcome.OK, done.result.report.stderr
