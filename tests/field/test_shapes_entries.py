@@ -40,7 +40,7 @@ def held_out(count: int, start: int = 0) -> Shapes:
 @pytest.mark.parametrize("directory", ENTRIES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_entry_is_complete(directory: Path) -> None:
     said = json.loads((directory / "metadata.json").read_text())
-    assert said["type"] == {"attacks": "attack", "defenses": "defense", "detectors": "detector"}[directory.parent.name]
+    assert said["type"] == directory.parent.name.removesuffix("s")
     assert said["protocol"] == "serve"
     assert os.access(directory / said["entry_point"], os.X_OK)
     readme = (directory / "README.md").read_text().splitlines()
