@@ -2,8 +2,8 @@
 
 ``EXPORT`` is the directory of ``harness export``. Tables 2 and 3: of each attack, the share of images that it makes f get wrong (or
 answer with the target), and each detector's prediction accuracy, the share of clean and attacked images on the right side of zero,
-half of each. Table 7: of each attack, accuracy of f, of the defense and of clean and attacked images mixed. Of duels, where the
-round has some, Tables 4 and 5: success against f alone and against the defenses. Intervals: 95 % percentile bootstrap over images.
+half of each. Table 7: of each attack, accuracy of f and of the defenses. Table 4: of each duel, success against the defenses.
+Intervals: 95 % percentile bootstrap over images.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def answers(export: Path) -> tuple[Table, Table]:
     targeted = {row["name"] for row in _rows(export / "entries.csv") if row["type"] == "targeted_attack"}
     success: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     correct: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
-    for row in _rows(export / "verdicts.csv"):
+    duels = [row for row in _rows(export / "duels.csv") if row["produced"] == "1"]
+    for row in _rows(export / "verdicts.csv") + duels:
         right, rejected = row["correct"] == "1", row["rejected"] == "1"
         hit = row["target_hit"] == "1" if row["attack"] in targeted else not (right or rejected)
         success[row["attack"]][row["defense"]][row["image"]] = hit
