@@ -253,16 +253,8 @@ def test_the_targeted_winner_hits_on_its_own_nets() -> None:
 
 
 @real
-def test_the_denoiser_takes_nothing_away() -> None:
-    """It is trained for minutes and helps little (submissions/photos/README.md): by six images that cannot be told."""
-    moved = attacked("attacks/fgsm")
-    assert right("guided_denoiser", photographs()[0]) >= COUNT - 1
-    assert right("guided_denoiser", moved) >= right("undefended_lite1", moved)
-
-
-@real
-@pytest.mark.parametrize("defense", ["jpeg", "bit_depth", "resize_pad"])
-def test_a_filter_leaves_clean_images_what_they_are(defense: str) -> None:
+@pytest.mark.parametrize("defense", ["jpeg", "bit_depth", "resize_pad", "guided_denoiser"])
+def test_a_defense_leaves_clean_images_what_they_are(defense: str) -> None:
     assert right(defense, photographs()[0]) >= COUNT - 1
 
 
