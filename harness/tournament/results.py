@@ -197,12 +197,16 @@ class _Reader:
         clean_codes = np.zeros((len(defenses), images), np.uint8)
         clean_done = np.zeros((len(defenses), batches), bool)
         further = []
+        # Of a defense its duels too, which are counted apart.
+        shown = {}
         for entry, member in enumerate(defenses):
             every = runs = records.of(member.id)
             asked = wanted[self._index(runs["input_id"])]
             runs = runs if asked.all() else runs[asked]
             ended[member.id] = _Ended.of(runs)
-            further.append(self._duel_answers(entry, played, every, wanted))
+            duelled = self._duelled(entry, played)
+            further.append(self._duel_answers(entry, played, every, wanted, duelled))
+            shown[member.id] = _Ended.of(every[asked | duelled[self._index(every["input_id"])]])
             verdicts, done = self._verdicts(runs)
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)
@@ -217,7 +221,7 @@ class _Reader:
             ended[member.id] = _Ended.of(runs if halves is None else runs[halves.in_play[self._index(runs["input_id"])]])
         audited = audit.findings(self._transaction, self._row)
         marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
-        entries = {m.id: _entry(m, ended[m.id], marks.get(m.name, "")) for m in (*attacks, *defenses, *scorers)}
+        entries = {m.id: _entry(m, shown.get(m.id, ended[m.id]), marks.get(m.name, "")) for m in (*attacks, *defenses, *scorers)}
         return Results(
             attacks=tuple(entries[m.id] for m in attacks), defenses=tuple(entries[m.id] for m in defenses),
             truth=self._dataset.labels, target=self._dataset.targets,
@@ -260,11 +264,16 @@ class _Reader:
             self._planned = duels.pairs(self._transaction, members, self._rules, self._rows)
         return self._planned
 
-    def _duel_answers(self, opponent: int, played: Sequence[_Played], runs: NDArray[Any], wanted: NDArray[np.bool_]) -> RunCounts:
-        """What one defense said in its duels; the runs that are its own only for those."""
+    def _duelled(self, opponent: int, played: Sequence[_Played]) -> NDArray[np.bool_]:
+        """Which inputs were made against one defense."""
         own = np.zeros(len(self._ids), bool)
         for duel in played:
             own[duel.made[:, opponent][duel.made[:, opponent] >= 0]] = True
+        return own
+
+    def _duel_answers(self, opponent: int, played: Sequence[_Played], runs: NDArray[Any], wanted: NDArray[np.bool_],
+                      own: NDArray[np.bool_]) -> RunCounts:
+        """What one defense said in its duels, on the inputs ``own``; the runs that are its own only for those."""
         if not own.any():
             for duel in played:
                 duel.done[:, opponent] = duel.ended[:, opponent]

@@ -210,6 +210,9 @@ def test_counts(again) -> None:
     assert kinds == {"attack": (12, 0), "targeted_attack": (0, 0), "defense": (21, 0), "detector": (6, 0)}
     runs = results(again).runs
     assert (runs.done, runs.total, runs.failed) == (39, 39, 0)
+    # What a defense did in its duels is among its outcomes, each run once.
+    assert {defense.name: dict(defense.outcomes) for defense in results(again).defenses} == {
+        "defense-mean": {"ok": 6}, "open-a": {"ok": 9}, "open-b": {"ok": 6}}
 
 
 def test_counts_of_two_attacks_on_one_opponent(again) -> None:
