@@ -16,6 +16,7 @@ from collections.abc import Iterator
 POINTS = (
     "swept",  # leftovers of the last harness are removed, nothing has begun
     "prepared",  # an input lies in the work directory
+    "asked",  # in a duel by queries, rows are charged and answered, and the attack has not heard of it
     "performed",  # a program has ended, its output is not read
     "artifact-written",  # the temporary file is complete and has no name yet
     "artifact-named",

@@ -35,7 +35,6 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import unmount_leftovers
 from harness.store.artifacts import ArtifactStore
 from harness.store.recorder import SlotFacts
-from harness.tracks import Access
 
 #: A program is killed within a second of its limit; one that was killed later was not watched.
 LATE_S = 1.0
@@ -227,8 +226,7 @@ def sweep(sandbox: Sandbox, work: Path, label: str) -> list[str]:
 
 
 def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> SessionPool | None:
-    keep = config.sandbox.isolation == "submission"
-    if not keep and Access.QUERY not in config.rules.access:
+    if config.sandbox.isolation != "submission":
         return None
     budget = config.workers.session_memory
     if budget == "auto":
@@ -237,7 +235,7 @@ def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> Session
             raise EngineError("How much memory is free on this host is not known: the kernel does not say.",
                               "Write `session_memory` under `workers` in the tournament file.")
         budget = int(free * SESSION_MEMORY_SHARE)
-    return SessionPool(sandbox, work, budget, config.workers.slots_per_gpu, keep=keep)
+    return SessionPool(sandbox, work, budget, config.workers.slots_per_gpu)
 
 
 def _settling(found: Sequence[gpus.Gpu], sessions: SessionPool | None) -> gpus.Settling:

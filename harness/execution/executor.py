@@ -62,6 +62,8 @@ class Executor:
         self._work = work
         self._code = code
         self._sessions = sessions
+        # Duels by queries are between open programs in any case; without the pool each has two of its own.
+        self._for_duels = sessions or SessionPool(sandbox, work, 0, keep=False)
         self._reader = OutputReader()
         self._startable: set[str] = set()
         self._materials = Materials(work / "cache")
@@ -120,10 +122,10 @@ class Executor:
         self._startable.add(program.digest)
         return Prepared(job=job, directory=directory, layout=layout, arrays=False, prepare_s=time.monotonic() - began)
 
-    def _play(self, sessions: SessionPool, job: Job, opponent: Opponent, gpu: str | None, cancel: threading.Event) -> RunResult:
+    def _play(self, job: Job, opponent: Opponent, gpu: str | None, cancel: threading.Event) -> RunResult:
         """Have both programs open, on one slot, and stand between them."""
         attack, other = (Wanted(side.program, side.track, side.limits) for side in (job, opponent))
-        with sessions.lend_both(attack, other, gpu, job.labels, cancel) as (mine, theirs):
+        with self._for_duels.lend_both(attack, other, gpu, job.labels, cancel) as (mine, theirs):
             if mine.session is None or theirs.session is None:
                 return _of_duel(job, unplayed(mine.report, theirs.report, len(job.batch.ids)))
             duel = QueryDuel(
@@ -175,8 +177,7 @@ class Executor:
         ended: Performed | RunResult
         try:
             if stage.job.opponent is not None:
-                assert self._sessions is not None  # noqa: S101 - a node of a round with such duels has a pool
-                ended = self._play(self._sessions, stage.job, stage.job.opponent, gpu, cancel)
+                ended = self._play(stage.job, stage.job.opponent, gpu, cancel)
             elif stage.job.served and self._sessions is not None:
                 ended = self._serve(self._sessions, stage, gpu, cancel)
             else:

@@ -76,6 +76,13 @@ class Job:
     labels: Mapping[str, str] = field(default_factory=dict)
     opponent: Opponent | None = None
 
+    @property
+    def code(self) -> frozenset[str]:
+        """Digests of the directories of code that whoever performs it needs: its own, its target's and its opponent's."""
+        programs = (self.program, *(() if self.opponent is None else (self.opponent.program,)))
+        shown = () if self.program.target is None else (self.program.target.digest,)
+        return frozenset((*shown, *(program.digest for program in programs if program.entry_point is not None)))
+
 
 @dataclass(frozen=True, eq=False)
 class AdversarialBatch:

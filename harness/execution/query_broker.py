@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import faults
 from harness.execution.input_files import Layout, write_array, write_files, write_targets
 from harness.execution.outputs import OutputReader, ReaderError
 from harness.execution.outputs import npy as array_file
@@ -247,6 +248,7 @@ def _ask(record: QueryRecord, opponent: _Opponent, images: NDArray[np.intp], pix
         record.observe(images[shown], numbers[shown], pixels[shown], labels)
         # A defense cannot make an attack believe that its budget is used up.
         answers[shown] = np.where(labels < _REJECTED, NO_LABEL, labels)
+    faults.reach("asked")
     if not opponent.classes:
         return answers
     records = np.empty(len(images), [("label", np.int64), ("scores", np.float32, (opponent.classes,))])

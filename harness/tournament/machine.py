@@ -180,10 +180,10 @@ class _Publisher:
         self._there: set[str] = set()
 
     def __call__(self, job: Job) -> None:
-        blobs, program = self._tournament.artifacts.blobs, job.program
-        if program.entry_point is not None and program.digest not in self._there:
-            publish_code(blobs, self._tournament.config.state / "submissions" / program.digest, program.digest)
-            self._there.add(program.digest)
+        blobs = self._tournament.artifacts.blobs
+        for digest in job.code - self._there:
+            publish_code(blobs, self._tournament.config.state / "submissions" / digest, digest)
+            self._there.add(digest)
         if job.batch.clean_digest not in self._there:
             publish_pixels(blobs, job.batch, self._dataset.pixels(job.batch))
             self._there.add(job.batch.clean_digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from harness.config import load as load_config
 from harness.dataset.load import load as load_dataset
 from harness.engine.node import Node
-from harness.execution.job import Finished, Job
+from harness.execution.job import Finished, Job, Opponent
+from harness.sandbox.base import Limits, Target
 from harness.sandbox.outcomes import Outcome
 from harness.sandbox.process import ProcessSandbox
 from harness.store.artifacts import ArtifactStore, artifact_name
@@ -115,3 +117,25 @@ def test_a_machine_is_ended_while_it_performs(head, machine) -> None:
     result = travelled(node, head.job("attack-slow")).result
     assert result.outcome is Outcome.CANCELLED
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("job")]
+
+
+def test_a_duel_travels_with_the_code_of_both_sides(head, machine) -> None:
+    entries = head.config.state.parent / "entries"
+    make.entry(entries / "asks", "attack-asks", metadata={"protocol": "serve", "access": "query"})
+    make.entry(entries / "serves", "defense-serves", metadata={"protocol": "serve"})
+    make.entry(entries / "reads", "attack-reads", metadata={"access": "white_box"})
+    (entries / "serves" / "whitebox.py").write_text("# brighter\n")
+    asks, serves, reads = (replace(head.job(name), limits=Limits(time_limit_s=60, start_limit_s=60)) for name in (
+        "asks", "serves", "reads"))
+    program = replace(serves.program, serves=True)
+    duel = replace(asks, program=replace(asks.program, serves=True), opponent=Opponent(
+        name="serves", track="defense", program=program, limits=serves.limits, budget=8))
+    read = replace(reads, program=replace(reads.program, target=Target(program.digest)))
+    assert duel.code == {asks.program.digest, program.digest}
+    assert read.code == {reads.program.digest, program.digest}
+    done = travelled(machine("north"), duel).result
+    assert (done.outcome, done.report.detail) == (Outcome.OK, "")
+    assert done.duel.counts.min() >= 4
+    assert len(done.duel.findings.image)
+    made = travelled(machine("south"), read).result
+    assert (made.outcome, made.report.detail, made.usable) == (Outcome.OK, "", 10)

@@ -329,6 +329,18 @@ def test_a_duel_by_queries_is_not_played_again(queried, tmp_path) -> None:
     assert (results(root).runs.done, results(root).runs.total) == (12, 12)
 
 
+def test_scores_and_a_round_that_keeps_its_rules(queried, tmp_path) -> None:
+    root = tmp_path / "t"
+    shutil.copytree(queried[0], root)
+    rules(root, access=["query"], query={"budget": 8, "answers": "scores"}, max_epsilon=[16])
+    listener = run(root, Options(round_name="kept"))
+    assert listener.started == {"asks": BATCHES, "aims": BATCHES}
+    assert {(done.result.outcome, done.job.opponent.classes) for done in listener.runs if done.job.opponent} == {(Outcome.OK, 10)}
+    rules(root, max_epsilon=[16])
+    assert run(root, Options(round_name="kept", fresh=("asks",), fresh_batch=0)).started == {"asks": 1}
+    assert run(root).started == {}
+
+
 def test_an_opponent_that_fails_loses_what_was_not_decided(tmp_path) -> None:
     """It gives up at its fourth question: what was decided before stays, the rest leaves the attack's denominator."""
     queries(tmp_path, images=10)
