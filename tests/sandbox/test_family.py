@@ -88,6 +88,19 @@ def test_a_look_during_which_a_process_ended_is_not_whole(parent, monkeypatch) -
     assert (look.members.keys(), look.whole) == (there, False)
 
 
+def test_a_stranger_that_ended_after_it_was_seen_left_nothing_of_ours(parent, monkeypatch) -> None:
+    beget(parent)
+    there = awaited(parent, 2)
+    known, real = Family(parent.pid), psutil.pids
+    monkeypatch.setattr(psutil, "pids", lambda: [pid for pid in real() if pid != os.getpid() or len(calls.append(1) or calls) == 1])
+    calls: list[int] = []
+    look = known.look()
+    assert len(calls) == 2
+    assert (look.members.keys(), look.whole) == (there, True)
+    # Its number may be another's at once.
+    assert os.getpid() not in known._strangers
+
+
 def test_strangers_are_asked_for_once_a_second(parent, monkeypatch) -> None:
     beget(parent)
     there = awaited(parent, 2)

@@ -170,7 +170,9 @@ class Child:
                 # They need a turn to stand.
                 time.sleep(0.0002)
             if time.monotonic() > until:
-                return Verdict(Ending.FINISHED, "Its processes could not be stopped between two batches.")
+                # A limit like any other: on a host that was too busy to see to it, the run is repeated with nothing beside it.
+                return Verdict(Ending.TIME_LIMIT, "It answered, and its processes could not be stopped within "
+                               f"{_PATIENCE_S:g} s.")
         return None
 
     def thaw(self) -> Verdict | None:

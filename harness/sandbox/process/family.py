@@ -45,7 +45,7 @@ class Look:
     Attributes:
         members: By process id.
         whole: Whether no process ended meanwhile of which it is not known that it was a stranger: it may have left a child behind
-            that the look missed.
+            that the look missed. On a busy host some process ends in most looks, mostly a stranger that was seen to be one.
     """
 
     members: dict[int, Member]
@@ -78,9 +78,10 @@ class Family:
         asked = before - self._strangers
         seen = dict(_facts(asked))
         members = self._descendants(seen)
-        whole = asked <= frozenset(psutil.pids())
+        lost = asked - frozenset(psutil.pids())
+        whole = not lost & (members.keys() | (asked - seen.keys()))
         if whole:
-            self._strangers = (self._strangers & before) | seen.keys() - members.keys()
+            self._strangers = (self._strangers & before) | seen.keys() - members.keys() - lost
         return Look(members, whole)
 
     def _descendants(self, seen: dict[int, Member]) -> dict[int, Member]:
