@@ -24,7 +24,7 @@ NO_NUMBERS = ("", " ", "1_0", "1,5", "٣", "nan", "inf", "-inf", "1e3", "1e999",
 #: What a command needs besides the option, so that the option is what is wrong.
 NEEDED = {"into": "made"}
 #: Options of free text: names of what is there, which are looked up, and facts that the code behind them checks.
-LOOKED_UP = {"source", "name", "round_name", "only", "against", "fresh", "track", "scoring", "team", "withdraw"}
+LOOKED_UP = {"source", "name", "round_name", "only", "against", "fresh", "track", "access", "scoring", "team", "withdraw"}
 
 
 def command_of(words: tuple[str, ...]) -> click.Command:

@@ -80,8 +80,8 @@ class QueryTrial:
         truth, targets = self._batch.labels.tolist(), self._duel.targets
         found = {image for image, label, *_ in result.findings.by_label()
                  if label >= 0 and (label != truth[image] if targets is None else label == targets[image])}
-        self.remarks.append(f"{self._names[1]} answered {asked} queries, {np.median(result.counts):g} for the median image, where "
-                            f"{self._budget} are allowed. {len(found)} of {images} images were found to fool it.")
+        self.remarks.append(f"{asked} queries to {self._names[1]} were charged, {np.median(result.counts):g} for the median image, "
+                            f"where {self._budget} are allowed. {len(found)} of {images} images were found to fool it.")
 
 
 def _seat(wanted: Wanted, loan: Loan) -> Contestant:
