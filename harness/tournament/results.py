@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -206,7 +206,9 @@ class _Reader:
             ended[member.id] = _Ended.of(runs)
             duelled = self._duelled(entry, played)
             further.append(self._duel_answers(entry, played, every, wanted, duelled))
-            shown[member.id] = _Ended.of(every[asked | duelled[self._index(every["input_id"])]])
+            # Its time is that of batches which all defenses have: it orders those of equal scores.
+            shown[member.id] = replace(_Ended.of(every[asked | duelled[self._index(every["input_id"])]]),
+                                       median_s=ended[member.id].median_s)
             verdicts, done = self._verdicts(runs)
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)

@@ -105,7 +105,7 @@ def tables(root: Path) -> dict[str, object]:
     found = results(root)
     board = build_leaderboard(replace(found, duels=()))
     # But for what is said of all runs of an entry, those of its duels among them.
-    shown = {track: [replace(row, median_time_s=None, outcomes={}) for row in rows] for track, rows in board.tracks.items()}
+    shown = {track: [replace(row, outcomes={}) for row in rows] for track, rows in board.tracks.items()}
     return {"tracks": shown, "verdicts": found.verdicts.planes.tolist(), "clean": found.clean_codes.tolist(),
             "detections": found.detections.attacked.tolist(), "shown": found.detections.shown.tolist()}
 
