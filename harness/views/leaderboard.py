@@ -5,7 +5,7 @@ Every front takes these, so that they agree; how wide a column is, and which lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from harness.scoring import RESAMPLES, Track
@@ -146,8 +146,8 @@ def _of_access(access: str) -> tuple[BoardColumn, ...]:
             BoardColumn("mean", lambda row: share((row.by_access or {}).get(access))))
 
 
-def footnotes(board: Leaderboard) -> list[str]:
-    """What the tables do not say of themselves."""
+def footnotes(board: Leaderboard, shown: Collection[str] | None = None) -> list[str]:
+    """What the tables do not say of themselves; where ``shown`` names the columns that had room, nothing of others."""
     runs = board.runs
     state = "complete" if runs.done == runs.total else "the scores are of what is done so far"
     state = state if runs.total else "nobody takes part that could be run"
@@ -159,7 +159,7 @@ def footnotes(board: Leaderboard) -> list[str]:
     if any(row.rank_low is not None for row in rows):
         lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for all at once.")
         lines.append("sec: median per batch.")
-    if any(row.robust for row in rows):
+    if any(row.robust for row in rows) and (shown is None or "robust" in shown):
         lines.append("robust: labelled correctly when clean and against every attack.")
     if any(_known((row,), name) for row in rows for name in _QUERIES):
         lines.append("queries, distance: medians; an image that was not earned counts as the budget, and as its way to mid-grey.")

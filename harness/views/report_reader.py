@@ -93,7 +93,9 @@ class ReportReader(SubmissionReader):
 
     def _facts(self, dataset: Dataset, results: Results) -> Iterator[tuple[str, str]]:
         rules = rules_of(self.round)
-        conditions = rounds.conditions(self.transaction, self.round.conditions_id)
+        # A round has conditions for either isolation; what is shown are the results of the one that the file asks for.
+        conditions = rounds.conditions(self.transaction, self.round.conditions_id) | {
+            "isolation": self.tournament.config.sandbox.isolation}
         times, _ = runs.newest_times(self.transaction, self._keys(self.members), 20_000)
         width, height = dataset.size
         yield "Data set", (f"{dataset.name}: {results.images:,} images of {width} x {height}, "

@@ -53,12 +53,15 @@ def _table(shown: Sequence[BoardColumn], rows: Sequence[Row], width: int, frame:
 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
     """Print the tables and what one needs to know to read them."""
+    shown: set[str] = set()
     for track, rows in shown_tracks(board).items():
         for words, part in tables(rows):
             title = f"{TRACKS[track].title}, {words}" if words else TRACKS[track].title
             console.print(Text.assemble((title, "head"), (f"  {heading(track, part)}", "quiet")))
             if part:
-                console.print(track_table(track, part, console.width, table_box(console)))
+                table = track_table(track, part, console.width, table_box(console))
+                shown |= {str(column.header) for column in table.columns}
+                console.print(table)
             else:
                 console.print(Text("  none submitted", "quiet"))
             console.print()
@@ -67,5 +70,5 @@ def print_leaderboard(board: Leaderboard, console: Console) -> None:
                                         ("  by what attacks know; mean: of all attacks of that access", "quiet")))
             console.print(_table(held, rows, console.width, table_box(console)))
             console.print()
-    for line in footnotes(board):
+    for line in footnotes(board, shown):
         console.print(Text(line, "quiet"))

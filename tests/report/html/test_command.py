@@ -61,6 +61,16 @@ def test_the_report_has_every_part(place, monkeypatch):
     assert str(place.root / "entries") not in page, "where an entry came from is the organiser's"
 
 
+def test_it_says_with_which_isolation_its_results_were_obtained(place, monkeypatch):
+    plain = place.config.read_text()
+    try:
+        for isolation in ("run", "submission"):
+            place.config.write_text(plain.replace("backend: process", f"backend: process\n  isolation: {isolation}"))
+            assert f"process, isolation {isolation}" in written(place, monkeypatch, "--out", "out.html")[1]
+    finally:
+        place.config.write_text(plain)
+
+
 def test_a_failed_run_says_why_and_how_to_repeat_it(place, monkeypatch):
     _, page = written(place, monkeypatch, "--out", "out.html")
     entry = page[page.index('data-name="defense-falls"'):]
