@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ from harness.scoring.ranking import display_order, lowest, ranks
 from harness.scoring.results import Results
 from harness.scoring.views import View
 from harness.tracks import TRACKS
+
+T = TypeVar("T", bound=np.generic)
 
 #: Beside the name of a detector that gave every image one score.
 CONSTANT = "(constant)"
@@ -108,15 +111,15 @@ def _one(scored: Detections, detector: int, batch: NDArray[np.int32], fooling: N
     attacks, images = counts.shape
     pairs, mislabelled = [], np.full(attacks, np.nan)
     for attack, which in enumerate(counts):
-        ordered = Ordered.of(attacked[attack][which], clean[attack][which])
+        ordered = Ordered.of(_of(attacked[attack], which), _of(clean[attack], which))
         pairs.append(ordered.separation())
         if fooling is not None:
-            mislabelled[attack] = ordered.area(fooling[attack][which])
+            mislabelled[attack] = ordered.area(_of(fooling[attack], which))
     areas = np.array([found for found, _ in pairs], np.float64)
-    adversarial, unchanged = attacked[counts], clean[counts]
+    adversarial, unchanged = _of(attacked, counts), _of(clean, counts)
     thresholds = {percent: threshold(unchanged, int(counts.any(0).sum()), percent) for percent in FALSE_POSITIVES}
     given = np.isfinite(adversarial), np.isfinite(unchanged)
-    numbers = adversarial[given[0]], unchanged[given[1]]
+    numbers = _of(adversarial, given[0]), _of(unchanged, given[1])
     shown = counts.sum(1)
     return Judged(
         counts=counts, area=areas, fooling=mislabelled,
@@ -128,6 +131,11 @@ def _one(scored: Detections, detector: int, batch: NDArray[np.int32], fooling: N
         coverage=float(np.mean([side.mean() for side in given])) if len(adversarial) else math.nan,
         constant=min(len(part) for part in numbers) > 0 and
         min(float(part.min()) for part in numbers) == max(float(part.max()) for part in numbers))
+
+
+def _of(values: NDArray[T], which: NDArray[np.bool_]) -> NDArray[T]:
+    """Those that are chosen, one after another; without a copy where that is all of them, as it mostly is."""
+    return values.reshape(-1) if which.all() else values[which]
 
 
 def _flagged(attacked: NDArray[np.float32], counts: NDArray[np.bool_], shown: NDArray[np.int64],
