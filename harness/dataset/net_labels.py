@@ -59,7 +59,7 @@ class NetLabels:
                                              stdout=subprocess.PIPE, stderr=log, text=True)
         try:
             self._classes: list[str] = self._answer()
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the program would stay, and nobody would end it
             self._end()
             raise
         return self

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 _STAT = Path("/proc/stat")
@@ -66,8 +66,13 @@ class HostLoad:
 
     def since(self, began: float) -> Load:
         """The load between ``began`` (monotonic seconds) and now."""
-        # A run may be shorter than the time between two samples.
-        seen = [entry for entry in list(self._samples) if entry[0] >= began] or [(time.monotonic(), self._sample())]
+        kept, now = list(self._samples), time.monotonic()
+        seen = list(takewhile(lambda entry: entry[0] >= began, reversed(kept)))[::-1]
+        if not seen:
+            # A run may be shorter than the time between two samples. The kernel takes longer to say how many threads are runnable
+            # than all else that such a run costs, so it is asked only where the last answer is old.
+            fresh = kept and now - kept[-1][0] <= 2 * _EVERY_S
+            seen = [(now, kept[-1][1] if fresh else self._sample())]
         counts = [count for _, count in seen if count is not None]
         per_core = round(sum(counts) / len(counts) / self._cores, 2) if counts else None
         times = [began, *(at for at, _ in seen), time.monotonic()]

@@ -37,6 +37,25 @@ def test_samples_since_the_beginning_of_a_run_count(monkeypatch) -> None:
     assert load.since(time.monotonic() + 1).per_core == 3.0
 
 
+def test_a_run_between_two_samples_asks_the_kernel_only_where_the_last_answer_is_old(monkeypatch) -> None:
+    asked: list[int] = []
+
+    def sample() -> int:
+        asked.append(1)
+        return 8
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    load = HostLoad(sample)
+    load.close()
+    asked.clear()
+    load._samples.clear()
+    load._samples.append((time.monotonic(), 4))
+    began = time.monotonic() + 1e-9
+    assert (load.since(began).per_core, asked) == (1.0, [])
+    load._samples[-1] = (time.monotonic() - 10, 4)
+    assert (load.since(began).per_core, asked) == (2.0, [1])
+
+
 @pytest.mark.parametrize("said", [None, "", "procs_running\n", "procs_running x\n", "cpu 1 2\n"])
 def test_a_kernel_that_does_not_say_is_not_a_quiet_host(tmp_path, monkeypatch, said) -> None:
     if said is not None:
