@@ -9,6 +9,7 @@ import functools
 import glob
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +24,10 @@ from entry_loading import SUBMISSIONS, entry, one_shot, served
 from torch.nn.functional import interpolate, one_hot
 
 import lite_nets
+from field_kit import white_box
 from field_kit.model import Model, to_pixels, to_tensor
 from harness.config import load as load_config
-from harness.sdk import within
+from harness.sdk import Target, target, within
 
 pytestmark = pytest.mark.field
 
@@ -37,11 +39,11 @@ EPSILON = 12
 
 
 @functools.cache
-def stand_in(name: str) -> Model:
+def stand_in(name: str, size: int = 24) -> Model:
     torch.manual_seed(len(name) + ord(name[-1]))
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(),
                               torch.nn.Linear(32, 1000))
-    model = Model(net, {"size": (24, 24), "label_offset": 1, "mean": [0.5] * 3, "std": [0.5] * 3})
+    model = Model(net, {"size": (size, size), "label_offset": 1, "mean": [0.5] * 3, "std": [0.5] * 3})
     return model.eval().requires_grad_(requires_grad=False)
 
 
@@ -130,24 +132,30 @@ def test_the_targeted_winner_is_its_formula(own) -> None:
     assert differing.mean() < 0.002  # a value on the edge of rounding may fall to either side
 
 
-def test_the_phases_are_steps_of_falling_size(own, monkeypatch) -> None:
+@pytest.mark.parametrize("kind", ["attacks", "targeted_attacks"])
+def test_the_phases_are_steps_of_falling_size(own, monkeypatch, kind) -> None:
     """Without jitter: nine steps of a quarter of epsilon, six of an eighth, four of a sixteenth, within the ball."""
-    attack = own("attacks/three_phases")
+    attack = own(f"{kind}/three_phases")
     assert sum(steps for steps, _ in attack.PHASES) == 19
     monkeypatch.setattr(attack, "JITTER", 0)
     monkeypatch.setattr(attack, "NOISE", 0)
     clean, radius = to_tensor(images()), EPSILON / 255
-    labels = (stand_in("lite0")(clean) + stand_in("lite1")(clean)).argmax(1)
+    own_labels = (stand_in("lite0")(clean) + stand_in("lite1")(clean)).argmax(1)
+    targets = np.array([7, 400, 1000])
+    away = kind == "attacks"
+    classes = own_labels if away else torch.from_numpy(targets - 1)
     moved = clean
     for share in [4] * 9 + [8] * 6 + [16] * 4:
-        step = mean_gradient(moved, labels, "lite0", "lite1").sign() * radius / share
-        moved = (moved + step).clamp(clean - radius, clean + radius).clamp(0, 1)
-    differing = attack.attack(images(), EPSILON) != within(images(), to_pixels(moved), EPSILON)
+        step = mean_gradient(moved, classes, "lite0", "lite1").sign() * radius / share
+        moved = (moved + step if away else moved - step).clamp(clean - radius, clean + radius).clamp(0, 1)
+    made = attack.attack(images(), *(() if away else (targets,)), EPSILON)
+    differing = made != within(images(), to_pixels(moved), EPSILON)
     assert differing.mean() < 0.01  # a gradient of nearly zero has the sign of its last digit
 
 
-def test_the_jitter_is_an_affine_map_and_noise(own, monkeypatch) -> None:
-    attack = own("attacks/three_phases")
+@pytest.mark.parametrize("kind", ["attacks", "targeted_attacks"])
+def test_the_jitter_is_an_affine_map_and_noise(own, monkeypatch, kind) -> None:
+    attack = own(f"{kind}/three_phases")
     clean = to_tensor(images())
     monkeypatch.setattr(attack, "JITTER", 0)
     noisy = attack.jittered(clean, 0.1, torch.Generator().manual_seed(0)) - clean
@@ -161,6 +169,38 @@ def test_the_jitter_is_an_affine_map_and_noise(own, monkeypatch) -> None:
     assert (slopes > 0.89).all()
     assert (slopes < 1.11).all()
     assert float(slopes.std()) > 0  # every image has a map of its own
+
+
+def opened(name: str) -> Target:
+    """A defense as a white-box attack is given it."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a directory's content is the submission's identity
+    try:
+        return target(HOME / "defenses" / name)
+    finally:
+        sys.dont_write_bytecode = before
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (HOME / "defenses").iterdir()))
+def test_what_an_attacker_is_given_is_the_defense(own, monkeypatch, name) -> None:
+    """The same labels as the entry's own program, and a gradient for every image."""
+    monkeypatch.setattr(lite_nets, "load", lambda name, size=None: stand_in(name, 240))  # the size of the committed denoiser
+    defense, given, pixels = own(f"defenses/{name}"), opened(name), to_tensor(images())
+    assert given.label_offset == 1
+    assert given.randomised == (name == "resize_pad")
+    torch.manual_seed(3)
+    answered = defense.classify(images())
+    torch.manual_seed(3)
+    assert np.array_equal(given.predict(pixels), answered)
+    gradient = white_box.mean_gradient(lambda leaf: white_box.pass_identity(given, leaf), pixels, torch.tensor([1, 2, 3]))
+    assert (gradient.abs().amax((1, 2, 3)) > 0).all()
+
+
+def test_resize_pad_answers_the_mean_probability(own, monkeypatch) -> None:
+    defense, pixels = own("defenses/resize_pad"), to_tensor(images(2))
+    shifts = iter([0.0, 0.1, 0.2, 0.3, 0.4])
+    monkeypatch.setattr(defense, "pattern", lambda given: given * (1 - next(shifts)))
+    expected = sum(stand_in("lite2")(pixels * (1 - each)).softmax(1) for each in (0.0, 0.1, 0.2, 0.3, 0.4)) / 5
+    assert torch.allclose(defense.logits(pixels).softmax(1), expected, atol=1e-6)
 
 
 def test_resize_pad_draws_the_papers_sizes_on_grey(own) -> None:
@@ -247,9 +287,19 @@ def test_an_attack_fools_its_own_net(attack: str, net: str) -> None:
 
 
 @real
-def test_the_targeted_winner_hits_on_its_own_nets() -> None:
-    labels = entry("photos/defenses/undefended_lite0", "defense.py").classify(attacked("targeted_attacks/momentum_std"))
-    assert (labels == photographs()[2]).sum() >= COUNT - 2
+@pytest.mark.parametrize(("attack", "least"), [("momentum_std", COUNT - 2), ("three_phases", COUNT // 2)])
+def test_a_targeted_attack_hits_on_its_own_nets(attack: str, least: int) -> None:
+    labels = entry("photos/defenses/undefended_lite0", "defense.py").classify(attacked(f"targeted_attacks/{attack}"))
+    assert (labels == photographs()[2]).sum() >= least
+
+
+@real
+@pytest.mark.parametrize("name", ["bit_depth", "guided_denoiser"])
+def test_what_was_private_falls_to_who_is_given_it(name: str) -> None:
+    """Passed as the identity, or differentiable as it is; attacks that have other nets leave it more."""
+    defense, (pixels, labels, _) = opened(name), photographs()
+    made = white_box.pgd(pixels[:3].copy(), 8, defense, lambda leaf: white_box.pass_identity(defense, leaf))
+    assert (defense.predict(to_tensor(made)) == labels[:3]).sum() <= 1
 
 
 @real

@@ -23,11 +23,15 @@ def pattern(pixels: torch.Tensor) -> torch.Tensor:
     return F.pad(larger, (left, WHOLE - size - left, top, WHOLE - size - top), value=0.5)
 
 
+def logits(pixels: torch.Tensor) -> torch.Tensor:
+    """Return the logarithm of the sum of the probabilities over all patterns."""
+    return torch.stack([NET(pattern(pixels)).log_softmax(1) for _ in range(PATTERNS)]).logsumexp(0)
+
+
 @torch.inference_mode()
 def classify(images: np.ndarray) -> np.ndarray:
     """Return the labels that are most probable over all patterns."""
-    pixels = to_tensor(images)
-    return NET.labels(sum(NET(pattern(pixels)).softmax(1) for _ in range(PATTERNS)))
+    return NET.labels(logits(to_tensor(images)))
 
 
 if __name__ == "__main__":

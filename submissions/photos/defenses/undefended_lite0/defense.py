@@ -3,7 +3,8 @@
 from harness.sdk import run_defense
 from lite_nets import load
 
-classify = load("lite0").classify
+NET = load("lite0")
+classify = NET.classify
 
 
 if __name__ == "__main__":
