@@ -24,6 +24,8 @@ CODE_REPOSITORY = "localhost/harness-code"
 CODE_LABEL = "harness.code-image"
 #: On each of them, the tournament that it was made for.
 CODE_TOURNAMENT = "harness.code-image.tournament"
+#: On each of them, a digest of its files without metadata.json.
+CODE_FILES = "harness.code-image.files"
 BASE_IMAGES = "localhost/harness-*"
 #: On the base images that `docker/build.py` makes: a digest of what each was made from, and the seal that it was put on under.
 IDENTITY_LABEL = "harness.build.identity"

@@ -8,6 +8,7 @@ is code. The author of a directory is an opponent: nothing in it is waited for, 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -163,8 +164,13 @@ def listed(text: bytes) -> Iterator[tuple[Node, str]]:
         yield Node(path, cast("Kind", kind), executable == "x", target=content if is_link else ""), "" if is_link else content
 
 
-def copy(root: Path, target: Path) -> None:
+def copy(root: Path, target: Path, like: Path | None = None) -> None:
     """Copy what counts to a new directory; files become read-only, 0444 or 0555.
+
+    Args:
+        root: What is copied.
+        target: Where to.
+        like: An earlier copy on the same file system: of a file that both hold, the new copy is another name.
 
     Raises:
         SubmissionError: As ``walk``, or a file cannot be read.
@@ -177,10 +183,59 @@ def copy(root: Path, target: Path) -> None:
             place.mkdir()
         elif node.kind == "link":
             place.symlink_to(node.target)
-        else:
+        elif like is None or not _linked(root / node.path, node, like / node.path, place):
             with _open(root / node.path) as source, place.open("xb") as written:
                 shutil.copyfileobj(source, written, _CHUNK_BYTES)
-            place.chmod(0o555 if node.executable else 0o444)
+            place.chmod(_mode(node))
+
+
+def twin(root: Path, copies: Path, *, apart: str) -> Path | None:
+    """An earlier copy whose largest file is that of a directory: what else is equal is found file by file.
+
+    Args:
+        root: The directory.
+        copies: Where earlier copies lie.
+        apart: A path that is not looked at.
+
+    Raises:
+        SubmissionError: As ``walk``, or a file cannot be read.
+    """
+    files = [node for node in walk(root) if node.kind == "file" and node.path != apart]
+    largest = max(files, key=lambda node: node.size, default=None)
+    if largest is None:
+        return None
+    there = (place for place in copies.iterdir() if not place.name.startswith("."))
+    return next((place for place in there if _same(root / largest.path, largest, place / largest.path)), None)
+
+
+def _mode(node: Node) -> int:
+    return 0o555 if node.executable else 0o444
+
+
+def _same(path: Path, node: Node, copied: Path) -> bool:
+    """Whether a copy that nobody may write holds the same as a file."""
+    try:
+        facts = copied.lstat()
+        if (facts.st_size, facts.st_mode, facts.st_uid) != (node.size, stat.S_IFREG | _mode(node), os.geteuid()):
+            return False
+        other = open_regular(copied)
+    except OSError:
+        return False
+    with _open(path) as source, other:
+        while (piece := source.read(_CHUNK_BYTES)) == other.read(_CHUNK_BYTES):
+            if not piece:
+                return True
+    return False
+
+
+def _linked(path: Path, node: Node, copied: Path, place: Path) -> bool:
+    """Give an equal copy of a file one more name; False where there is none, or the file system has no second names."""
+    if not _same(path, node, copied):
+        return False
+    with contextlib.suppress(OSError):
+        place.hardlink_to(copied)
+        return True
+    return False
 
 
 class _Walker:

@@ -246,7 +246,9 @@ def _copy(submission: Submission, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{submission.digest[:16]}-", dir=place.parent))
     try:
-        code_tree.copy(cast("Path", submission.code_dir), workshop / "code")
+        # An author who changes a line of metadata.json brings the same gigabytes of weights again.
+        root = cast("Path", submission.code_dir)
+        code_tree.copy(root, workshop / "code", code_tree.twin(root, place.parent, apart=METADATA))
         if code_tree.digest(workshop / "code") != submission.digest:
             problem = f"The code of {submission.name} changed while it was read."
             raise SubmissionError(problem, "Submit it again.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 import threading
 import time
@@ -21,10 +24,11 @@ from harness.sandbox import owner
 from harness.sandbox.base import Program
 from harness.sandbox.docker import code_image, seccomp
 from harness.sandbox.docker.container import engine_seconds
-from harness.sandbox.image_rules import CODE_LABEL, BaseImage, ImageRules
+from harness.sandbox.image_rules import CODE_LABEL, CODE_TOURNAMENT, BaseImage, ImageRules
 from harness.sandbox.outcomes import Ending
+from harness.submission import code_tree
 
-from .conftest import LIMITS
+from .conftest import LIMITS, MADE
 
 pytestmark = [pytest.mark.docker, pytest.mark.alone]  # its limits are those of a host at rest
 
@@ -399,6 +403,56 @@ def test_each_tournament_has_code_images_of_its_own_and_removes_no_others(sandbo
     assert len(sandbox.remove_code_images(None, "one@x")) == 1
     assert [len(code_image.of_tournament(sandbox.api, name)) for name in ("one@x", "two@x")] == [0, 1]
     assert len(sandbox.remove_code_images(None, "two@x")) == 1
+
+
+SHARES = ImageRules(tournament="shares@x", secret=os.getpid())
+
+
+def as_entry(bench, metadata: str, weights: bytes = b"w" * (1 << 20), **changes: Any) -> Program:
+    """A directory as its author has it: a program, weights, and metadata.json."""
+    program = bench.program(BASH + "cat metadata.json; wc -c < weights.bin; rm weights.bin; echo x > metadata.json", mode=0o644)
+    folder = bench.root / f"{metadata}-{hashlib.sha256(weights).hexdigest()[:16]}"
+    if not folder.exists():
+        shutil.copytree(program.code_dir, folder)
+        (folder / "weights.bin").write_bytes(weights)
+        (folder / "metadata.json").write_text(metadata)
+    digest = code_tree.digest(folder)
+    MADE.add(digest)
+    return dataclasses.replace(program, **{"digest": digest, "code_dir": folder, "rules": SHARES, **changes})
+
+
+def layers(sandbox, program: Program) -> list[str]:
+    return list(sandbox.api.inspect_image(sandbox._image(program).ident)["RootFS"]["Layers"])
+
+
+def test_a_change_of_metadata_alone_copies_nothing_anew(sandbox, bench) -> None:
+    """The second image is the first and one layer, and each keeps what is its own, also after the first is removed."""
+    texts = ("one", "two", "three")
+    entries = [as_entry(bench, text) for text in texts]
+    first, *others = [layers(sandbox, each) for each in entries]
+    assert [other[:-1] for other in others] == [first, first]
+    history = sandbox.api.history(sandbox._image(entries[1]).ident)
+    assert history[0]["Size"] < 1000 < history[1]["Size"]
+    for text, entry in list(zip(texts, entries, strict=True)) * 2:
+        assert bench.run(sandbox, entry).stdout.split() == [text + str(1 << 20)]
+    assert len(sandbox.remove_code_images([entries[0].digest])) == 1
+    sandbox._ready.clear()
+    assert bench.run(sandbox, entries[1]).stdout.startswith("two")
+    assert len(sandbox.remove_code_images(None, SHARES.tournament)) == 2
+    assert not sandbox.api.images(filters={"label": [f"{CODE_TOURNAMENT}={SHARES.tournament}"]}, all=True)
+
+
+@pytest.mark.parametrize("change", [
+    {"weights": b"v"}, {"entry_point": "weights.bin"}, {"rules": dataclasses.replace(SHARES, tournament="other@x")},
+    {"rules": dataclasses.replace(SHARES, secret=1)}])
+def test_nothing_is_shared_with_what_differs_in_more(sandbox, bench, change) -> None:
+    """A file, which of them is made executable, the tournament, and a tag that is none of this tournament's."""
+    one, other = as_entry(bench, "one"), as_entry(bench, "two", **change)
+    try:
+        assert len(layers(sandbox, one)) == len(layers(sandbox, other))
+    finally:
+        sandbox.remove_code_images({one.digest, other.digest})
+        sandbox._ready.clear()
 
 
 def test_a_base_on_which_nothing_can_be_made_is_the_submissions_fault(sandbox, bench, monkeypatch) -> None:

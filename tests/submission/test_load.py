@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import subprocess
 import tarfile
@@ -161,6 +162,44 @@ def test_freeze_repairs_a_damaged_copy(tmp_path):
     (frozen.code_dir / "run.sh").unlink()
     submission.freeze(loaded, tmp_path / "state")
     assert code_tree.digest(frozen.code_dir) == loaded.digest
+
+
+def test_of_a_file_that_an_earlier_copy_holds_the_new_one_is_another_name(tmp_path):
+    """Equal in content, place and exec bit; what is written over one source, or one copy's name, changes no other."""
+    entry, state = write_entry(tmp_path / "one"), tmp_path / "state"
+    (entry / "lib" / "weights.bin").write_bytes(b"w" * (3 << 20))
+    first = submission.freeze(submission.load(entry), state).code_dir
+    (entry / "metadata.json").write_text((entry / "metadata.json").read_text() + "\n")
+    second = submission.freeze(submission.load(entry), state).code_dir
+    (entry / "lib" / "weights.bin").write_bytes(b"w" * (3 << 20) + b"x")
+    (entry / "run.sh").chmod(0o644)
+    third = submission.freeze(submission.load(entry), state).code_dir
+    for path, links in (("lib/weights.bin", [2, 2, 1]), ("run.sh", [2, 2, 1]), ("metadata.json", [1, 1, 1])):
+        assert [(each / path).lstat().st_nlink for each in (first, second, third)] == links
+        assert all((each / path).lstat().st_mode & 0o222 == 0 for each in (first, second, third))
+    for each in (first, second, third):
+        assert code_tree.digest(each) == each.name
+    shutil.rmtree(first)
+    assert code_tree.digest(second) == second.name
+
+
+@pytest.mark.parametrize("change", ["writable", "other bytes", "a link", "executable"])
+def test_a_copy_that_is_not_as_it_was_made_is_no_other_name(tmp_path, change):
+    entry, state = write_entry(tmp_path / "one"), tmp_path / "state"
+    (entry / "lib" / "weights.bin").write_bytes(b"w" * 4000)
+    first = submission.freeze(submission.load(entry), state).code_dir / "lib" / "weights.bin"
+    first.chmod({"writable": 0o644, "executable": 0o555}.get(change, 0o444))
+    if change == "a link":
+        first.rename(tmp_path / "elsewhere")
+        first.symlink_to(tmp_path / "elsewhere")
+    elif change == "other bytes":
+        first.chmod(0o644)
+        first.write_bytes(b"v" * 4000)
+        first.chmod(0o444)
+    (entry / "metadata.json").write_text((entry / "metadata.json").read_text() + "\n")
+    second = submission.freeze(submission.load(entry), state).code_dir
+    assert code_tree.digest(second) == second.name
+    assert (second / "lib" / "weights.bin").lstat().st_nlink == 1
 
 
 def test_freeze_refuses_code_that_changed(tmp_path):

@@ -223,7 +223,7 @@ class DockerSandbox:
                 raise ImageUnavailableError(problem, "Load it, or submit it again.")
             return found
         base = images.base(self.api, reference, program.rules, pull=False)
-        made = code_image.ensure(self.api, program, base, self._engine.known.image or self._good_base)
+        made = code_image.ensure(self.api, program, base, self._good_base or self._engine.known.image)
         self._good_base = base
         return made
 

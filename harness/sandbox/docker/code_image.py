@@ -3,29 +3,34 @@
 A container made from it starts at once with its own throw-away writable layer, however large the weights. Copying the code
 into each new container would cost its size per run; binding the host's directory would make it either read-only, which 2017
 entries do not bear, or shared between runs, which the rules forbid.
+
+Where nothing but metadata.json differs from a directory that has its image, the new one is that image with another metadata.json.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from docker import APIClient
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 
 from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import owner
 from harness.sandbox.base import Program
 from harness.sandbox.docker import failures, images
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
-from harness.sandbox.image_rules import CODE_LABEL, CODE_REPOSITORY, CODE_TOURNAMENT
+from harness.sandbox.image_rules import CODE_FILES, CODE_LABEL, CODE_REPOSITORY, CODE_TOURNAMENT
+from harness.submission import code_tree
+from harness.submission.load import METADATA
 
 
 def ensure(api: APIClient, program: Program, base: images.ImageFacts, good: images.ImageFacts | None) -> images.ImageFacts:
@@ -76,9 +81,11 @@ def remove(api: APIClient, digests: Collection[str] | None = None, tournament: s
         digest = (image.get("Labels") or {}).get(CODE_LABEL, "")
         if digests is not None and digest not in digests:
             continue
-        # Without force where a container still uses it: that one's run goes on.
+        # Without force where a container still uses it: that one's run goes on. By its name, because the engine refuses an id that
+        # another image was made from; then the name goes, and the layers with the last that needs them.
+        names = [name for name in image.get("RepoTags") or () if name.startswith(f"{CODE_REPOSITORY}:")]
         with contextlib.suppress(APIError):
-            api.remove_image(image["Id"])
+            api.remove_image((names or [image["Id"]])[0])
             removed.append(f"code image of {digest[:12]}")
     return removed
 
@@ -103,32 +110,75 @@ def _takes_files(api: APIClient, good: images.ImageFacts) -> bool:
 
 def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) -> None:
     assert program.code_dir is not None  # noqa: S101 - the caller's promise, for the type checker
+    files = _files_digest(program.code_dir, _lent(program))
+    ours = {CODE_LABEL: program.digest, CODE_TOURNAMENT: program.rules.tournament, CODE_FILES: files}
+    twin = _twin(api, program, base, files)
+    if twin is not None:
+        # It may be removed meanwhile.
+        with contextlib.suppress(NotFound):
+            _commit(api, twin, program, [Path(METADATA)], tag, ours)
+            return
+    _commit(api, base.ident, program, _everything(program.code_dir), tag, ours)
+
+
+def _commit(api: APIClient, origin: str, program: Program, paths: Iterable[Path], tag: str, ours: dict[str, str]) -> None:
+    """Make an image of another one and these files of a directory."""
+    assert program.code_dir is not None  # noqa: S101 - as above
     # An engine that goes away, or a kill, leaves this container behind: it has to be known as ours. An image inherits its
     # container's labels, and must not: they are emptied, because they cannot be taken away.
     labels = owner.labels_of({"builder": "1"})
     ident = api.create_container_from_config({  # type: ignore[no-untyped-call]
-        "Image": base.ident, "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True, "Labels": labels})["Id"]
+        "Image": origin, "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True, "Labels": labels})["Id"]
     try:
         with tempfile.TemporaryFile() as spool:
-            _write_tar(spool, program.code_dir, program.entry_point if program.lends_exec_bit else None)
+            _write_tar(spool, program.code_dir, _lent(program), paths)
             spool.seek(0)
             api.put_archive(ident, "/", spool)
-        ours = {CODE_LABEL: program.digest, CODE_TOURNAMENT: program.rules.tournament}
         api.commit(ident, repository=CODE_REPOSITORY, tag=tag, conf={"Labels": {**dict.fromkeys(labels, ""), **ours}})
     finally:
         # With v: an image with volumes has made anonymous ones.
         api.remove_container(ident, v=True, force=True)
 
 
-def _write_tar(target: object, root: Path, lend: str | None) -> None:
-    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-        _add(archive, "code", root)
-        for folder, names, files in os.walk(root):
-            names.sort()
-            for name in sorted(names + files):
-                path = Path(folder) / name
-                inside = path.relative_to(root)
-                _add(archive, str(Path("code") / inside), path, executable=lend is not None and inside == Path(lend))
+def _lent(program: Program) -> str | None:
+    """The file that gets an exec bit where it lacks it."""
+    return program.entry_point if program.lends_exec_bit else None
+
+
+def _files_digest(root: Path, lent: str | None) -> str:
+    """A digest of all files but metadata.json, as they lie in the image."""
+    nodes = [(node, content) for node, content in code_tree.listed(code_tree.contents(root)) if node.path != METADATA]
+    return hashlib.sha256(repr((nodes, lent)).encode()).hexdigest()
+
+
+def _twin(api: APIClient, program: Program, base: images.ImageFacts, files: str) -> str | None:
+    """The id of a code image on the same base that differs in metadata.json at most: the oldest, so that no chain grows."""
+    assert program.code_dir is not None  # noqa: S101 - as above
+    if not (program.code_dir / METADATA).is_file():
+        return None  # in the other image there may be one
+    found = [image for image in of_tournament(api, program.rules.tournament) if _is_ours(image, program, base, files)]
+    return str(min(found, key=lambda image: (image["Created"], image["Id"]))["Id"]) if found else None
+
+
+def _is_ours(image: Mapping[str, Any], program: Program, base: images.ImageFacts, files: str) -> bool:
+    """Whether it has the files, and the one tag that only the harness knows: an image made from it by hand has its labels too."""
+    labels = image.get("Labels") or {}
+    tag = program.rules.code_tag(labels.get(CODE_LABEL, ""), base.ident)
+    return labels.get(CODE_FILES) == files and f"{CODE_REPOSITORY}:{tag}" in (image.get("RepoTags") or ())
+
+
+def _everything(root: Path) -> Iterator[Path]:
+    """All below a directory, relative to it; first itself."""
+    yield Path()
+    for folder, names, files in os.walk(root):
+        names.sort()
+        yield from (Path(folder, name).relative_to(root) for name in sorted(names + files))
+
+
+def _write_tar(target: IO[bytes], root: Path, lend: str | None, paths: Iterable[Path]) -> None:
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for inside in paths:
+            _add(archive, str("code" / inside), root / inside, executable=lend is not None and inside == Path(lend))
 
 
 def _add(archive: tarfile.TarFile, name: str, path: Path, *, executable: bool = False) -> None:
