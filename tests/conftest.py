@@ -206,10 +206,10 @@ def object_server(_object_server: ObjectServer, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
-def _ray_cluster() -> Iterator[RayCluster]:
+def _ray_cluster(_object_server: ObjectServer) -> Iterator[RayCluster]:
     from tests.ray_cluster import running
 
-    with running() as cluster:
+    with running(_object_server.environment()) as cluster:
         yield cluster
 
 

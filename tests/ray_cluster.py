@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,9 +51,10 @@ ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 40, "RAY_USAGE_
 
 
 @contextmanager
-def running() -> Iterator[RayCluster]:
+def running(environment: Mapping[str, str]) -> Iterator[RayCluster]:
+    """A cluster whose nodes have what such an environment leads to."""
     before = dict(os.environ)
-    os.environ.update(ENVIRONMENT)
+    os.environ.update({**ENVIRONMENT, **environment})
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={

@@ -9,26 +9,13 @@ import signal
 import subprocess
 import time
 
-from harness.config import load
-from harness.tournament.results import load_results
-from harness.tournament.tournament import Tournament
-from tests.e2e import make
 from tests.e2e.conftest import Place, eventually
+from tests.e2e.duels import found, write
 from tests.helpers import stored
 
-SERVED = {"protocol": "serve"}
 KILLS = ("prepared:3", "performed:2", "collected:4", "in-commit:3", "after-commit:2", "asked:2", "asked:5")
 #: At random moments, behind those; HARNESS_KILLS asks for another number, as in ``test_kill``.
 RANDOM = int(os.environ.get("HARNESS_KILLS", "4"))
-
-
-def found(place: Place) -> list[object]:
-    with Tournament(load(place.config)) as tournament:
-        results = load_results(tournament, tournament.dataset())
-    assert (results.runs.done, results.runs.failed) == (results.runs.total, 0)
-    return [results.verdicts.planes.tolist()] + [
-        (duels.access, duels.done.tolist(), duels.codes.tolist(), duels.counted.tolist(),
-         None if duels.queries is None else sorted(duels.queries.charged.ravel().tolist())) for duels in results.duels]
 
 
 def killed(place: Place, point: str = "", after_s: float | None = None) -> bool:
@@ -48,13 +35,7 @@ def killed(place: Place, point: str = "", after_s: float | None = None) -> bool:
 
 
 def test_duels_that_are_killed_at_every_point(tmp_path) -> None:
-    make.tournament(tmp_path, ("attack-darken",), images=10, rules={
-        "max_epsilon": [16], "access": ["query", "white_box"], "query": {"budget": 8}})
-    make.entry(tmp_path / "entries" / "asks", "attack-asks", metadata=SERVED | {"access": "query"})
-    make.entry(tmp_path / "entries" / "reads", "attack-reads", metadata={"access": "white_box"})
-    make.entry(tmp_path / "entries" / "serves", "defense-serves", metadata=SERVED)
-    (tmp_path / "entries" / "serves" / "whitebox.py").write_text("# brighter")
-    place = Place(tmp_path)
+    place = write(Place(tmp_path))
     began = time.monotonic()
     place.run()
     took_s = time.monotonic() - began

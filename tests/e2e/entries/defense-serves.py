@@ -7,14 +7,22 @@ def pixels_of(path):
     return data[10 + struct.unpack("<H", data[8:10])[0]:]
 
 
+def answer(folder, output):
+    with open(output, "w") as file:
+        for name in px.names(folder):
+            file.write(f"{name},{px.level(px.read(os.path.join(folder, name))[2])}\n")
+
+
 if sys.argv[1] != "serve":
-    with open(sys.argv[2], "w") as file:
-        for name in px.names(sys.argv[1]):
-            file.write(f"{name},{px.level(px.read(os.path.join(sys.argv[1], name))[2])}\n")
+    answer(sys.argv[1], sys.argv[2])
     sys.exit()
 os.write(1, b'{"ready": true, "arrays": true}\n')
 for line in sys.stdin:
     asked = json.loads(line)
+    if "array" not in asked:
+        answer(asked["input"], asked["output"])
+        os.write(1, (json.dumps({"batch": asked["batch"], "done": True}) + "\n").encode())
+        continue
     data = pixels_of(asked["array"])
     size = len(data) // len(asked["names"])
     with open(asked["output"], "w") as file:
