@@ -35,6 +35,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import unmount_leftovers
 from harness.store.artifacts import ArtifactStore
 from harness.store.recorder import SlotFacts
+from harness.store.stored_images import StoredImages
 
 #: A program is killed within a second of its limit; one that was killed later was not watched.
 LATE_S = 1.0
@@ -77,11 +78,14 @@ class Node:
 
     @classmethod
     def here(cls, config: TournamentConfig, images: Images, sandbox: Sandbox, artifacts: ArtifactStore, slots: Sequence[Slot],
-             tracer: Tracer | None = None, code: Callable[[str], Path] | None = None) -> Self:
-        """This machine as a tournament file wants it to be used; ``code`` as for the executor, where not in the state directory."""
+             tracer: Tracer | None = None, code: Callable[[str], Path] | None = None, stored: StoredImages | None = None) -> Self:
+        """This machine as a tournament file wants it to be used; ``code`` as for the executor, where not in the state directory.
+
+        ``stored`` as for the executor.
+        """
         work = config.state / "work"
         sessions = _sessions(config, sandbox, work)
-        executor = Executor(images, sandbox, artifacts, work, sessions, code or (config.state / "submissions").joinpath)
+        executor = Executor(images, sandbox, artifacts, work, sessions, code or (config.state / "submissions").joinpath, stored)
         found = gpus.detect() if any(slot.gpu for slot in slots) else ()
         # With several slots on one GPU nobody can say whose memory it is that stays.
         settles = found and config.workers.slots_per_gpu == 1
@@ -91,10 +95,13 @@ class Node:
     def perform(self, job: Job, hold: Hold) -> Finished:
         """Take a job from its input to its stored result; a slot is held only while its program runs."""
         taken = time.monotonic()
-        with self._preparing:
-            began = time.monotonic()
-            prepared = self._executor.prepare(job)
-            self._trace("prepare", "prepare", job, began)
+        # An image that takes minutes to come holds up no other job.
+        prepared: Prepared | RunResult | None = self._executor.bring(job)
+        if prepared is None:
+            with self._preparing:
+                began = time.monotonic()
+                prepared = self._executor.prepare(job)
+                self._trace("prepare", "prepare", job, began)
         with hold(job) as slot, self._together.turn(alone=job.alone) as busy:
             began, began_at = time.monotonic(), time.time()
             ended = self._executor.perform(prepared, slot.gpu, self._cancel)

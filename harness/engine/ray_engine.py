@@ -18,7 +18,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from typing import Any
 from harness import __version__
 from harness.engine.base import SlotView
 from harness.engine.remote_node import About, Duty, RemoteNode, Report
-from harness.errors import EngineError
+from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.event_log import facts
 from harness.execution.job import Finished, Job, RunResult, Slot
 from harness.sandbox.base import RunReport
 from harness.sandbox.outcomes import Ending, Outcome
 from harness.store.recorder import SlotFacts
+from harness.store.stored_images import StoredImages
 
 #: Before it, a cluster cannot ask for a token.
 OLDEST = (2, 52)
@@ -71,9 +73,12 @@ class _Far:
     outbox: list[Job] = field(default_factory=list)
     report: Report = field(default_factory=lambda: Report((), {}, {}))
     out: set[str] = field(default_factory=set)
-    #: Programs and inputs that it has performed, so has; programs whose image it lacks.
+    #: Programs, images and inputs that it has performed, so has.
     has: set[str] = field(default_factory=set)
-    lacks: set[str] = field(default_factory=set)
+    #: Images (or programs, where an image has no id) that it cannot get, with what became of the run that asked for each.
+    lacks: dict[str, RunResult] = field(default_factory=dict)
+    #: Images that are being saved for it.
+    awaits: Counter[str] = field(default_factory=Counter)
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -87,6 +92,17 @@ class _Far:
     def room(self) -> int:
         return 2 * self.usable + _ON_THE_WAY - len(self.in_flight) if self.usable else 0
 
+    def cannot(self, job: Job) -> RunResult | None:
+        """Why it cannot perform a job, None where it can for all that is known."""
+        wanted = job.images | {job.program.digest}
+        return next((why for image, why in self.lacks.items() if image in wanted), None)
+
+    def misfit(self, job: Job) -> tuple[object, ...]:
+        """How badly a job suits it: best where its program is open, then where its image and its input are; last without room."""
+        opened = job.served and self.report.open_programs.get(job.program.digest, 0) > 0
+        known = len(self.has & {job.program.digest, job.input_digest, *job.images})
+        return any(self.awaits[image] for image in job.images), self.room <= 0, not opened, -known, -self.room
+
 
 class RayEngine:
     """A node on each machine of a Ray cluster that has CPUs for it.
@@ -95,15 +111,20 @@ class RayEngine:
         duty: What each is told.
         address: Of the cluster; ``auto`` is the one that this machine belongs to.
         publish: Called with each job before it leaves: puts what a node has to fetch into the store.
+        images: Docker images of this machine, for nodes that lack one; None where programs need none.
 
     Raises:
         EngineError: There is no such cluster, it asks for no token, or no node of it can work.
     """
 
-    def __init__(self, duty: Duty, address: str, publish: Callable[[Job], None]) -> None:
+    def __init__(self, duty: Duty, address: str, publish: Callable[[Job], None], images: StoredImages | None = None) -> None:
         self._ray = _connected(address)
         self._duty = duty
         self._publish = publish
+        self._images = images
+        self._pulls: dict[str, tuple[str, ...]] = {}
+        self._saving: dict[str, Future[None]] = {}
+        self._held: list[tuple[_Far, Finished]] = []
         self._nodes: dict[str, _Far] = {}
         self._coming: dict[str, _Far] = {}
         self._useless: dict[str, str] = {}
@@ -135,22 +156,24 @@ class RayEngine:
                 sink(known)
 
     def room(self) -> int:
-        """Over all nodes."""
-        return sum(max(0, node.room) for node in self._nodes.values())
+        """Over all nodes. A job that only a full node can perform lies there, and takes the room of another."""
+        return max(0, sum(node.room for node in self._nodes.values()) - len(self._done))
 
     def submit(self, job: Job) -> None:
         """Give a job to the node that suits it best."""
         self._publish(job)
-        node = min(self._nodes.values(), key=lambda node: self._misfit(job, node))
+        if self._images is not None and job.images:
+            for ident in job.images - self._pulls.keys():
+                self._pulls[ident] = self._images.pull_names(ident)
+            job = replace(job, pulls={ident: self._pulls[ident] for ident in job.images})
+        able = [node for node in self._nodes.values() if node.cannot(job) is None]
+        node = min(able, key=lambda node: node.misfit(job), default=None)
+        if node is None:
+            some = next(iter(self._nodes.values()))
+            self._done.append(Finished(job, some.slots[0], _without_image(job, some, self._nodes.values())))
+            return
         node.in_flight[job.run_id, job.attempt] = job
         node.outbox.append(job)
-
-    @staticmethod
-    def _misfit(job: Job, node: _Far) -> tuple[object, ...]:
-        """How badly a job suits a node: one without its image or without room worst, one that has the program open best."""
-        opened = job.served and node.report.open_programs.get(job.program.digest, 0) > 0
-        return (job.program.digest in node.lacks, node.room <= 0, not opened,
-                -((job.program.digest in node.has) + (job.input_digest in node.has)), -node.room)
 
     def wait(self, timeout_s: float) -> list[Finished]:
         """Ended jobs of all nodes.
@@ -159,6 +182,7 @@ class RayEngine:
             Exception: A bug of ours on a node, as it was raised there.
         """
         self._look()
+        self._release()
         for node in self._nodes.values():
             if node.outbox:
                 node.actor.submit.remote(node.outbox)
@@ -184,22 +208,56 @@ class RayEngine:
         except self._ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
         for finished in node.report.finished:
-            job = node.in_flight.pop((finished.job.run_id, finished.job.attempt), None)
+            job = node.in_flight.get((finished.job.run_id, finished.job.attempt))
             if job is not None:
-                self._done.append(self._judged(node, replace(finished, job=job)))
+                finished = replace(finished, job=job)  # noqa: PLW2901 - the same, with what was not sent
+                if finished.result.lacking and finished.result.outcome is Outcome.IMAGE_MISSING and self._images is not None:
+                    self._hold(node, finished)
+                else:
+                    self._end(node, finished)
 
-    def _judged(self, node: _Far, finished: Finished) -> Finished:
+    def _end(self, node: _Far, finished: Finished) -> None:
         """An image that one machine lacks is that machine's fault, and the submission's only where all lack it."""
         job, result = finished.job, finished.result
-        if result.outcome is not Outcome.IMAGE_MISSING:
-            node.has |= {job.program.digest, job.input_digest}
-            return finished
-        node.lacks.add(job.program.digest)
-        if all(job.program.digest in other.lacks for other in self._nodes.values()):
-            return finished
-        detail = f"node {node.name}: {result.report.detail}"
-        report = replace(result.report, ending=Ending.HOST_ERROR, detail=detail)
-        return replace(finished, result=replace(result, outcome=Outcome.HOST_ERROR, report=report, notes=(detail,)))
+        del node.in_flight[job.run_id, job.attempt]
+        if result.lacking or result.outcome is Outcome.IMAGE_MISSING:
+            if node.cannot(job) is None:
+                _LOG.warning("A node cannot get an image.", extra=facts(
+                    node=node.name, submission=job.name, image=result.lacking, reason=result.report.detail))
+            node.lacks[result.lacking or job.program.digest] = result
+            finished = replace(finished, result=_without_image(job, node, self._nodes.values()))
+        else:
+            node.has |= {job.program.digest, job.input_digest, *job.images}
+        self._done.append(finished)
+
+    def _hold(self, node: _Far, finished: Finished) -> None:
+        """Keep a run whose image nobody has stored yet, until this machine has."""
+        ident = finished.result.lacking
+        saving = self._saving.get(ident)
+        if saving is None or (saving.done() and saving.exception() is None):  # it has been there, and is gone or was late
+            self._saving[ident] = _begun(self._images.publish, ident)  # type: ignore[union-attr]
+        node.awaits[ident] += 1
+        self._held.append((node, finished))
+
+    def _release(self) -> None:
+        """Give out again what was kept for an image that is there now."""
+        ready = [entry for entry in self._held if self._saving[entry[1].result.lacking].done()]
+        for node, finished in ready:
+            self._held.remove((node, finished))
+            job, ident = finished.job, finished.result.lacking
+            node.awaits[ident] -= 1
+            if (job.run_id, job.attempt) not in node.in_flight:
+                continue  # it was lost with its node
+            error = self._saving[ident].exception()
+            if error is None:
+                node.outbox.append(job)
+            elif isinstance(error, ImageUnavailableError):
+                self._end(node, finished)
+            elif isinstance(error, HarnessError):
+                self._end(node, replace(finished, result=replace(
+                    finished.result, outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=str(error)))))
+            else:
+                raise error
 
     def _lose(self, node: _Far, error: Exception) -> None:
         detail = f"node {node.name} was lost"
@@ -345,6 +403,39 @@ class RayEngine:
         self._useless[node.name] = why
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(node.actor)
+
+
+def _without_image(job: Job, node: _Far, nodes: Collection[_Far]) -> RunResult:
+    """What becomes of a run whose image a node cannot get: others are asked, as long as there are any."""
+    why = {other.name: other.cannot(job) for other in nodes}
+    own = node.cannot(job)
+    assert own is not None  # noqa: S101 - the caller's promise
+    reasons = {name: found for name, found in why.items() if found is not None}
+    everybody = len(reasons) == len(why)
+    if everybody and all(found.outcome is Outcome.IMAGE_MISSING for found in reasons.values()):
+        return own
+    detail = f"node {node.name}: {own.report.detail}"
+    if everybody:
+        detail = f"No node can get the image of {job.name}: " + "; ".join(
+            f"{name}: {found.report.detail}" for name, found in reasons.items())
+    return RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=detail), notes=(detail,),
+                     lacking=own.lacking, others_may=not everybody, nobody_can=everybody)
+
+
+def _begun(work: Callable[[str], None], ident: str) -> Future[None]:
+    """Work in a thread that does not hold up the end of the command, which may come while an image is saved."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work(ident)
+        except Exception as error:  # noqa: BLE001 - the border of a thread: whoever asks for the result gets it
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=run, name="save image", daemon=True).start()
+    return future
 
 
 def _trouble(about: About) -> str:

@@ -22,10 +22,11 @@ from harness.engine.local import LocalEngine
 from harness.engine.node import Node, check_memory, choose_slots, sweep
 from harness.errors import EngineError
 from harness.execution.job import Finished, Job, Slot
-from harness.sandbox.base import Sandbox
+from harness.sandbox.base import MovableImages, Sandbox
 from harness.store.artifacts import ArtifactStore, open_blobs
 from harness.store.blobs import DamagedError
 from harness.store.recorder import SlotFacts
+from harness.store.stored_images import StoredImages
 from harness.store.transfer import FetchedCode, StoredPixels
 
 #: Seconds without a word from the head after which it is taken for lost.
@@ -125,8 +126,9 @@ class RemoteNode:
         remark = check_memory(slots, config)
         sandbox = duty.make_sandbox(state / "work")
         removed = sweep(sandbox, state / "work", duty.label)
+        stored = StoredImages(open_blobs(duty.place, state, cached=False), sandbox) if isinstance(sandbox, MovableImages) else None
         self._node = Node.here(config, StoredPixels(blobs), sandbox, ArtifactStore(blobs), slots,
-                               code=FetchedCode(blobs, state / "submissions"))
+                               code=FetchedCode(blobs, state / "submissions"), stored=stored)
         self._engine = LocalEngine(self._node, slots)
         return replace(_myself(), slots=slots, facts=tuple(self._node.facts), remark=remark, removed=tuple(removed))
 

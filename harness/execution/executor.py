@@ -34,6 +34,7 @@ from harness.sandbox.base import RunReport, RunRequest, Sandbox, Session
 from harness.sandbox.outcomes import POLICY, Ending, Outcome, classify, leaves_output
 from harness.sandbox.output_area import OutputArea
 from harness.store.artifacts import ArtifactStore, CorruptArtifactError
+from harness.store.stored_images import StoredImages
 from harness.tracks import TRACKS, Track
 
 
@@ -52,15 +53,18 @@ class Executor:
         work: Where it may write; removed when it closes.
         sessions: Programs that are kept open, for jobs that are served.
         code: Where a directory's frozen code lies, by its digest; None where jobs say themselves.
+        stored: Docker images that are brought here when they are first asked for; None where all have to be here.
     """
 
     def __init__(self, images: Images, sandbox: Sandbox, artifacts: ArtifactStore, work: Path,
-                 sessions: SessionPool | None = None, code: Callable[[str], Path] | None = None) -> None:
+                 sessions: SessionPool | None = None, code: Callable[[str], Path] | None = None,
+                 stored: StoredImages | None = None) -> None:
         self._images = images
         self._sandbox = sandbox
         self._artifacts = artifacts
         self._work = work
         self._code = code
+        self._stored = stored
         self._sessions = sessions
         # Duels by queries are between open programs in any case; without the pool each has two of its own.
         self._for_duels = sessions or SessionPool(sandbox, work, 0, keep=False)
@@ -74,6 +78,17 @@ class Executor:
             self._sessions.close()
         self._reader.close()
         shutil.rmtree(self._work, ignore_errors=True)
+
+    def bring(self, job: Job) -> RunResult | None:
+        """Have the images of a job here, which may take minutes the first time; how it ended where one cannot be had."""
+        for ident in job.images if self._stored is not None else ():
+            try:
+                self._stored.bring(ident, job.pulls.get(ident, ()))  # type: ignore[union-attr]
+            except ImageUnavailableError as error:
+                return replace(_failure(Outcome.IMAGE_MISSING, str(error)), lacking=ident)
+            except HarnessError as error:
+                return replace(_failure(Outcome.HOST_ERROR, str(error)), lacking=ident)
+        return None
 
     def prepare(self, job: Job) -> Prepared | RunResult:
         """Lay out a job's input under random names in random order."""
@@ -198,6 +213,8 @@ class Executor:
 
     def _image_failure(self, job: Job, detail: str) -> RunResult:
         """An image that never was here is the submission's fault; one that was removed meanwhile is the host's."""
+        if self._stored is not None:
+            self._stored.forget(job.images)
         if job.program.digest in self._startable:
             return _failure(Outcome.HOST_ERROR, f"The image of {job.name} was here and was removed: {detail}")
         return _failure(Outcome.IMAGE_MISSING, detail)

@@ -56,6 +56,7 @@ class Job:
         produced: bool [n], which images of the input exist.
         parts: For a mixed input or a half, its parts: (pixel digest, whether that is the clean batch, positions of images).
         opponent: Whom the program asks, for an attack by queries.
+        pulls: For a machine that lacks an image: by the image's id, names with digests that registries may have it under.
         alone: Whether nothing else may run on the host meanwhile.
         served: Whether to use an open program.
     """
@@ -75,6 +76,13 @@ class Job:
     parts: tuple[tuple[str, bool, NDArray[np.intp]], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     opponent: Opponent | None = None
+    pulls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def images(self) -> frozenset[str]:
+        """Ids of the images that its program and its opponent's start from, where they are known."""
+        programs = (self.program, *(() if self.opponent is None else (self.opponent.program,)))
+        return frozenset(program.image_id for program in programs if program.image_id is not None)
 
     @property
     def code(self) -> frozenset[str]:
@@ -114,6 +122,9 @@ class RunResult:
         duel: Of a duel by queries that was begun.
         corrupt_input: Pixel digest of a stored adversarial batch that does not match it: it has to be made again.
         node_lost: Whether its machine went away meanwhile: that says nothing of the submission, and no try is counted.
+        lacking: Id of the image that its machine does not have and cannot get; with ``image_missing`` nobody has stored it yet.
+        others_may: Whether another machine may have that image: no try is counted.
+        nobody_can: Whether no machine can get it: further tries make no sense.
         prepare_s: Seconds for laying out the input.
         collect_s: Seconds for reading back, enforcing and storing.
     """
@@ -131,6 +142,9 @@ class RunResult:
     duel: DuelResult | None = None
     corrupt_input: str | None = None
     node_lost: bool = False
+    lacking: str = ""
+    others_may: bool = False
+    nobody_can: bool = False
     prepare_s: float = 0.0
     collect_s: float = 0.0
 

@@ -7,7 +7,7 @@ database. It never asks a program to stop in time: it kills it. It alone decides
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -93,6 +93,13 @@ class Program:
     serves: bool = False
     rules: ImageRules = field(default_factory=ImageRules)
     target: Target | None = None
+
+    @property
+    def image_id(self) -> str | None:
+        """Id of the image that it starts from, which is the same on every machine; None where it is not known."""
+        pinned = self.rules.pinned.get(self.image or "")
+        ident = self.image if pinned is None else pinned.ident
+        return ident if ident is not None and ident.startswith("sha256:") else None
 
     @property
     def lends_exec_bit(self) -> bool:
@@ -286,4 +293,40 @@ class BaseImages(Protocol):
 
         Raises:
             EngineError: The engine does not answer.
+        """
+
+
+@runtime_checkable
+class MovableImages(Protocol):
+    """A sandbox whose images can be brought from one machine to another. An image is meant by its id."""
+
+    def has_image(self, ident: str) -> bool:
+        """Whether it is here.
+
+        Raises:
+            EngineError: The engine does not answer.
+        """
+
+    def pull_names(self, ident: str) -> tuple[str, ...]:
+        """Names with digests under which a registry has it, as far as is known here."""
+
+    def pull_image(self, name: str) -> None:
+        """Have it from a registry, without credentials.
+
+        Raises:
+            HarnessError: It cannot be had.
+        """
+
+    def save_image(self, ident: str) -> Iterator[bytes]:
+        """It as an archive.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        """Take it from such an archive.
+
+        Raises:
+            EngineError: The engine failed.
         """

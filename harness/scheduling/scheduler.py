@@ -347,9 +347,14 @@ class Scheduler:
         self._unfinished[self._key(task)] = (job.run_id, job.attempt)
         if finished.result.outcome is Outcome.HOST_ERROR:
             self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
-            if finished.result.node_lost:
-                _LOG.warning("A run was lost with its node and begins anew.", extra=_facts(
-                    finished, reason=finished.result.report.detail))
+            if finished.result.node_lost or finished.result.others_may:
+                said = "was lost with its node" if finished.result.node_lost else "has no image on its node"
+                _LOG.warning(f"A run {said} and begins anew.", extra=_facts(finished, reason=finished.result.report.detail))
+                self.board.release(task)
+                return
+            if finished.result.nobody_can:
+                # No slot is at fault, and no further try finds another machine.
+                self._leave_out([self._at_fault(task, finished.result)], finished.result.report.detail)
                 self.board.release(task)
                 return
             self._tries[job.run_id] += 1
@@ -477,4 +482,6 @@ def _evidence(finished: Finished) -> str | None:
         facts["host_overloaded"] = True
     if result.node_lost:
         facts["node_lost"] = True
+    if result.others_may:
+        facts["image_elsewhere"] = True
     return json.dumps(facts)

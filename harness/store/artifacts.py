@@ -87,12 +87,13 @@ def artifact_name(digest: str, clean: NDArray[np.uint8]) -> str:
     return f"{digest[:2]}/{digest}-{images.checksum(clean):08x}.pert"
 
 
-def open_blobs(place: str | None, state: Path) -> Blobs:
+def open_blobs(place: str | None, state: Path, *, cached: bool = True) -> Blobs:
     """The store that a tournament file names (`store.artifacts`); the state directory where it names none.
 
     Args:
         place: ``file:`` with an absolute path, or an object store's URL.
         state: The state directory; what is used of an object store is kept there as well.
+        cached: Whether it is kept there.
 
     Raises:
         StoreError: The object store cannot be used.
@@ -103,4 +104,5 @@ def open_blobs(place: str | None, state: Path) -> Blobs:
         return FileBlobs(Path(place.removeprefix("file:")))
     from harness.store.objects import ObjectBlobs  # noqa: PLC0415 - its library is an extra
 
-    return CachedBlobs(ObjectBlobs(place), FileBlobs(state / "cache"))
+    far = ObjectBlobs(place)
+    return CachedBlobs(far, FileBlobs(state / "cache")) if cached else far

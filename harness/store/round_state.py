@@ -199,10 +199,11 @@ def unfinished_runs(transaction: Transaction) -> dict[tuple[int, int, int], tupl
 
 
 def suspects(transaction: Transaction, outcome: str) -> frozenset[int]:
-    """Submissions that have a run without a result of which an attempt ended so, other than by the loss of its node."""
+    """Submissions that have a run without a result of which an attempt ended so, other than by what its node alone lacked."""
     rows = transaction.connection.execute(select(RunRow.submission_id).distinct().join(AttemptRow, AttemptRow.run_id == RunRow.id)
                               .where(text("state <> 2"), AttemptRow.outcome == outcome,
-                                     func.json_extract(AttemptRow.evidence, "$.node_lost").is_(None)))
+                                     func.json_extract(AttemptRow.evidence, "$.node_lost").is_(None),
+                                     func.json_extract(AttemptRow.evidence, "$.image_elsewhere").is_(None)))
     return frozenset(submission for submission, in rows)
 
 

@@ -18,9 +18,11 @@ from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import Duty, probe
 from harness.engine.trace import Tracer
 from harness.execution.job import Finished, Job, Slot
-from harness.sandbox.base import Sandbox
+from harness.sandbox.base import MovableImages, Sandbox
 from harness.scheduling.scheduler import Progress, Scheduler
+from harness.store.artifacts import open_blobs
 from harness.store.recorder import Recorder
+from harness.store.stored_images import StoredImages
 from harness.store.transfer import publish_code, publish_pixels
 from harness.tournament.audit import plan_audit
 from harness.tournament.choose_sandbox import choose_sandbox
@@ -163,7 +165,8 @@ def join_cluster(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slo
     probe(place, config.state, tournament.label)
     make_sandbox = partial(_sandbox_there, sandbox.name, config.sandbox.runtime)
     duty = Duty(config, place, tournament.label, make_sandbox, slots, gpus)
-    return RayEngine(duty, config.workers.address, _Publisher(tournament, dataset))
+    images = StoredImages(open_blobs(place, config.state, cached=False), sandbox) if isinstance(sandbox, MovableImages) else None
+    return RayEngine(duty, config.workers.address, _Publisher(tournament, dataset), images)
 
 
 def _sandbox_there(name: str, runtime: str | None, scratch: Path) -> Sandbox:

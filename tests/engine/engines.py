@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from harness.engine.remote_node import Duty, probe
 from harness.execution.job import Finished, Slot
 from harness.sandbox.process import ProcessSandbox
 from harness.store.artifacts import ArtifactStore, open_blobs
+from harness.store.stored_images import StoredImages
 from tests.e2e import make
 from tests.e2e.conftest import eventually
 from tests.engine.head import Head
+from tests.engine.images import ImageFiles, ImageSandbox
 
 PATIENCE_S = 60.0
 SLEEP = "import pathlib, time\npathlib.Path('{told}', str(os.getpid())).touch()\ntime.sleep(600)\n"
@@ -38,14 +41,16 @@ def make_head(root: Path) -> Head:
     return Head(config, load_dataset(config.dataset), f"file:{root / 'shared'}")
 
 
-def sandbox(scratch: Path) -> ProcessSandbox:
-    return ProcessSandbox(scratch)
+def shared(head: Head) -> Path:
+    """A directory that all machines see."""
+    return head.config.state.parent / "told-by-machines"
 
 
 def duty(head: Head, **more: Any) -> Duty:
     label = f"tiny@{head.config.state}"
     probe(head.place, head.config.state, label)
-    return Duty(head.config, head.place, label, sandbox, **more)
+    shared(head).mkdir(exist_ok=True)
+    return Duty(head.config, head.place, label, partial(ImageSandbox, shared=shared(head)), **more)
 
 
 @contextmanager
@@ -53,7 +58,10 @@ def running(kind: str, head: Head, request: pytest.FixtureRequest) -> Iterator[E
     if kind == "ray":
         cluster = request.getfixturevalue("_ray_cluster")
         cluster.fill()
-        engine = RayEngine(duty(head), cluster.address, lambda job: None)
+        given = duty(head)
+        files = ImageFiles(head.config.state / "image-files", shared(head))
+        engine = RayEngine(given, cluster.address, lambda job: None,
+                           StoredImages(open_blobs(head.place, head.config.state, cached=False), files))
         try:
             yield engine
         finally:

@@ -47,6 +47,9 @@ class FakeExecutor:
         while held is not None and not held.wait(0.01) and not (cancel and cancel.is_set()):
             assert time.monotonic() < until
 
+    def bring(self, job: Job) -> None:
+        """Nothing has to come."""
+
     def prepare(self, job: Job) -> Prepared:
         self._stage("prepare", job.run_id)
         return Prepared(job=job, directory=Path(), layout=Layout.draw(job.produced), arrays=False, prepare_s=0.0)

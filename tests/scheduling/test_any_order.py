@@ -83,9 +83,10 @@ def answer(job: Job) -> RunResult:
     return made_up.collect(made_up.perform(made_up.prepare(job), None, threading.Event()))
 
 
-def host_error(why: str, corrupt_input: str | None = None, *, node_lost: bool = False) -> RunResult:
+def host_error(why: str, corrupt_input: str | None = None, *, node_lost: bool = False,
+               others_may: bool = False) -> RunResult:
     return RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=why), corrupt_input=corrupt_input,
-                     node_lost=node_lost)
+                     node_lost=node_lost, others_may=others_may)
 
 
 class Fleet:
@@ -394,18 +395,19 @@ class Contest(RuleBasedStateMachine):
             shutil.rmtree(self.root.parent)
 
 
-@pytest.mark.parametrize("node_lost", [True, False])
-def test_the_next_call_suspects_nobody_for_a_lost_node(node_lost) -> None:
+@pytest.mark.parametrize("why", ["node_lost", "others_may", ""])
+def test_the_next_call_suspects_nobody_for_a_node(why) -> None:
     root, fleet = copy(), Fleet()
     call = Call(root, fleet)
     try:
         call.scheduler.step(1.0)
-        fleet.ended += [Finished(job, slot, host_error("it went away", node_lost=node_lost)) for job, slot in fleet.running]
+        failed = host_error("it went away", node_lost=why == "node_lost", others_may=why == "others_may")
+        fleet.ended += [Finished(job, slot, failed) for job, slot in fleet.running]
         fleet.running.clear()
         call.scheduler.step(1.0)
         call.disk.commit()
         with call.tournament.read() as transaction:
-            assert bool(suspects(transaction, Outcome.HOST_ERROR)) is not node_lost
+            assert bool(suspects(transaction, Outcome.HOST_ERROR)) is not bool(why)
     finally:
         call.close()
         shutil.rmtree(root.parent)

@@ -129,13 +129,16 @@ def test_a_host_error_is_tried_again_and_given_up_after_three() -> None:
     assert len(ledger.accepted) == 1 + 2 + 1
 
 
-def test_a_run_that_is_lost_with_its_node_again_and_again_is_never_given_up(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("why", "words"), [("node_lost", "was lost with its node"), ("others_may", "has no image on its node")])
+def test_a_run_that_fails_with_one_node_after_another_is_never_given_up(
+        why: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     field_ = make_field(1, 1, 1)
     losses = 2 * QUARANTINE_AFTER
 
     def lost(job: Job) -> RunResult:
         if job.track == "attack" and job.attempt <= losses:
-            return replace(good_result(job, outcome=Outcome.HOST_ERROR), node_lost=True)
+            failed = good_result(job, outcome=Outcome.HOST_ERROR)
+            return replace(failed, node_lost=why == "node_lost", others_may=why == "others_may")
         return honest(job)
 
     ledger = Ledger()
@@ -143,7 +146,7 @@ def test_a_run_that_is_lost_with_its_node_again_and_again_is_never_given_up(capl
     progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger).run()
     assert len(ledger.accepted) == 1 + 2
     assert (progress.given_up, progress.left_out, engine.usable_slots()) == ({}, {}, 1)
-    assert len(logged(caplog, "A run was lost with its node and begins anew.")) == losses
+    assert len(logged(caplog, f"A run {words} and begins anew.")) == losses
 
 
 def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -163,6 +166,22 @@ def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: py
     rests = [facts["seconds"] for facts in logged(caplog, "A slot rests.")]
     assert rests
     assert rests == sorted(rests)
+
+
+def test_a_submission_that_no_machine_can_run_is_given_up_at_once_and_no_slot_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    field_ = make_field(3, 1, 8)
+
+    def nowhere(job: Job) -> RunResult:
+        failed = good_result(job, outcome=Outcome.HOST_ERROR)
+        return honest(job) if job.name == "attack2" else replace(
+            failed, nobody_can=True, report=replace(failed.report, detail=f"No node can get the image of {job.name}"))
+
+    engine = FakeEngine(1, nowhere, random.Random(2))
+    progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger()).run()
+    assert progress.left_out == {name: f"No node can get the image of {name}" for name in ("attack0", "attack1", "defense0")}
+    assert (progress.finished, progress.given_up.total()) == (8, 8 + 8 + 8 + 8)
+    assert not logged(caplog, "A slot rests.")
+    assert len(engine.submitted) <= 8 + 3
 
 
 def test_one_submission_that_brings_the_host_to_fail_takes_no_slot_from_the_others(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,13 +13,13 @@ import dataclasses
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from harness.errors import EngineError, ImageUnavailableError
 from harness.sandbox import contract, owner
 from harness.sandbox.base import Limits, Program, RunReport, RunRequest, Session
-from harness.sandbox.docker import cleanup, code_image, image_form, images, shared_paths
+from harness.sandbox.docker import cleanup, code_image, image_form, images, moving, shared_paths
 from harness.sandbox.docker.client import connect, described, engine_answers
 from harness.sandbox.docker.options import Mount, Start, command_line
 from harness.sandbox.docker.page_cache import PageCache
@@ -110,6 +110,26 @@ class DockerSandbox:
     def pin_base(self, reference: str, rules: ImageRules) -> BaseImage:
         """See ``BaseImages.pin_base``."""
         return images.pin(self.api, reference, rules)
+
+    def has_image(self, ident: str) -> bool:
+        """See ``MovableImages``."""
+        return images.find(self.api, ident) is not None
+
+    def pull_names(self, ident: str) -> tuple[str, ...]:
+        """See ``MovableImages``."""
+        return moving.pull_names(self.api, ident)
+
+    def pull_image(self, name: str) -> None:
+        """See ``MovableImages``."""
+        images.pull_image(self.api, name, {})
+
+    def save_image(self, ident: str) -> Iterator[bytes]:
+        """See ``MovableImages``."""
+        return moving.save(ident)
+
+    def load_image(self, archive: Iterable[bytes]) -> None:
+        """See ``MovableImages``."""
+        moving.load(archive)
 
     def run(self, request: RunRequest, cancel: threading.Event) -> RunReport:
         """See ``Sandbox.run``."""

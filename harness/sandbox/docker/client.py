@@ -38,7 +38,7 @@ _CERTIFICATES = ("ca.pem", "cert.pem", "key.pem")
 _SAID_MAX = 300
 
 
-def connect(slots: int = 32) -> APIClient:
+def connect(slots: int = 32, timeout_s: int | None = None) -> APIClient:
     """A client for the engine that the environment names; safe for several threads.
 
     Raises:
@@ -47,7 +47,7 @@ def connect(slots: int = 32) -> APIClient:
     """
     try:
         # The version is asked for once, here, and proves that somebody answers.
-        return APIClient(version="auto", timeout=TIMEOUT_S, max_pool_size=slots, **kwargs_from_env())
+        return APIClient(version="auto", timeout=timeout_s or TIMEOUT_S, max_pool_size=slots, **kwargs_from_env())
     except ENGINE_FAILURES as error:
         raise _failure(_facts(error)) from error
     except _NOT_UNDERSTOOD as error:

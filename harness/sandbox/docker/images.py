@@ -106,8 +106,8 @@ def require(api: APIClient, reference: str) -> ImageFacts:
         EngineError: The engine or the registry does not answer.
     """
     facts = find(api, reference)
-    if facts is None and _pullable(reference):
-        _pull(api, reference, None)
+    if facts is None and in_a_registry(reference):
+        pull_image(api, reference, None)
         facts = find(api, reference)
     if facts is None:
         problem = f"The Docker image {reference!r} is not on this host."
@@ -163,7 +163,7 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
         raise ImageUnavailableError(problem, _making(reference))
     if facts is None and pull and rules.may_pull(reference):
         try:
-            _pull(api, reference, {})
+            pull_image(api, reference, {})
         except HarnessError as error:
             # Whatever went wrong is not told: it is the answer of a host that an author chose.
             if api_silent(api):
@@ -200,12 +200,18 @@ def api_silent(api: APIClient) -> bool:
     return False
 
 
-def _pullable(reference: str) -> bool:
+def in_a_registry(reference: str) -> bool:
+    """Whether a registry may have an image under this name."""
     return bool(reference) and not (reference.startswith("localhost/") or _BARE_ID.fullmatch(reference))
 
 
-def _pull(api: APIClient, reference: str, credentials: dict[str, str] | None) -> None:
-    """Pull it; with None for ``credentials`` the client looks for the person's own."""
+def pull_image(api: APIClient, reference: str, credentials: dict[str, str] | None) -> None:
+    """Pull it; with None for ``credentials`` the client looks for the person's own.
+
+    Raises:
+        ImageUnavailableError: Its registry does not have it, or not for us.
+        EngineError: The engine or the registry does not answer.
+    """
     wrong = credentials_problem(reference) if credentials is None else None
     if wrong is not None:
         raise EngineError(f"The Docker image {reference!r} is not on this host and cannot be pulled: {wrong[0]}.", wrong[1])
