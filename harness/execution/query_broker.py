@@ -276,7 +276,9 @@ class _Opponent:
         self.failed = False
 
     def label(self, pixels: Pixels) -> tuple[NDArray[np.int16], NDArray[np.float32]] | None:
-        """Its label of each row, ``NO_LABEL`` where it gave none, and its scores; None where it failed."""
+        """Its label of each row, ``NO_LABEL`` where it gave none, and its scores; None where it failed, now or before."""
+        if self.failed:
+            return None
         layout = Layout.draw(np.ones(len(pixels), np.bool_))
         self.batches += 1
         try:

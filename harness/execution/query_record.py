@@ -4,8 +4,9 @@ A fact is kept as it was observed: which label an image got, at which query, how
 wrong one is asked when it is scored, so no true label is needed here, and a corrected one needs no new duel.
 
 An index is the attack's word: it says which image a row is about. What the row finds counts for that image alone, within the bound
-around that image. So that nobody asks about one image on another's budget, a row that lies nearer (L2) to another image of the
-batch, and within the bound around that one, is charged to it as well, and is within the budget only where it is within both.
+around that image. So that nobody asks about one image on another's budget, a row that shows another image of the batch is charged
+to it as well, and is within the budget only where it is within both. It shows the image that it lies nearest to (L2), where it is
+within the bound around that one or less than half as far from it as from its own: one pixel beyond the bound hides nothing.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class QueryRecord:
         return numbers
 
     def _nearest(self, images: NDArray[np.intp], pixels: Pixels) -> NDArray[np.intp]:
-        """The image that each row is charged to besides: the nearest one, where the row is within its bound; else its own."""
+        """The image that each row is charged to besides: the nearest one, where the row shows it; else its own."""
         # Squared distances but for each row's own square, which is the same for all images.
         nearest = (self._squares - 2 * _flat(pixels) @ self._flat.T).argmin(axis=1)
         found = images.copy()
@@ -106,9 +107,10 @@ class QueryRecord:
         if len(rows):
             other = nearest[rows]
             # Those few exactly: single precision does not tell apart what lies nearly as far.
-            nearer = _apart(self._clean[other], pixels[rows]) < _apart(self._clean[images[rows]], pixels[rows])
+            apart, apart_of_own = (_apart(self._clean[image], pixels[rows]) for image in (other, images[rows]))
             within = measure(self._threat, self._clean[other], pixels[rows]) <= self._bound
-            found[rows[nearer & within]] = other[nearer & within]
+            shows = (apart < apart_of_own) & (within | (4 * apart < apart_of_own))
+            found[rows[shows]] = other[shows]
         return found
 
     def observe(self, images: NDArray[np.intp], numbers: NDArray[np.int32], pixels: Pixels, labels: NDArray[np.int16]) -> None:

@@ -305,6 +305,24 @@ def test_hostile_opponents(table, name) -> None:
     assert not failed or "opponent" in result.attack.report.detail
 
 
+def test_an_opponent_that_failed_is_not_asked_again_at_the_attacks_end(table) -> None:
+    """Its failure is its own outcome, however the attack ended: asked anew, it would be the host's, and the duel without end."""
+
+    class TooLarge(Watched):
+        def serve(self, request, cancel, oracle=None):
+            return replace(self._session.serve(request, cancel, oracle), ending=Ending.MEMORY_LIMIT)
+
+    foe = table.seat(opponent(OPPONENTS["reports an error"].work), "defense")
+    attack = table.seat(attacker("ask(all_moved(3), every)\nask(all_moved(2), every)\n"
+                                 "lay(all_moved(1), every)\nnpy('images.npy', '|u1', (len(images), 2, 2, 3), b''.join(images))\n"
+                                 "say(query=token)\nsys.stdin.readline()"), "attack")
+    result = played(duel(), replace(attack.side, session=TooLarge(attack.session)), foe.side)
+    foe.close()
+    attack.close()
+    assert (result.opponent.outcome, result.attack.outcome, result.batches) == (ENDED, Outcome.MEMORY_LIMIT, 3)
+    assert result.final
+
+
 def test_an_opponent_that_leaves_between_two_batches_is_started_anew(table) -> None:
     foe = table.seat(opponent(OPPONENTS["leaves between two batches"].work), "defense")
     result = table.play(attacker(HONEST), against=foe.side)

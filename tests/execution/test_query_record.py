@@ -53,10 +53,11 @@ FAR = np.full((3, 2, 2, 3), 50, np.uint8) + np.array([0, 60, 120], np.uint8)[:, 
 
 @pytest.mark.parametrize(("about", "shows", "counts"), [
     (0, 0, [1, 0, 0]), (0, 8, [1, 0, 0]), (0, 60, [1, 1, 0]), (0, 68, [1, 1, 0]), (0, 52, [1, 1, 0]),
-    (0, 69, [1, 0, 0]), (0, 31, [1, 0, 0]), (1, 120, [0, 1, 1]), (2, 0, [1, 0, 1]),
+    (0, 51, [1, 1, 0]), (0, 41, [1, 1, 0]), (0, 40, [1, 0, 0]), (0, 79, [1, 1, 0]), (0, 81, [1, 1, 0]), (0, 31, [1, 0, 0]),
+    (1, 120, [0, 1, 1]), (2, 0, [1, 0, 1]), (1, 41, [0, 1, 0]), (1, 101, [0, 1, 1]), (1, 100, [0, 1, 0]),
 ])
 def test_a_row_that_shows_another_image_is_charged_to_both(about, shows, counts) -> None:
-    """Where it is within the bound around the other one; what lies between images is its own alone."""
+    """Within the bound around the other one, or less than half as far from it; what lies between images is its own alone."""
     record = QueryRecord(FAR, Threat.LINF, bound=8, budget=10)
     numbers = record.charge(np.array([about], np.intp), np.full((1, 2, 2, 3), 50 + shows, np.uint8))
     assert (numbers.tolist(), record.counts.tolist()) == ([1], counts)
@@ -68,6 +69,14 @@ def test_an_image_is_not_asked_about_on_the_budget_of_others() -> None:
     numbers = record.charge(np.array([0, 2, 1, 0, 2, 0, 2, 0], np.intp), rows)
     assert numbers.tolist() == [1, 1, 3, 0, 0, 0, 0, 0]
     assert record.counts.tolist() == [1, 3, 1]
+
+
+def test_one_pixel_beyond_the_bound_hides_no_image() -> None:
+    record = QueryRecord(FAR, Threat.LINF, bound=8, budget=3)
+    rows = np.repeat(FAR[1:2], 4, axis=0)
+    rows[:, 1, 1, 1] += 9
+    assert record.charge(np.array([0, 2, 0, 2], np.intp), rows).tolist() == [1, 1, 2, 0]
+    assert record.counts.tolist() == [2, 3, 1]
 
 
 def test_images_that_are_the_same_have_each_their_own() -> None:
