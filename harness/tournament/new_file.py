@@ -21,6 +21,10 @@ LIKE: Mapping[str, Mapping[str, object]] = {
     "digits": {
         "dataset": "dataset/digits", "submissions": ("submissions/*",), "rules.max_epsilon": (16, 32, 48, 64),
     },
+    "photos": {
+        "dataset": "dataset/photos", "submissions": ("submissions/*",), "rules.batch_size": 50, "rules.max_epsilon": (4, 8, 12, 16),
+        "rules.time_limit_s": 1800,
+    },
     "nips2017": {
         "dataset": "dataset/nips2017", "submissions": ("submissions/*",), "rules.max_epsilon": (4, 8, 12, 16),
         "sandbox.backend": "docker", "sandbox.cpus": 3.75, "sandbox.memory": 24 << 30, "images": OF_2017,
@@ -29,6 +33,7 @@ LIKE: Mapping[str, Mapping[str, object]] = {
 #: How the data set of each is made, in the new directory.
 DATA_SET = {
     "digits": "harness dataset build digits",
+    "photos": "harness dataset build photos --images 200",
     "nips2017": "harness dataset import images/ --csv images.csv --into dataset/nips2017",
 }
 

@@ -35,7 +35,8 @@ def test_what_nobody_chose_is_the_default(tmp_path):
     assert (tmp_path / "mine" / "submissions").is_dir()
 
 
-@pytest.mark.parametrize(("like", "shipped"), [("digits", "tournament.yaml"), ("nips2017", "tournaments/nips2017.yaml")])
+@pytest.mark.parametrize(("like", "shipped"), [
+    ("digits", "tournament.yaml"), ("photos", "tournaments/photos.yaml"), ("nips2017", "tournaments/nips2017.yaml")])
 def test_the_rules_are_those_of_the_file_that_is_shipped(tmp_path, like, shipped):
     made, theirs = load(create(tmp_path / "mine", like)), load(ROOT / shipped)
     assert made.rules == theirs.rules
