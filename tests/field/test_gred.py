@@ -97,7 +97,7 @@ def test_what_is_flagged_is_rectified_or_rejected() -> None:
     assert (rectified == labels).mean() > (plain == labels).mean() + 0.4
 
 
-@pytest.mark.parametrize("name", ["gred", "gred_reject"])
+@pytest.mark.parametrize("name", ["gred", "gred_reject", "undefended_a"])
 def test_the_target_is_the_defense_itself(name: str) -> None:
     images = np.concatenate([batch()[0][:8], attacked("pgd_on_f")[:8]])
     found, pixels = opponent(name), to_tensor(images)
