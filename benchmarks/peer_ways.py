@@ -117,7 +117,7 @@ def read_answers(result: Path, defense: str, made: dict[str, tuple[str, str]], d
     """Sort a result.csv over all images by attack."""
     position = {image: number for number, image in enumerate(dataset.ids)}
     for line in result.read_text(encoding="ascii").splitlines():
-        name, label = line.split(",")
+        name, label = line.split(",")[:2]  # scores may follow
         attack, image = made[name]
         labels.setdefault(f"{attack} {defense}", [-1] * len(position))[position[image]] = int(label)
 

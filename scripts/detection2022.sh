@@ -8,6 +8,7 @@ config=tournaments/detection2022.yaml
 .venv/bin/harness run --config $config --sandbox "$(scripts/images.sh)"
 .venv/bin/harness leaderboard --config $config
 .venv/bin/harness matrix --config $config --track detector
+.venv/bin/harness matrix --config $config --access query
 .venv/bin/harness export tournaments/.detection2022/export --config $config
 echo "F1 as the write-up counts it:"
 .venv/bin/python scripts/f1_2022.py tournaments/.detection2022/export

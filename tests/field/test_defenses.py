@@ -62,7 +62,7 @@ def start(entry: Path, *arguments: object, stdin: str = "") -> str:
 
 
 def read_labels(result: Path) -> np.ndarray:
-    rows = dict(line.split(",") for line in result.read_text().splitlines())
+    rows = dict(line.split(",")[:2] for line in result.read_text().splitlines())  # scores may follow
     return np.array([int(rows[name]) for name in sorted(rows)])
 
 

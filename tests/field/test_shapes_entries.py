@@ -24,6 +24,7 @@ from field_kit.model import to_tensor
 from field_kit.traces import column_stripes, largest_error, noise
 from harness.dataset.shapes import Shapes, shapes
 from harness.formats.threats import enforce
+from harness.sdk import BEYOND_BUDGET
 from harness.tracks import Threat
 
 pytestmark = pytest.mark.field
@@ -38,11 +39,7 @@ def held_out(count: int, start: int = 0) -> Shapes:
 
 
 @pytest.mark.parametrize("directory", ENTRIES, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_entry_is_complete(directory: Path) -> None:
-    said = json.loads((directory / "metadata.json").read_text())
-    assert said["type"] == directory.parent.name.removesuffix("s")
-    assert said["protocol"] == "serve"
-    assert os.access(directory / said["entry_point"], os.X_OK)
+def test_a_readme_says_what_an_entry_is_and_what_it_is_not(directory: Path) -> None:
     readme = (directory / "README.md").read_text().splitlines()
     assert [line.split(":")[0] for line in readme] == [
         "- Method", "- Source", "- Parameters", "- What to expect", "- What it is not"]
@@ -133,6 +130,41 @@ def test_square_sides_follow_the_papers_schedule() -> None:
     share = {0: 0.3, 1: 0.15, 2: 0.075, 7: 0.0375, 16: 0.01875, 299: 0.3 / 2**9}
     assert {query: own.side(query, 64) for query in share} == {
         query: max(round((value * 64 * 64) ** 0.5), 1) for query, value in share.items()}
+
+
+class Oracle:
+    """Answers of the net of undefended_b, so many for each image; without scores, or with all of them NaN, where told so."""
+
+    def __init__(self, count: int, budget: int, answers: str) -> None:
+        self.budget, self.asked, self.said = budget, np.zeros(count, int), answers
+        self.classes = 0 if answers == "labels" else 10
+
+    def labels(self, images: np.ndarray, index: np.ndarray) -> np.ndarray:
+        assert images.dtype == np.uint8
+        self.asked[index] += 1
+        labels = labels_of("shapes/defenses/undefended_b", images)
+        return np.where(self.asked[index] <= self.budget, labels, BEYOND_BUDGET)
+
+    def __call__(self, images: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labels, scores = self.labels(images, index), entry("shapes/defenses/undefended_b", "defense.py").answers(images)[1]
+        return labels, np.where((labels < 0)[:, None] | (self.said == "nothing"), np.nan, scores)
+
+
+@pytest.mark.parametrize(("answers", "least"), [("scores", 0.6), ("nothing", 0.05), ("labels", 0.05)])
+def test_square_by_queries_fools_who_answers(answers: str, least: float) -> None:
+    images, labels = held_out(20)
+    oracle = Oracle(20, 60, answers)
+    made = entry("shapes/attacks/square_query").attack(images.copy(), 16, oracle)
+    assert np.abs(made.astype(int) - images).max() <= 16
+    fooled = labels_of("shapes/defenses/undefended_b", made) != labels
+    assert fooled.mean() >= least
+    assert oracle.asked.max() <= oracle.budget + 1
+    assert oracle.asked[fooled].mean() < oracle.budget
+
+
+def test_square_by_queries_has_the_schedule_of_square() -> None:
+    asking, own = entry("shapes/attacks/square_query"), entry("shapes/attacks/square")
+    assert [asking.side(query, own.QUERIES, 64) for query in range(300)] == [own.side(query, 64) for query in range(300)]
 
 
 def test_a_universal_perturbation_is_the_same_on_every_image() -> None:

@@ -246,6 +246,8 @@ def test_reparameterisation_learns_what_can_be_learnt(monkeypatch: pytest.Monkey
 class Asked:
     """A linear classifier of two classes behind a budget, which counts for each image."""
 
+    classes = 0
+
     def __init__(self, count: int, budget: int) -> None:
         random = np.random.default_rng(5)
         self.weight, self.bias = random.normal(size=48), 0.0
@@ -317,6 +319,54 @@ def test_gen_attack_breeds_the_target() -> None:
     assert (oracle.asked <= 600).all()
 
 
+class Scored(Asked):
+    """The same with scores beside the labels; a silent one has none to give."""
+
+    classes = 2
+
+    def __init__(self, count: int, budget: int, *, silent: bool = False) -> None:
+        super().__init__(count, budget)
+        self.silent = silent
+
+    def __call__(self, images: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labels, margin = self.labels(images, index), self.margin(images) / np.abs(self.weight).sum()
+        scores = np.stack([-margin, margin], 1)
+        scores[(labels < 0) | self.silent] = np.nan
+        return labels, scores
+
+
+def test_gen_attack_breeds_by_scores_where_there_are_any() -> None:
+    """The target's score less the others' leads it there, and sooner than labels do."""
+    images = images_of_two_classes(4)
+    asked = {}
+    for name, oracle in {"scores": Scored(4, 3000), "silent": Scored(4, 3000, silent=True)}.items():
+        before = oracle.margin(images) > 0
+        bound = int(np.ceil(2.5 * (np.abs(oracle.margin(images)) / np.abs(oracle.weight).sum()).max()))
+        made = entry("transformation/targeted_attacks/gen_attack").attack(images, 1 - before.astype(np.int64), bound, oracle)
+        assert np.abs(made.astype(int) - images).max() <= bound
+        if name == "scores":
+            assert ((oracle.margin(made) > 0) != before).all()
+        asked[name] = oracle.asked.sum()
+    assert asked["scores"] < asked["silent"]
+
+
+def test_gen_attacks_fitness_by_hand() -> None:
+    class Three:
+        classes = 3
+
+        def __call__(self, images: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            assert index.tolist() == [4] * 6
+            scores = np.log([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.1, 0.8, 0.1], [0.2, 0.5, 0.3], [0.4, 0.4, 0.2]])
+            return scores.argmax(1), scores.astype(np.float32)
+
+    members = np.zeros((1, 6, 2, 2, 3), np.int16)
+    targets = np.array([0, 0, 0, 0, 2])
+    own = entry("transformation/targeted_attacks/gen_attack")
+    fitness, hit, told = own.judged_by_scores(members, np.array([4]), targets, Three())
+    assert fitness[0] == pytest.approx(np.log([3 / 7, 1 / 9, 4, 1 / 9, 3 / 7, 1 / 4]), rel=1e-5)
+    assert (hit.tolist(), told.tolist()) == ([True], [True])
+
+
 def test_gen_attack_ends_with_its_budget() -> None:
     images = images_of_two_classes(3)
     oracle = Asked(3, 100)
@@ -325,12 +375,16 @@ def test_gen_attack_ends_with_its_budget() -> None:
     assert (oracle.asked <= 100 + 24).all()
 
 
+@pytest.mark.parametrize("name", [*RANDOM, *CERTAIN, "defenses/undefended_plain"])
+def test_scores_are_those_that_the_labels_are_the_largest_of(name: str) -> None:
+    """Attacks by queries may be answered both."""
+    labels, scores = entry(name, "defense.py").answers(digits(5)[0].copy())
+    assert scores.shape == (5, 10)
+    assert np.array_equal(scores.argmax(1), labels)
+
+
 @pytest.mark.parametrize("path", sorted(HOME.glob("*/*/metadata.json")), ids=lambda path: path.parent.name)
-def test_entry_is_complete(path: Path) -> None:
-    metadata = json.loads(path.read_text())
-    assert metadata["protocol"] == "serve"
-    assert (path.parent / "run.sh").stat().st_mode & 0o111 == 0o111
-    assert len((path.parent / "README.md").read_text().splitlines()) == 5
+def test_weights_are_small_and_only_a_defense_has_any(path: Path) -> None:
     weights = list(path.parent.rglob("*.safetensors"))
     assert all(file.stat().st_size < 500_000 for file in weights)
-    assert len(weights) == (2 if metadata["type"] == "defense" else 0)
+    assert len(weights) == (2 if json.loads(path.read_text())["type"] == "defense" else 0)

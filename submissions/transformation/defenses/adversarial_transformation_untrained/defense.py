@@ -14,10 +14,16 @@ TRANSFORMATION = Transformation(load(Path(__file__).with_name("external.json")))
 
 
 @torch.no_grad()
+def answers(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels, and the scores that they are the largest of, for attacks that may ask for those."""
+    found = NET(TRANSFORMATION(to_tensor(images)))
+    return NET.labels(found), found.cpu().numpy()
+
+
 def classify(images: np.ndarray) -> np.ndarray:
     """Return the classifier's labels for the transformed images."""
-    return NET.labels(NET(TRANSFORMATION(to_tensor(images))))
+    return answers(images)[0]
 
 
 if __name__ == "__main__":
-    run_defense(classify)
+    run_defense(answers)
