@@ -86,6 +86,7 @@ def test_entry_is_complete(directory: Path) -> None:
 def test_the_tournament_has_every_entry_and_a_batch_for_each_epsilon() -> None:
     config = load_config(SUBMISSIONS.parent / "tournaments" / "photos.yaml")
     named = {Path(path).resolve() for pattern in config.submissions for path in glob.glob(pattern)}
+    assert len({path.name for path in named}) == len(named)  # which is what an entry is called by
     assert named == {*ENTRIES, SUBMISSIONS / "attacks" / "no_op", SUBMISSIONS / "attacks" / "random_noise"}
     assert 200 // config.rules.batch_size == len(config.rules.max_epsilon)
 
@@ -132,17 +133,17 @@ def test_the_targeted_winner_is_its_formula(own) -> None:
     assert differing.mean() < 0.002  # a value on the edge of rounding may fall to either side
 
 
-@pytest.mark.parametrize("kind", ["attacks", "targeted_attacks"])
-def test_the_phases_are_steps_of_falling_size(own, monkeypatch, kind) -> None:
+@pytest.mark.parametrize("name", ["attacks/three_phases", "targeted_attacks/three_phases_target"])
+def test_the_phases_are_steps_of_falling_size(own, monkeypatch, name) -> None:
     """Without jitter: nine steps of a quarter of epsilon, six of an eighth, four of a sixteenth, within the ball."""
-    attack = own(f"{kind}/three_phases")
+    attack = own(name)
     assert sum(steps for steps, _ in attack.PHASES) == 19
     monkeypatch.setattr(attack, "JITTER", 0)
     monkeypatch.setattr(attack, "NOISE", 0)
     clean, radius = to_tensor(images()), EPSILON / 255
     own_labels = (stand_in("lite0")(clean) + stand_in("lite1")(clean)).argmax(1)
     targets = np.array([7, 400, 1000])
-    away = kind == "attacks"
+    away = name.startswith("attacks")
     classes = own_labels if away else torch.from_numpy(targets - 1)
     moved = clean
     for share in [4] * 9 + [8] * 6 + [16] * 4:
@@ -153,9 +154,9 @@ def test_the_phases_are_steps_of_falling_size(own, monkeypatch, kind) -> None:
     assert differing.mean() < 0.01  # a gradient of nearly zero has the sign of its last digit
 
 
-@pytest.mark.parametrize("kind", ["attacks", "targeted_attacks"])
-def test_the_jitter_is_an_affine_map_and_noise(own, monkeypatch, kind) -> None:
-    attack = own(f"{kind}/three_phases")
+@pytest.mark.parametrize("name", ["attacks/three_phases", "targeted_attacks/three_phases_target"])
+def test_the_jitter_is_an_affine_map_and_noise(own, monkeypatch, name) -> None:
+    attack = own(name)
     clean = to_tensor(images())
     monkeypatch.setattr(attack, "JITTER", 0)
     noisy = attack.jittered(clean, 0.1, torch.Generator().manual_seed(0)) - clean
@@ -287,7 +288,7 @@ def test_an_attack_fools_its_own_net(attack: str, net: str) -> None:
 
 
 @real
-@pytest.mark.parametrize(("attack", "least"), [("momentum_std", COUNT - 2), ("three_phases", COUNT // 2)])
+@pytest.mark.parametrize(("attack", "least"), [("momentum_std", COUNT - 2), ("three_phases_target", COUNT // 2)])
 def test_a_targeted_attack_hits_on_its_own_nets(attack: str, least: int) -> None:
     labels = entry("photos/defenses/undefended_lite0", "defense.py").classify(attacked(f"targeted_attacks/{attack}"))
     assert (labels == photographs()[2]).sum() >= least
