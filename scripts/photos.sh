@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tournament on photographs: nets, data set and image where they are missing, then the runs that are missing. Stop it at any time;
-# the next call goes on.
+# The tournament on photographs: nets, data set and image where they are missing, then the runs that are missing, and its tables. Stop
+# it at any time; the next call goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,5 +17,7 @@ fi
 HARNESS_PHOTOS=1 .venv/bin/python -m pytest -q -m photos tests/field/test_photos.py
 .venv/bin/harness run --config tournaments/photos.yaml --sandbox "$sandbox" --report photos.html
 .venv/bin/harness leaderboard --config tournaments/photos.yaml
+.venv/bin/harness export tournaments/.photos/export --config tournaments/photos.yaml
+.venv/bin/python scripts/photos_tables.py tournaments/.photos/export
 echo
 echo "The report, for any browser: $PWD/photos.html"
