@@ -14,7 +14,8 @@ if [ "$sandbox" = docker ] && ! .venv/bin/python docker/build.py photos; then
     echo "The image of the pretrained nets cannot be made (see above): entries run WITHOUT ISOLATION, as programs of yours." >&2
     sandbox=process
 fi
-HARNESS_PHOTOS=1 .venv/bin/python -m pytest -q -m photos tests/field/test_photos.py
+# The limit is for a machine that does other things besides, as that of the tournament.
+HARNESS_PHOTOS=1 .venv/bin/python -m pytest -q --timeout 3600 -m photos tests/field/test_photos.py
 .venv/bin/harness run --config tournaments/photos.yaml --sandbox "$sandbox" --report photos.html
 .venv/bin/harness leaderboard --config tournaments/photos.yaml
 .venv/bin/harness export tournaments/.photos/export --config tournaments/photos.yaml
