@@ -56,6 +56,7 @@ _DUEL_TYPES: dict[str, type] = {
     **dict.fromkeys(("produced", "counted", "earned", "labelled", "correct", "target_hit", "rejected"), bool),
     **dict.fromkeys(("queries", "first_query", "distance"), int),
 }
+_CLEAN_TYPES: dict[str, type] = {"defense": str, "image": str, "labelled": bool, "correct": bool, "rejected": bool}
 _VERDICT_TYPES: dict[str, type] = {"attack": str, "defense": str, "image": str, "labelled": bool, "correct": bool,
                                    "target_hit": bool, "rejected": bool}
 
@@ -100,6 +101,7 @@ def export_all(results: Results, directory: Path) -> tuple[list[Path], list[str]
     parquet, notes, paths = parquet_here(), [], []
     for name, columns in _tables(results, boards, build_matrix(results)).items():
         paths += _write_table(directory, name, columns, parquet=parquet)
+    paths += _write_clean(results, directory, parquet=parquet)
     size = math.prod(results.verdicts.shape)
     if size <= MOST_VERDICTS_AS_CSV:
         paths.append(directory / "verdicts.csv")
@@ -142,6 +144,28 @@ def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> 
                         for at, title in enumerate(titles)},
         "pairs": {title: [row[at] for row in pairs.rows] for at, title in enumerate(pairs.columns)},
     }
+
+
+def _write_clean(results: Results, directory: Path, *, parquet: bool) -> list[Path]:
+    """What defenses said of the clean images: robust accuracy asks for it, and verdicts are on what attacks made."""
+    paths = [directory / "clean.csv"]
+    rows = ([int(value) if isinstance(value, bool) else value for value in row]
+            for group in clean_images(results) for row in zip(*(group[title] for title in _CLEAN_TYPES), strict=True))
+    write_csv(paths[0], tuple(_CLEAN_TYPES), rows)
+    if parquet:
+        paths.append(directory / "clean.parquet")
+        write_parquet(paths[-1], clean_images(results), _CLEAN_TYPES)
+    return paths
+
+
+def clean_images(results: Results) -> Iterator[dict[str, list[Any]]]:
+    """One group of columns per defense: a row per clean image whose run has ended."""
+    names = np.array(_image_names(results))
+    for defense, codes, done in zip(results.defenses, results.clean_codes, results.clean_done, strict=True):
+        which = np.flatnonzero(done[results.batch])
+        labelled, correct, target = ((codes[which] & bit).astype(np.bool_) for bit in (LABELLED, CORRECT, TARGET))
+        yield {"defense": [defense.name] * len(which), "image": names[which].tolist() if len(which) else [],
+               "labelled": labelled.tolist(), "correct": correct.tolist(), "rejected": (target & ~labelled).tolist()}
 
 
 def _write_duels(results: Results, directory: Path, notes: list[str], *, parquet: bool) -> list[Path]:

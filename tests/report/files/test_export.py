@@ -18,6 +18,7 @@ from harness.report.files.export import export_2017, export_all
 from harness.report.files.sheets import leaderboard_markdown, leaderboard_sheet, matrix_markdown, to_csv, to_json
 from harness.scoring import Entry, Results, Verdicts, complete
 from harness.scoring.leaderboard import build_leaderboard, build_matrix
+from harness.scoring.verdicts import CORRECT, LABELLED, TARGET
 from tests.helpers.verdicts import codes_from_labels, codes_of
 
 
@@ -72,6 +73,18 @@ def test_every_verdict_is_exported_and_nothing_else(tmp_path: Path) -> None:
     boards = read_rows(tmp_path / "leaderboard.csv")
     assert {(row["scoring"], row["name"], row["raw"]) for row in boards} >= {
         ("nips2017", "D1", "4"), ("toolkit", "A2", "5"), ("standard", "T1", "4")}
+
+
+def test_clean_images_are_exported_where_their_runs_have_ended(tmp_path: Path) -> None:
+    codes = np.array([[LABELLED | CORRECT, LABELLED, 0, LABELLED | TARGET], [TARGET, LABELLED | CORRECT, 0, 0]], np.uint8)
+    batch, done = np.array([0, 0, 1, 1], np.int32), np.array([[True, True], [True, False]])
+    whole = vector()
+    export_all(replace(
+        whole, batch=batch, clean_codes=codes, clean_done=done, attack_done=whole.attack_done.repeat(2, -1),
+        run_done=whole.run_done.repeat(2, -1)), tmp_path)
+    assert read(tmp_path / "clean.csv")[1:] == [
+        ["D1", "0", "1", "1", "0"], ["D1", "1", "1", "0", "0"], ["D1", "2", "0", "0", "0"], ["D1", "3", "1", "0", "0"],
+        ["D2", "0", "0", "0", "1"], ["D2", "1", "1", "1", "0"]]
 
 
 def test_parquet_says_the_same_as_csv(results, tmp_path: Path) -> None:
