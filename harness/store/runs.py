@@ -115,6 +115,14 @@ def outputs(transaction: Transaction, scope: Scope) -> dict[tuple[int, int], int
     return {(submission, given): output or 0 for submission, given, output in found}
 
 
+def ended_on(transaction: Transaction, scope: Scope, inputs: Iterable[int]) -> frozenset[tuple[int, int]]:
+    """(submission id, input id) of the runs with a result on these inputs, of which there may be any number."""
+    asked = func.json_each(json.dumps(sorted(inputs))).table_valued("value")
+    found = transaction.connection.execute(select(RunRow.submission_id, RunRow.input_id).where(
+        scope.where(), RunRow.state == DONE, RunRow.input_id.in_(select(asked.c.value))))
+    return frozenset((submission, given) for submission, given in found)
+
+
 def made_by_any(transaction: Transaction, scope: Scope) -> list[int]:
     """Ids of the inputs that runs made, on whatever batch."""
     return [output or 0 for output in transaction.connection.scalars(

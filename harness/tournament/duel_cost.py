@@ -36,6 +36,8 @@ def cost(lineup: Lineup, board: Board, unmet: tuple[tuple[str, Access], ...], sl
     left = list(_left(lineup, board))
     if left:
         said.append(f"Of these {runs} runs {len(left)} are not made yet: {_time(left, slots)}.")
+    elif runs:
+        said.append(f"Each of these {runs} runs has its result already.")
     return said
 
 

@@ -84,6 +84,20 @@ class RoundReader:
         found = runs.outputs(self.transaction, self.own(list(attacks.values()))) if attacks else {}
         return {(attack, given): made for (attack, given), made in found.items() if given in self._duels}
 
+    def duel_counts(self) -> dict[Access, tuple[int, int]]:
+        """Of each access, how many duels are done and how many there are; one is a pair that is open, on a batch."""
+        found: dict[Access, tuple[int, int]] = {}
+        made = {made for made in self._duel_outputs.values() if made}
+        opponents = {pair.opponent.id: pair.opponent for pair in self.pairs if pair.access is not Access.QUERY}
+        answered = runs.ended_on(self.transaction, self.own(list(opponents.values())), made) if made else frozenset()
+        for pair in self.pairs:
+            ended = [self._duel_outputs.get((pair.attack.id, given)) for given in pair.inputs]
+            # Of one by queries nothing is kept as an input; of another there may be nothing to answer.
+            done = sum(each is not None and (not each or (pair.opponent.id, each) in answered) for each in ended)
+            before = found.get(pair.access, (0, 0))
+            found[pair.access] = before[0] + done, before[1] + len(ended)
+        return found
+
     @cached_property
     def _tasks(self) -> tuple[frozenset[int], frozenset[int]]:
         """Ids of the inputs that the round's attacks are given, and of those that they were given under other bounds."""

@@ -27,6 +27,15 @@ class KindCounts:
 
 
 @dataclass(frozen=True)
+class DuelCounts:
+    """Duels of one access: an attack, a defense that is open to it and a batch; their runs are among those of ``KindCounts``."""
+
+    access: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class StatusView:
     """A tournament's state as rows say it.
 
@@ -39,6 +48,7 @@ class StatusView:
         overhead_s: A slot's time per run in which no program computed.
         active: Whether a ``harness run`` holds the tournament now.
         rounds: Names of all rounds, newest first.
+        duels: Those of each access that a pair is open to.
     """
 
     tournament: str
@@ -52,6 +62,7 @@ class StatusView:
     overhead_s: float | None = None
     active: bool = False
     rounds: tuple[str, ...] = ()
+    duels: tuple[DuelCounts, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The same for other programs, each outcome with its sentence."""

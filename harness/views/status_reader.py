@@ -17,7 +17,7 @@ from harness.store.values import DONE, OPEN, RUNNING
 from harness.tracks import TRACKS
 from harness.views.progress import SlotView
 from harness.views.round_reader import RoundReader
-from harness.views.status import KindCounts, StatusView
+from harness.views.status import DuelCounts, KindCounts, StatusView
 from harness.views.timing import RunTimes, busy_share, overhead_s, spent
 
 #: Runs that the times are summed over; reading all 891,000 of a contest would take seconds.
@@ -42,7 +42,8 @@ class StatusReader(RoundReader):
         return StatusView(
             self.round.tournament, self.round.name, kinds, dict(outcomes), self._running() if active else (),
             self._eta(states, len(set(times.slots))) if active else None, spent(times), busy_share(times), overhead_s(times),
-            active=active, rounds=rounds.names(self.transaction))
+            active=active, rounds=rounds.names(self.transaction),
+            duels=tuple(DuelCounts(access, *counts) for access, counts in self.duel_counts().items()))
 
     def _times(self) -> RunTimes:
         """What the newest ended runs recorded; all of them, but for a contest."""

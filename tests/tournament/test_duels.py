@@ -21,7 +21,7 @@ from harness.scoring.verdicts import CORRECT, LABELLED, TARGET
 from harness.tournament.machine import Watcher
 from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, run_round
-from harness.tournament.tournament import Tournament
+from harness.tournament.tournament import Fresh, Tournament
 from harness.tracks import Access
 from harness.views.round_reader import RoundReader
 from harness.views.status_reader import StatusReader
@@ -202,6 +202,11 @@ def test_fresh(again) -> None:
         "also on what attack-darken made: white made the same against open-b")
 
 
+def duels_done(root: Path) -> dict[str, tuple[int, int]]:
+    with Tournament(load(root / "tournament.yaml")) as tournament, tournament.read() as transaction:
+        return {counts.access: (counts.done, counts.total) for counts in StatusReader(tournament, transaction).status().duels}
+
+
 def test_counts(again) -> None:
     with Tournament(load(again / "tournament.yaml")) as tournament, tournament.read() as transaction:
         reader = RoundReader(tournament, transaction)
@@ -209,6 +214,7 @@ def test_counts(again) -> None:
         kinds = {kind.kind: (kind.done, kind.waiting) for kind in StatusReader(tournament, transaction).status().kinds}
     assert totals == {"attack-darken": 3, "white": 6, "grey": 3, "detector-level": 6, "defense-mean": 6, "open-a": 9, "open-b": 6}
     assert kinds == {"attack": (12, 0), "targeted_attack": (0, 0), "defense": (21, 0), "detector": (6, 0)}
+    assert duels_done(again) == {"white_box": (6, 6), "grey_box": (3, 3)}
     runs = results(again).runs
     assert (runs.done, runs.total, runs.failed) == (39, 39, 0)
     # What a defense did in its duels is among its outcomes, each run once.
@@ -223,6 +229,7 @@ def test_counts_of_two_attacks_on_one_opponent(again) -> None:
     with Tournament(load(again / "tournament.yaml")) as tournament, tournament.read() as transaction:
         kinds = {kind.kind: (kind.done, kind.waiting) for kind in StatusReader(tournament, transaction).status().kinds}
     assert kinds == {"attack": (18, 0), "targeted_attack": (0, 0), "defense": (24, 0), "detector": (6, 0)}
+    assert duels_done(again) == {"white_box": (12, 12), "grey_box": (3, 3)}
     runs = results(again).runs
     assert (runs.done, runs.total) == (48, 48)
 
@@ -233,6 +240,10 @@ def test_counts_before_the_end(again) -> None:
     with Tournament(load(again / "tournament.yaml")) as tournament, tournament.read() as transaction:
         kinds = {kind.kind: (kind.done, kind.waiting) for kind in StatusReader(tournament, transaction).status().kinds}
     assert kinds == {"attack": (3, 9), "targeted_attack": (0, 0), "defense": (3, 24), "detector": (0, 6)}
+    assert duels_done(again) == {"white_box": (0, 6), "grey_box": (3, 3)}
+    with Tournament(load(again / "tournament.yaml")) as tournament:
+        tournament.open_round(tournament.dataset(), sandbox="process", fresh=Fresh(["open-b"], batch=1))
+    assert duels_done(again) == {"white_box": (0, 6), "grey_box": (2, 3)}, "one that was made and is not answered is not done"
     assert results(again).runs.total == 12 + 27 + 6
 
 
@@ -323,10 +334,13 @@ def test_a_duel_by_queries_is_not_played_again(queried, tmp_path) -> None:
     assert duels.queries is not None
     assert (duels.queries.budget, duels.queries.charged.max()) == (2, 2)
     rules(root, access=["query"], query={"budget": 8}, max_epsilon=[16])
-    assert run(root).started == {}
+    again = run(root)
+    assert again.started == {}
+    assert "Each of these 6 runs has its result already." in again.said
     with Tournament(load(root / "tournament.yaml")) as tournament, tournament.read() as transaction:
         kinds = {kind.kind: (kind.done, kind.waiting) for kind in StatusReader(tournament, transaction).status().kinds}
     assert kinds == {"attack": (3, 0), "targeted_attack": (3, 0), "defense": (6, 0), "detector": (0, 0)}
+    assert duels_done(root) == {"query": (6, 6)}
     assert (results(root).runs.done, results(root).runs.total) == (12, 12)
 
 

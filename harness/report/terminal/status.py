@@ -31,6 +31,9 @@ def print_status(view: StatusView, console: Console) -> None:
     for row in sheet.rows:
         table.add_row(row[0], *(f"{number:,}" for number in row[1:]))
     console.print(table)
+    if view.duels:
+        counted = ", ".join(f"{duels.access.replace('_', ' ')} {duels.done:,} of {duels.total:,}" for duels in view.duels)
+        console.print(Text(f"\nDuels done, their runs counted above: {counted}."))
     if view.outcomes:
         console.print()
         print_outcomes(view.outcomes, console)

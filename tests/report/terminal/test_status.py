@@ -5,7 +5,7 @@ import json
 from harness.report.show import show_status
 from harness.report.terminal.status import print_status
 from harness.sandbox.outcomes import POLICY, Outcome
-from harness.views.status import KindCounts, StatusView
+from harness.views.status import DuelCounts, KindCounts, StatusView
 
 
 def view(**more) -> StatusView:
@@ -24,6 +24,13 @@ def test_a_round_that_nobody_is_in_is_not_complete(screen) -> None:
     empty = StatusView("t", "r", (KindCounts("attack", 0, 0, 0),), {})
     text = " ".join(screen(lambda console: print_status(empty, console)))
     assert "0 of 0 runs (0%), nothing to run" in text
+
+
+def test_duels_have_a_line_of_their_own(screen) -> None:
+    duels = (DuelCounts("white_box", 3, 12), DuelCounts("query", 1200, 1200))
+    lines = screen(lambda console: print_status(view(duels=duels), console))
+    assert "Duels done, their runs counted above: white box 3 of 12, query 1,200 of 1,200." in lines
+    assert not any("Duels" in line for line in screen(lambda console: print_status(view(), console)))
 
 
 def test_a_running_tournament_says_how_long_still(screen) -> None:
