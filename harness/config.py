@@ -341,6 +341,13 @@ class SandboxConfig(_Model):
         None, min_length=1, max_length=100, description="Docker runtime, such as runsc or kata; null for the engine's default.")
 
 
+class Require(_Model):
+    """What a machine must have to take part."""
+
+    gpu: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")] | None = Field(
+        None, description="Use only GPUs with this in the name that nvidia-smi gives, such as H100; machines without are unused.")
+
+
 class Workers(_Model):
     """Where runs execute."""
 
@@ -352,6 +359,7 @@ class Workers(_Model):
         "auto", description="Runs at the same time on a machine; auto: CPU cores / sandbox.cpus.")
     gpus: Gpus = Field(
         "auto", description="GPUs to use: auto (all found), none, or a list of indices or UUIDs.")
+    require: Require = Field(Require(), description="What a machine must have to take part.")
     slots_per_gpu: int = Field(1, ge=1, le=100, description="Runs at the same time on one GPU.")
     session_memory: Memory | Literal["auto"] = Field(
         "auto", description="Memory for programs kept open with isolation: submission; auto: 70 % of what is free.")

@@ -55,7 +55,7 @@ def examine(config: TournamentConfig, *, clean: bool = False, everything: bool =
                     checks.append(client.unusable(config.sandbox.backend, error))
                 else:
                     checks += _engine(api, info, config, clean=clean, tournament=None if everything else label_of(config))
-    return [*checks, *gpu.checks(config.workers.gpus, info)]
+    return [*checks, *gpu.checks(config.workers.gpus, info, config.workers.require.gpu)]
 
 
 def _host(config: TournamentConfig) -> list[Check]:

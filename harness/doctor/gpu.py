@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from harness.doctor import advisories
 from harness.doctor.check import Check
-from harness.engine.gpu import Gpu, ProbeError, ask, detect
+from harness.engine.gpu import Gpu, ProbeError, ask, detect, of_kind
 from harness.errors import EngineError
 
 
@@ -44,12 +44,15 @@ def toolkit(gpus: Sequence[Gpu], info: Mapping[str, Any] | None, version: str | 
     return Check(name, "warn", "not installed, so containers get no GPU", "Install nvidia-container-toolkit 1.17.8 or newer.")
 
 
-def checks(wanted: Literal["auto", "none"] | tuple[str, ...], info: Mapping[str, Any] | None) -> list[Check]:
-    """All that concerns GPUs."""
+def checks(wanted: Literal["auto", "none"] | tuple[str, ...], info: Mapping[str, Any] | None,
+           kind: str | None = None) -> list[Check]:
+    """All that concerns GPUs; ``kind`` as ``workers.require.gpu``."""
     if wanted == "none":
         return [Check("GPUs", "ok", "not used (workers.gpus: none)")]
     try:
         gpus = detect()
+        if kind is not None:
+            gpus = of_kind(gpus, kind)
     except EngineError as error:
         return [Check("GPUs", "fail", error.problem, error.next_step)]
     try:

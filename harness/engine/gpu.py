@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,26 @@ class Settling:
             return None
         used = {gpu.uuid: gpu.memory_used_mib for gpu in seen}
         return used.get(uuid, 0) - self._before.get(uuid, 0)
+
+
+def of_kind(gpus: Sequence[Gpu], kind: str) -> tuple[Gpu, ...]:
+    """The GPUs whose name has the words of ``kind`` in it, one after another: an L40 is no L4, and an H100 PCIe an H100.
+
+    Raises:
+        EngineError: None has.
+    """
+    wanted = _words(kind)
+    found = tuple(gpu for gpu in gpus if any(
+        _words(gpu.name)[place:place + len(wanted)] == wanted for place in range(len(_words(gpu.name)))))
+    if not found:
+        there = ", ".join(sorted({gpu.name for gpu in gpus})) or "none"
+        raise EngineError(f"No GPU of this host is of the kind {kind} that workers.require asks for (found: {there}).",
+                          "Correct workers.require.gpu, leave it out, or use a machine that has one.")
+    return found
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", name.lower())
 
 
 def make_slots(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | Sequence[str], *, cpu_slots: int,

@@ -190,13 +190,18 @@ def choose_slots(config: TournamentConfig, slots: int | None = None,
     """The slots of this machine that the tournament file asks for, or the command line instead of it.
 
     Raises:
-        EngineError: A GPU that the person named is not there, or which there are is not known.
+        EngineError: A GPU that is asked for, by name or kind, is not there, or which there are is not known.
     """
     workers = config.workers
     asked = slots or workers.slots
     count = asked if isinstance(asked, int) else max(1, int((os.cpu_count() or 1) / config.sandbox.cpus))
     wanted = workers.gpus if wanted is None else wanted
     found = gpus.detect() if wanted != "none" else ()
+    if workers.require.gpu is not None:
+        if wanted == "none":
+            raise EngineError(f"GPUs of the kind {workers.require.gpu} are asked for (workers.require), and none (gpus: none).",
+                              "Leave one of the two out: workers.gpus: none (or --gpus none), or workers.require.")
+        found = gpus.of_kind(found, workers.require.gpu)
     return gpus.make_slots(found, wanted, cpu_slots=count, per_gpu=workers.slots_per_gpu)
 
 

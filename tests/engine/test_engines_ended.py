@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from harness import __version__
+from harness.config import Require
 from harness.engine import ray_engine as ray_engine_module
 from harness.engine.base import Engine
 from harness.engine.ray_engine import RayEngine
@@ -115,6 +116,13 @@ def test_nodes_that_hear_nothing_of_the_head_end_what_they_run(head, ray_cluster
 def test_a_store_that_a_node_does_not_see_is_told_at_the_start(head, ray_cluster) -> None:
     with pytest.raises(EngineError, match=r"does not see the artifact store file:.*object store"):
         RayEngine(replace(duty(head), place=f"file:{head.config.state.parent / 'elsewhere'}"), ray_cluster.address, print)
+
+
+def test_no_node_with_the_gpu_that_is_asked_for_is_one_sentence_that_names_all(head, ray_cluster) -> None:
+    workers = head.config.workers.model_copy(update={"require": Require(gpu="K9000"), "gpus": "auto"})
+    asks = head.config.model_copy(update={"workers": workers})
+    with pytest.raises(EngineError, match=r"No node of the Ray cluster can work: (\S+: No GPU of this host is .* K9000.*){3}"):
+        RayEngine(replace(duty(head), config=asks), ray_cluster.address, print)
 
 
 @pytest.mark.parametrize(("version", "mode", "words"), [

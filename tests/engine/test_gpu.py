@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from harness.config import TournamentConfig
 from harness.doctor import gpu as doctor_gpu
-from harness.engine.gpu import Settling, detect, make_slots, parse
+from harness.engine.gpu import Settling, detect, make_slots, of_kind, parse
+from harness.engine.node import choose_slots
 from harness.errors import EngineError
 from harness.execution.job import Slot
 
@@ -43,6 +45,39 @@ def test_without_gpus_the_processor_is_used() -> None:
 def test_a_gpu_that_is_not_there_is_named() -> None:
     with pytest.raises(EngineError, match=r"no GPU 7 .*found: 0, 1"):
         make_slots(GPUS, ("7",), cpu_slots=1, per_gpu=1)
+
+
+MIXED = tuple(replace(GPUS[0], index=str(number), uuid=f"GPU-{number}", name=name) for number, name in enumerate((
+    "NVIDIA H100 80GB HBM3", "NVIDIA L40S", "NVIDIA L4", "NVIDIA GeForce RTX 4090", "NVIDIA A100-SXM4-80GB", "Tesla T4")))
+
+
+@pytest.mark.parametrize(("kind", "indices"), [
+    ("H100", "0"), ("h100", "0"), ("L4", "2"), ("RTX 4090", "3"), ("geforce", "3"), ("A100", "4"), ("A100-SXM4", "4"), ("T4", "5"),
+    ("NVIDIA", "01234")])
+def test_a_kind_of_gpu_is_known_by_the_words_of_its_name(kind, indices) -> None:
+    assert "".join(gpu.index for gpu in of_kind(MIXED, kind)) == indices
+
+
+@pytest.mark.parametrize("kind", ["H10", "40", "RTX 4080", "4090 RTX"])
+def test_a_kind_that_is_not_there_is_named_with_those_that_are(kind) -> None:
+    with pytest.raises(EngineError, match=f"is of the kind {kind} .*found: NVIDIA A100-SXM4-80GB, NVIDIA GeForce"):
+        of_kind(MIXED, kind)
+
+
+def required(kind: str, **workers: Any) -> TournamentConfig:
+    return TournamentConfig.model_validate({"name": "t", "dataset": "d", "workers": {"require": {"gpu": kind}, **workers}})
+
+
+def test_slots_are_on_gpus_of_the_kind_that_is_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr("harness.engine.gpu.detect", lambda: MIXED)
+    assert [slot.gpu for slot in choose_slots(required("H100"))] == ["GPU-0"]
+    with pytest.raises(EngineError, match=r"no GPU 1 .*found: 0"):
+        choose_slots(required("H100", gpus=["1"]))
+    with pytest.raises(EngineError, match="and none"):
+        choose_slots(required("H100"), wanted="none")
+    with pytest.raises(EngineError, match="kind K80"):
+        choose_slots(required("K80"))
+    assert [check.state for check in doctor_gpu.checks("auto", None, "K80")] == ["fail"]
 
 
 @pytest.mark.parametrize("twice", [("0", "0"), ("1", "GPU-bbbb")])
