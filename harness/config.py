@@ -345,7 +345,7 @@ class Require(_Model):
     """What a machine must have to take part."""
 
     gpu: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,99}$")] | None = Field(
-        None, description="Use only GPUs with this in the name that nvidia-smi gives, such as H100; machines without are unused.")
+        None, description="Use only GPUs that have these words in their name, such as H100; machines without are not used.")
 
 
 class Workers(_Model):

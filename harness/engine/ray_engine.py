@@ -27,6 +27,7 @@ from typing import Any
 from harness import __version__
 from harness.engine.base import SlotView
 from harness.engine.remote_node import About, Duty, RemoteNode, Report
+from harness.engine.trace import Span
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.event_log import facts
 from harness.execution.job import Finished, Job, RunResult, Slot
@@ -133,6 +134,7 @@ class RayEngine:
         self._looked = 0.0
         self._gpu: bool | None = None
         self._tell_facts: Callable[[SlotFacts], None] | None = None
+        self._tell_spans: Callable[[str, Sequence[Span]], None] | None = None
         self._beating = threading.Event()
         self.removed: list[str] = []
         self.remarks: list[str] = []
@@ -154,6 +156,10 @@ class RayEngine:
         for node in self._nodes.values():
             for known in node.about.facts if node.about else ():
                 sink(known)
+
+    def tell_spans(self, sink: Callable[[str, Sequence[Span]], None]) -> None:
+        """Say what every node's slots did, where the duty is to trace it."""
+        self._tell_spans = sink
 
     def room(self) -> int:
         """Over all nodes. A job that only a full node can perform lies there, and takes the room of another."""
@@ -207,6 +213,8 @@ class RayEngine:
             return
         except self._ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
+        if self._tell_spans is not None:
+            self._tell_spans(node.name, node.report.spans)
         for finished in node.report.finished:
             job = node.in_flight.get((finished.job.run_id, finished.job.attempt))
             if job is not None:

@@ -20,6 +20,7 @@ from harness import __version__
 from harness.config import TournamentConfig
 from harness.engine.local import LocalEngine
 from harness.engine.node import Node, check_memory, choose_slots, sweep
+from harness.engine.trace import Span, Tracer
 from harness.errors import EngineError
 from harness.execution.job import Finished, Job, Slot
 from harness.sandbox.base import MovableImages, Sandbox
@@ -45,6 +46,7 @@ class Duty:
         slots: As the command line has it, or None.
         gpus: The same.
         silence_s: As ``SILENCE_S``.
+        tracing: Whether to note what every slot does.
     """
 
     config: TournamentConfig
@@ -54,6 +56,7 @@ class Duty:
     slots: int | None = None
     gpus: Literal["auto", "none"] | tuple[str, ...] | None = None
     silence_s: float = SILENCE_S
+    tracing: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,13 @@ class Report:
 
     Attributes:
         slots: By name: the run that it has (None where it is idle), for how long, whether it rests.
+        spans: What was traced.
     """
 
     finished: tuple[Finished, ...]
     open_programs: Mapping[str, int]
     slots: Mapping[str, tuple[int | None, float, bool]]
+    spans: tuple[Span, ...] = ()
 
 
 class RemoteNode:
@@ -106,6 +111,7 @@ class RemoteNode:
         self._closing = threading.Lock()
         self._node: Node | None = None
         self._engine: LocalEngine | None = None
+        self._tracer = Tracer() if duty.tracing else None
         try:
             self._about = self._begin(name, cores)
         except EngineError as error:
@@ -127,7 +133,7 @@ class RemoteNode:
         sandbox = duty.make_sandbox(state / "work")
         removed = sweep(sandbox, state / "work", duty.label)
         stored = StoredImages(open_blobs(duty.place, state, cached=False), sandbox) if isinstance(sandbox, MovableImages) else None
-        self._node = Node.here(config, StoredPixels(blobs), sandbox, ArtifactStore(blobs), slots,
+        self._node = Node.here(config, StoredPixels(blobs), sandbox, ArtifactStore(blobs), slots, self._tracer,
                                code=FetchedCode(blobs, state / "submissions"), stored=stored)
         self._engine = LocalEngine(self._node, slots)
         return replace(_myself(), slots=slots, facts=tuple(self._node.facts), remark=remark, removed=tuple(removed))
@@ -154,7 +160,8 @@ class RemoteNode:
             return Report((), {}, {})
         finished = tuple(self._engine.wait(timeout_s))
         return Report(finished, dict(self._engine.open_programs()), {
-            view.slot.name: (view.job.run_id if view.job else None, view.since_s, view.resting) for view in self._engine.view()})
+            view.slot.name: (view.job.run_id if view.job else None, view.since_s, view.resting) for view in self._engine.view()},
+            self._tracer.take() if self._tracer is not None else ())
 
     def rest(self, slot: Slot, seconds: float) -> None:
         """Give a slot no work for a while."""

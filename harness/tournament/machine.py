@@ -139,6 +139,7 @@ class Machine:
             if self._cluster is not None:
                 engine = self._cluster
                 engine.tell_facts(recorder.put)
+                engine.tell_spans(self.tracer.add)
             else:
                 assert node is not None  # noqa: S101 - without a cluster there is one
                 recorder.put(*node.facts)
@@ -153,7 +154,7 @@ class Machine:
 
 
 def join_cluster(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: int | None,
-                 gpus: Literal["auto", "none"] | tuple[str, ...] | None) -> RayEngine:
+                 gpus: Literal["auto", "none"] | tuple[str, ...] | None, *, tracing: bool = False) -> RayEngine:
     """The machines of the cluster that the tournament file names, each with a node for this tournament.
 
     Raises:
@@ -164,7 +165,7 @@ def join_cluster(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slo
     place = config.store.artifacts or f"file:{config.state / 'artifacts'}"
     probe(place, config.state, tournament.label)
     make_sandbox = partial(_sandbox_there, sandbox.name, config.sandbox.runtime)
-    duty = Duty(config, place, tournament.label, make_sandbox, slots, gpus)
+    duty = Duty(config, place, tournament.label, make_sandbox, slots, gpus, tracing=tracing)
     images = StoredImages(open_blobs(place, config.state, cached=False), sandbox) if isinstance(sandbox, MovableImages) else None
     return RayEngine(duty, config.workers.address, _Publisher(tournament, dataset), images)
 

@@ -18,7 +18,7 @@ from harness.dataset.load import Dataset
 from harness.dataset.load import load as load_dataset
 from harness.ending import held
 from harness.engine.node import check_memory, choose_slots, sweep
-from harness.errors import ConfigError, SubmissionError
+from harness.errors import SubmissionError
 from harness.event_log import facts
 from harness.files import probe
 from harness.sandbox.base import BaseImages, Sandbox
@@ -70,9 +70,6 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
         HarnessError: Something that a person gave cannot be used; where that can be seen before, the state directory is untouched.
     """
     if options.trace is not None:
-        if config.workers.engine != "local":
-            raise ConfigError("--trace shows the slots of this machine, and the tournament file has workers.engine: ray.",
-                              "Leave --trace out.")
         probe(options.trace)
     dataset = load_dataset(config.dataset)
     said: list[str] = []
@@ -143,7 +140,7 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         _ = tournament.artifacts
         cluster = None
         if config.workers.engine == "ray":
-            cluster = join_cluster(tournament, dataset, sandbox, options.slots, options.gpus)
+            cluster = join_cluster(tournament, dataset, sandbox, options.slots, options.gpus, tracing=options.trace is not None)
             stack.callback(cluster.stop)
         slots = cluster.slots if cluster is not None else choose_slots(config, options.slots, options.gpus)
         for left_out in tournament.lacking(options.round_name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections import Counter
@@ -29,7 +30,7 @@ def twice(place: Place) -> Counter[str]:
 
 
 def test_the_tables_are_those_of_one_machine(finished, far) -> None:
-    done = far.run()
+    done = far.run("--trace", "trace.json")
     assert "(raylet)" not in done.stdout + done.stderr
     assert differences(far.tables(), finished[1]) == []
     assert far.started() == finished[0].first_started
@@ -38,6 +39,11 @@ def test_the_tables_are_those_of_one_machine(finished, far) -> None:
     used, described = stored.slots(far.state)
     assert len({str(slot).partition("/")[0] for slot in used}) == SLOTS
     assert described >= used
+    events = json.loads((far.root / "trace.json").read_text())["traceEvents"]
+    machines = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    assert set(machines.values()) == {str(slot).partition("/")[0] for slot in used}
+    runs = [event for event in events if event["ph"] == "X" and event["cat"] == "run"]
+    assert sorted(event["args"]["run"] for event in runs) == sorted(run.id for run in stored.runs(far.state))
 
 
 @pytest.mark.docker
@@ -99,9 +105,3 @@ def test_a_cluster_that_is_not_there_is_a_sentence(make_place, ray_cluster) -> N
     assert "The Ray cluster 127.0.0.1:1 cannot be joined" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert place.started() == 0
-
-
-def test_the_trace_is_of_this_machine_only(make_place) -> None:
-    place = make_place(workers={"engine": "ray"})
-    ended = place.harness("run", "--trace", "trace.json")
-    assert (ended.returncode, "Leave --trace out" in ended.stderr) == (2, True)
