@@ -80,6 +80,14 @@ def test_magnets_reformer_takes_least_norm_away_and_costs_clean_accuracy(stored:
     assert reformed["clean_accuracy"] < bare["clean_accuracy"]
 
 
+def test_asking_the_opponent_is_worth_more_than_asking_ones_own_net(stored: dict) -> None:
+    """Square by queries, and the same search on a net of the attack's own."""
+    asking = stored["query"]["row"]
+    assert asking["outcomes"] == {"ok": 16}
+    assert asking["score_low"] > row(stored, "attack", "square")["score_high"]
+    assert stored["query"]["by_bound"][0]["high"] < min(point["low"] for point in stored["query"]["by_bound"][1:])
+
+
 def test_files_say_nothing(stored: dict) -> None:
     leak = row(stored, "detector", "file_leak")
     assert leak["score_low"] <= 0.5 <= leak["score_high"]
