@@ -139,6 +139,7 @@ class Matrix:
         cells: Counts, each int64[A, D].
         produced: int64[A], images that each attack left.
         clean: The row of the built-in opponent ``clean``, each int64[D]; counts in no score.
+        ended: bool[A, D], whether nothing is to come of a pair, also where nothing came.
     """
 
     attacks: tuple[Entry, ...]
@@ -146,6 +147,7 @@ class Matrix:
     cells: Cells
     produced: NDArray[np.int64]
     clean: Cells
+    ended: NDArray[np.bool_]
 
     def to_json(self) -> dict[str, Any]:
         """What ``harness matrix --format json`` prints."""
@@ -186,9 +188,10 @@ class DetectorMatrix:
     Attributes:
         attacks: Rows.
         detectors: Columns.
-        auroc: float64[A, T], NaN where there is no image yet.
+        auroc: float64[A, T], NaN where there is no image.
         auroc_fooling: The same over images that some defense did not label correctly.
         changed: int64[A], images of each attack that detectors are shown.
+        ended: bool[A, T], whether nothing is to come of a pair.
     """
 
     attacks: tuple[Entry, ...]
@@ -196,6 +199,7 @@ class DetectorMatrix:
     auroc: NDArray[np.float64]
     auroc_fooling: NDArray[np.float64]
     changed: NDArray[np.int64]
+    ended: NDArray[np.bool_]
 
     def to_json(self) -> dict[str, Any]:
         """What ``harness matrix --track detector --format json`` prints."""
@@ -331,7 +335,7 @@ def build_matrix(results: Results, track: Track | None = None) -> Matrix:
     rows = [place for place, entry in enumerate(results.attacks) if track is None or consumes(track) or track == entry.type]
     return Matrix(
         tuple(results.attacks[row] for row in rows), results.defenses, counts.pairs.map(lambda array: array[rows]),
-        counts.attack_produced[rows], counts.clean,
+        counts.attack_produced[rows], counts.clean, np.logical_and.reduce(results.run_done[rows], axis=2),
     )
 
 
@@ -347,8 +351,8 @@ def build_duel_matrix(results: Results, access: Access, track: Track | None = No
     rows = [place for place, entry in enumerate(duels.attacks) if track is None or consumes(track) or track == entry.type]
     cells = cells.map(lambda array: array[rows])
     return DuelMatrix(
-        tuple(duels.attacks[row] for row in rows), results.defenses, cells, cells.produced.sum(1), counts.clean, access,
-        duels.open[rows], pair_shares(duels, results.batch)[rows])
+        tuple(duels.attacks[row] for row in rows), results.defenses, cells, cells.produced.sum(1), counts.clean,
+        np.logical_and.reduce(duels.done[rows], axis=2), access, duels.open[rows], pair_shares(duels, results.batch)[rows])
 
 
 def duel_matrices(results: Results) -> list[DuelMatrix]:
@@ -376,8 +380,10 @@ def build_detector_matrix(results: Results) -> DetectorMatrix:
     scored = results.detections
     area, fooling = (np.array(each, np.float64).reshape(len(judged), attacks).T
                      for each in ([one.area for one in judged], [one.fooling for one in judged]))
-    return DetectorMatrix(results.attacks, results.detectors, area, fooling,
-                          np.zeros(attacks, np.int64) if scored is None else scored.shown.sum(1))
+    changed, ended = np.zeros(attacks, np.int64), np.zeros(area.shape, np.bool_)
+    if scored is not None:
+        changed, ended = scored.shown.sum(1), np.logical_and.reduce(scored.done, axis=2).T
+    return DetectorMatrix(results.attacks, results.detectors, area, fooling, changed, ended)
 
 
 def number(value: float) -> float | None:

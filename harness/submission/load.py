@@ -26,6 +26,7 @@ from harness.submission.metadata import (
     Metadata,
     Profile,
     access_problem,
+    misspelt,
     name_problem,
     read_entry_point,
     read_metadata,
@@ -210,6 +211,14 @@ def entry_point_alone(root: Path) -> str | None:
         return read_entry_point(_metadata_bytes(root))
     except OSError:
         return None
+
+
+def misspelt_fields(root: Path) -> dict[str, str]:
+    """Fields of its metadata.json that nobody reads, each with the one that it may have been meant to be."""
+    try:
+        return misspelt(_metadata_bytes(root))
+    except OSError:
+        return {}
 
 
 def _metadata_bytes(root: Path) -> bytes:

@@ -5,6 +5,7 @@ Unknown fields are ignored, as in 2017. Everything wrong is found at once; the r
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
@@ -25,6 +26,8 @@ _REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _MAX_TEXT = 100
 _MAX_REASON = 200
+#: How alike two fields are of which one is taken for a slip of the pen.
+_NEAR = 0.8
 #: As for any path of a submission (``code_tree``), and what a file system bears of one name.
 _MAX_PATH_BYTES, _MAX_NAME_BYTES = 1024, 255
 #: The built-in opponent of every defense.
@@ -76,6 +79,14 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
         access=Access(fields.get("access") or Access.BLACK_BOX),
         base=str(PurePosixPath(fields["base"])) if fields.get("base") is not None else None,
     ), []
+
+
+def misspelt(data: bytes) -> dict[str, str]:
+    """Fields that nobody reads, each with the one that it may have been meant to be; such a one changes nothing, without a word."""
+    fields, known = _object(data)[0] or {}, Metadata.__dataclass_fields__.keys() - {"serves"} | {"protocol"}
+    near = {field: difflib.get_close_matches(field.lower().replace("-", "_"), known, n=1, cutoff=_NEAR)
+            for field in list(fields)[:_MAX_TEXT] if field not in known and len(field) <= _MAX_TEXT}
+    return {field: found[0] for field, found in near.items() if found and found[0] not in fields}
 
 
 def read_entry_point(data: bytes) -> str | None:
@@ -206,7 +217,7 @@ def _optional(fields: Mapping[str, Any]) -> list[Problem]:
     for field, allowed in (("profile", PROFILES), ("protocol", ("run", "serve")), ("baseline", (True, False))):
         value = fields.get(field)
         if value is not None and not any(value is choice or (value == choice and isinstance(value, str)) for choice in allowed):
-            choices = " or ".join(json.dumps(choice) for choice in allowed)
+            choices = " nor ".join(json.dumps(choice) for choice in allowed)
             sentence = f"{_told(value)} is neither {choices}." if len(allowed) > 1 else ""
             problems.append(Problem(field, sentence, f"Correct or remove `{field}` in metadata.json."))
     return [problem for problem in problems if problem is not None]

@@ -34,7 +34,7 @@ from harness.store.artifacts import ArtifactStore
 from harness.store.blobs import FileBlobs
 from harness.submission import code_tree
 from harness.submission.hints import hint
-from harness.submission.load import Submission, freeze
+from harness.submission.load import Submission, freeze, misspelt_fields
 from harness.submission.problems import Problem
 from harness.tournament.query_trial import QueryTrial
 from harness.tournament.white_box_trial import judge_white_box, probe_digest
@@ -157,9 +157,21 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
                 others = [] if duel is None else [duel.opponent.digest]
                 sandbox.remove_code_images([submission.digest, probe_digest(), *others], "validate")
     trial.remarks += [f"Left out of its code: {count} {what}." for what, count in left_out.items()]
+    trial.remarks += _unread(submission)
     if bare:
         trial.remarks.append(f"{submission.entry_point} is not executable; the copy that runs is (profile legacy).")
     return trial
+
+
+def _unread(submission: Submission) -> list[str]:
+    """What its metadata say without effect."""
+    if submission.code_dir is None:
+        return []
+    said = [f"metadata.json: nobody reads the field {field!a}. Did you mean `{known}`?"
+            for field, known in misspelt_fields(submission.code_dir).items()]
+    if submission.base and Access.GREY_BOX not in submission.open_to:
+        said.append(f"base: there is no whitebox.py in {submission.base!a}, so that grey-box attacks do not meet this defense.")
+    return said
 
 
 def _lacks_exec_bit(submission: Submission) -> bool:

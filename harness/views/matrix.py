@@ -23,9 +23,10 @@ class MatrixLine:
     """One row.
 
     Attributes:
-        scores: float64, one per column in the view's order, in [0, 1]; NaN where there is nothing yet.
+        scores: float64, one per column in the view's order, in [0, 1]; NaN where there is nothing.
         begins_track: Whether it is the first of its track.
         closed: Columns that the attack does not meet, as their defenses are closed to it.
+        empty: Columns without a score of which none is to come: all has ended, and nothing was left.
     """
 
     name: str
@@ -33,6 +34,7 @@ class MatrixLine:
     baseline: bool = False
     begins_track: bool = False
     closed: frozenset[int] = frozenset()
+    empty: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def matrix_view(matrix: Matrix, track: Track = DEFENSE.name) -> MatrixView:
     columns = np.argsort(_rank(scores.T, strong_is_high=consumes(track)), kind="stable")
     lines = [MatrixLine(CLEAN, pair_scores(matrix.clean, track)[columns])] if consumes(track) else []
     closed = None if duels is None else ~duels.open[:, columns]
-    lines += _by_track(matrix.attacks, scores[:, columns], _rank(scores, strong_is_high=produces(track)), closed)
+    lines += _by_track(matrix.attacks, scores[:, columns], _rank(scores, strong_is_high=produces(track)), matrix.ended[:, columns],
+                       closed)
     return MatrixView(figure, tuple(matrix.defenses[column] for column in columns), tuple(lines))
 
 
@@ -75,20 +78,26 @@ def detector_view(matrix: DetectorMatrix, track: Track) -> MatrixView:
     columns = np.argsort(_rank(matrix.auroc.T, strong_is_high=True), kind="stable")
     # Those that nobody has met stand last.
     means = mean_scores(matrix.auroc)
-    lines = _by_track(matrix.attacks, matrix.auroc[:, columns], np.where(means < 0, np.inf, means))
+    lines = _by_track(matrix.attacks, matrix.auroc[:, columns], np.where(means < 0, np.inf, means), matrix.ended[:, columns])
     return replace(view, columns=tuple(matrix.detectors[column] for column in columns), lines=tuple(lines))
 
 
-def _by_track(attacks: Sequence[Entry], scores: NDArray[np.float64], rank: NDArray[np.float64],
+def _by_track(attacks: Sequence[Entry], scores: NDArray[np.float64], rank: NDArray[np.float64], ended: NDArray[np.bool_],
               closed: NDArray[np.bool_] | None = None) -> list[MatrixLine]:
     lines = []
     order = np.argsort(rank, kind="stable").tolist()
+    shut = np.zeros(scores.shape, np.bool_) if closed is None else closed
+    empty = np.isnan(scores) & ended & ~shut
     for kind in (name for name in TRACKS if produces(name)):
         rows = [row for row in order if attacks[row].type == kind]
-        lines += [MatrixLine(attacks[row].name, scores[row], attacks[row].baseline, place == 0,
-                             frozenset() if closed is None else frozenset(np.flatnonzero(closed[row]).tolist()))
+        lines += [MatrixLine(attacks[row].name, scores[row], attacks[row].baseline, place == 0, _places(shut[row]),
+                             _places(empty[row]))
                   for place, row in enumerate(rows)]
     return lines
+
+
+def _places(which: NDArray[np.bool_]) -> frozenset[int]:
+    return frozenset(np.flatnonzero(which).tolist())
 
 
 def _rank(scores: NDArray[np.float64], *, strong_is_high: bool) -> NDArray[np.float64]:

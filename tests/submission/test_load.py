@@ -15,7 +15,7 @@ from harness.errors import ImageUnavailableError, SubmissionError
 from harness.submission import archive, code_tree
 from harness.submission import load as submission
 from harness.submission.load import ImageInfo
-from harness.submission.metadata import read_metadata
+from harness.submission.metadata import misspelt, read_metadata
 
 METADATA = {"type": "attack", "container": "localhost/harness-light:1", "entry_point": "run.sh"}
 INFO = ImageInfo("sha256:" + "ab" * 32, {"harness.type": "defense", "harness.protocol": "serve"}, "amd64")
@@ -476,3 +476,20 @@ def test_any_bytes_give_metadata_or_problems(data):
 def test_archive_names():
     assert archive.bare_name(Path("a/b.tar.gz")) == "b"
     assert archive.bare_name(Path("b.v2.zip")) == "b.v2"
+
+
+@pytest.mark.parametrize(("fields", "found"), [
+    ({"acess": "white_box"}, {"acess": "access"}),
+    ({"Threat": "l2"}, {"Threat": "threat"}),
+    ({"container-gpu": "x", "entrypoint": "y"}, {"container-gpu": "container_gpu"}),
+    ({"entry_point": "y", "entry_points": "y"}, {}),
+    ({"author": "me", "licence": "MIT", "serves": True, "year": 2017}, {}),
+    ({"b" * 5000: 1, "": 2, "acc\u202ess": 3}, {"acc\u202ess": "access"}),
+])
+def test_fields_that_nobody_reads_and_somebody_meant(fields, found) -> None:
+    assert misspelt(json.dumps({"type": "attack", "entry_point": "run", **fields}).encode()) == found
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"a": {"b": []}}'])
+def test_metadata_that_are_no_object_have_no_fields(data) -> None:
+    assert misspelt(data) == {}

@@ -17,7 +17,7 @@ from harness.errors import EngineError as EngineEnded
 from harness.sandbox.base import Limits
 from harness.sandbox.process import ProcessSandbox
 from harness.submission.load import load
-from harness.tournament.dry_run import Trial, _at_least, _judge_share, program_of, try_out
+from harness.tournament.dry_run import Trial, _at_least, _judge_share, _unread, program_of, try_out
 from harness.tracks import Threat
 
 ATTACK = "#!/usr/bin/env python3\nfrom harness.sdk import run_attack\n\n{body}\n\nrun_attack(attack)\n"
@@ -93,6 +93,20 @@ def test_an_entry_point_without_its_exec_bit_runs_and_is_remarked(dataset: Datas
     assert trial.problems == []
     assert "main.py is not executable; the copy that runs is (profile legacy)." in trial.remarks
     assert (entry / "main.py").stat().st_mode & 0o111 == 0
+
+
+def test_what_metadata_say_without_effect(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("main.py", "inner/net.py"):
+        (tmp_path / name).write_text("")
+    said = {"type": "defense", "container": "none", "entry_point": "main.py", "base": "inner", "Protokol": "serve"}
+    (tmp_path / "metadata.json").write_text(json.dumps(said))
+    assert _unread(load(tmp_path, name="d")) == [
+        "metadata.json: nobody reads the field 'Protokol'. Did you mean `protocol`?",
+        "base: there is no whitebox.py in 'inner', so that grey-box attacks do not meet this defense."]
+    (tmp_path / "inner" / "whitebox.py").write_text("")
+    (tmp_path / "metadata.json").write_text(json.dumps({**said, "Protokol": 1, "protocol": "run"}))
+    assert _unread(load(tmp_path, name="d")) == []
 
 
 def test_labels_off_by_one(dataset: Dataset, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from harness.views.words import shorten
 #: Colours; ``report.css`` has one class for each, h0 for no harm to h20 for all images lost.
 _STEPS = 20
 _NAME = 30
-#: Instead of a percentage: nothing is known yet, and a pair that is not played.
-_UNKNOWN, _CLOSED = -1, -2
-_EMPTY = {_UNKNOWN: "<td>", _CLOSED: '<td class="shut">x'}
+#: Instead of a percentage: nothing is known yet, a pair that is not played, and one of which nothing was left.
+_UNKNOWN, _CLOSED, _NOTHING = -1, -2, -3
+_EMPTY = {_UNKNOWN: "<td>", _CLOSED: '<td class="shut">x', _NOTHING: '<td class="shut">.'}
 
 
 def heat_map(found: HeatMap, places: Mapping[str, int], *, linked: bool) -> Markup:
@@ -38,8 +38,9 @@ def heat_map(found: HeatMap, places: Mapping[str, int], *, linked: bool) -> Mark
         steps = np.nan_to_num(np.rint(_STEPS * harm), nan=0).astype(int).tolist()
         attack = places.get(line.name)
         # Numbers only: nothing of a stranger's gets into these strings.
-        for at in line.closed:
-            percents[at] = _CLOSED
+        for mark, places_of_it in ((_CLOSED, line.closed), (_NOTHING, line.empty)):
+            for at in places_of_it:
+                percents[at] = mark
         cells = "".join(
             _EMPTY[percent] if percent < 0 else f'<td class="h{step}">{percent}' if attack is None or not linked
             else f'<td class="h{step}"><a href="#p{attack}-{column}">{percent}</a>'

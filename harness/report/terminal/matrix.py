@@ -29,8 +29,11 @@ _CELL_LEAST = 3
 #: From here on a column is headed by its (shortened) name instead of its number.
 _CELL_NAMED = 9
 _CELL_WIDEST = 14
-#: Of a pair that is not played.
-_CLOSED = "x"
+#: Of a pair that is not played, and of one of which nothing was left.
+_CLOSED, _EMPTY = "x", "."
+
+#: What a pair did not leave.
+_NONE = {"defenses": "no image made", "detectors": "no image changed"}
 
 
 def print_matrix(matrix: Matrix | DetectorMatrix, console: Console, track: Track = DEFENSE.name) -> None:
@@ -52,8 +55,9 @@ def print_matrix(matrix: Matrix | DetectorMatrix, console: Console, track: Track
             console.print()
             for text in _legend(view, page, console.width):
                 console.print(text)
-    closed = f"{_CLOSED} closed, " if any(line.closed for line in view.lines) else ""
-    console.print(Text(f"** 100 %, {closed}- nothing yet, name* baseline. Strongest first.", "quiet"))
+    marks = ((_CLOSED, "closed", "closed"), (_EMPTY, _NONE[view.kind], "empty"))
+    told = "".join(f"{mark} {words}, " for mark, words, name in marks if any(getattr(line, name) for line in view.lines))
+    console.print(Text(f"** 100 %, {told}- nothing yet, name* baseline. Strongest first.", "quiet"))
 
 
 def _marked(name: str, *, baseline: bool) -> str:
@@ -84,8 +88,8 @@ def _page(view: MatrixView, page: range, label: int, cell: int) -> Iterator[Text
         name = shorten(_marked(line.name, baseline=line.baseline), label)
         text = Text.assemble((f"{name:<{label}}", "baseline" if line.baseline else ""))
         for column in page:
-            closed = column in line.closed
-            text.append_text(Text(f"{_CLOSED:>{cell}}", "quiet") if closed else _cell(float(line.scores[column]), cell))
+            mark = _CLOSED if column in line.closed else _EMPTY if column in line.empty else None
+            text.append_text(_cell(float(line.scores[column]), cell) if mark is None else Text(f"{mark:>{cell}}", "quiet"))
         yield text
 
 

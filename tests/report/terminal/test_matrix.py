@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from rich.style import Style
@@ -54,3 +55,16 @@ def test_every_cell_brings_its_own_foreground_and_background() -> None:
 
 def test_a_side_without_entries(results, screen) -> None:
     assert "nothing submitted" in screen(lambda console: print_matrix(build_matrix(results(defenses=0)), console))[1]
+
+
+def test_a_pair_of_which_nothing_was_left_is_told_from_one_that_is_to_come(results, screen) -> None:
+    found = results(attacks=3, targeted=0, defenses=4)
+    produced, run_done = found.produced.copy(), found.run_done.copy()
+    produced[1:] = False
+    run_done[2, 3] = False
+    lines = screen(lambda console: print_matrix(build_matrix(replace(found, produced=produced, run_done=run_done)), console))
+    cells = {line.split()[0]: sorted(line.split()[1:]) for line in lines if line.startswith("attack_")}
+    assert cells["attack_1"] == ["."] * 4
+    assert cells["attack_2"] == ["-", ".", ".", "."]
+    assert not set(cells["attack_0*"]) & {".", "-"}
+    assert "** 100 %, . no image made, - nothing yet, name* baseline. Strongest first." in lines
