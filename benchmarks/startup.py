@@ -70,7 +70,7 @@ def slowest_imports(verb: str, count: int = 12) -> str:
     """What Python's own import timer says."""
     program = "import sys; sys.argv = ['harness', %r]; from harness.cli.main import main; main()" % verb  # noqa: UP031
     if verb != "--help":
-        program = "import harness.summaries, harness.report.show, harness.report.terminal.leaderboard"
+        program = "import harness.tournament.leaderboard_cache, harness.report.show, harness.report.terminal.leaderboard"
     ended = subprocess.run([sys.executable, "-X", "importtime", "-c", program], check=False, capture_output=True, text=True,
                            cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
     prefix = "import time:"

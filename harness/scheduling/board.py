@@ -205,6 +205,14 @@ class Board:
         """How many runs of a submission could start now (an upper bound: results found in the store are skipped lazily)."""
         return len((self._ready_attacks if kind is Kind.ATTACK else self._ready_defenses)[entry])
 
+    def with_ready(self, kind: Kind, entries: Iterable[int]) -> Iterator[int]:
+        """Those of some submissions of which a run could start now (as ``ready`` says it), in their order.
+
+        A call of ``ready`` for each of 110 defenses, before each of 900,000 runs, took a fifth of the scheduler's time.
+        """
+        stacks = self._ready_attacks if kind is Kind.ATTACK else self._ready_defenses
+        return (entry for entry in entries if stacks[entry])
+
     def take(self, kind: Kind, entry: int) -> Task | None:
         """Take the next waiting run of a submission and mark it running; None where it has none."""
         stack = (self._ready_attacks if kind is Kind.ATTACK else self._ready_defenses)[entry]

@@ -120,8 +120,8 @@ class Choice:
         task = self._for_an_open_program()
         for last_resort in (False, True) if task is None else ():
             for kind in (Kind.ATTACK, Kind.DEFENSE):
-                for entry in self._by_expected_time(kind):
-                    if self._board.ready(kind, entry) and self._suits(kind, entry, last_resort=last_resort):
+                for entry in self._board.with_ready(kind, self._by_expected_time(kind)):
+                    if self._suits(kind, entry, last_resort=last_resort):
                         task = self._board.take(kind, entry)
                     if task is not None:
                         return task

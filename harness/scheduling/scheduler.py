@@ -214,7 +214,7 @@ class Scheduler:
     def _accept(self, finished: Finished) -> None:
         job, result = finished.job, finished.result
         booked = self._in_flight.get(job.run_id)
-        if booked is None or not _same(booked[1], job):
+        if booked is None or not (job is booked[1] or _same(booked[1], job)):
             _LOG.info("A late result of an attempt that was given up is dropped.", extra=_facts(finished))
             return
         task = self._in_flight.pop(job.run_id)[0]
