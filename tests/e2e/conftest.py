@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,15 @@ def finished(tmp_path_factory) -> tuple[Place, dict[str, Any]]:
     found.run()
     found.first_started = found.started()
     return found, found.tables()
+
+
+@pytest.fixture
+def copy_of_finished(finished, tmp_path) -> Callable[[], Place]:
+    """A copy of the tournament of ``finished``, for a test that changes files or only needs one that has results."""
+    def made() -> Place:
+        return Place(shutil.copytree(finished[0].root, tmp_path / "copy"))
+
+    return made
 
 
 def differences(found: object, wanted: object, where: str = "") -> list[str]:

@@ -76,11 +76,9 @@ setattr(module, {function!r}, held)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("name", HELD)
-def test_a_signal_in_the_middle_of_a_file_leaves_no_half_of_it(make_place, name, number) -> None:
+def test_a_signal_in_the_middle_of_a_file_leaves_no_half_of_it(make_place, copy_of_finished, name, number) -> None:
     words, module, function = HELD[name]
-    place = make_place(("attack-darken", "defense-mean"), images=10)
-    if name == "export":
-        place.run()
+    place = copy_of_finished() if name == "export" else make_place(("attack-darken", "defense-mean"), images=10)
     for label in ("a", "b"):
         (place.root / "classes" / label).mkdir(parents=True)
         shutil.copy(place.root / "data" / "images" / "img-000.png", place.root / "classes" / label)
@@ -194,10 +192,8 @@ def test_progress_that_cannot_be_written_ends_no_contest(make_place, line) -> No
 @pytest.mark.parametrize("words", [
     ("run", "--trace", "tournament.yaml/below"), ("run", "--trace", "/proc/nowhere/x"), ("run", "--trace", "data"),
     ("export", "tournament.yaml/below"), ("export", "/proc/nowhere/x")], ids=" ".join)
-def test_an_output_that_cannot_be_written_is_found_before_the_work(make_place, words) -> None:
-    place = make_place(("attack-darken", "defense-mean"))
-    if words[0] == "export":
-        place.run()
+def test_an_output_that_cannot_be_written_is_found_before_the_work(make_place, copy_of_finished, words) -> None:
+    place = copy_of_finished() if words[0] == "export" else make_place(("attack-darken", "defense-mean"))
     done = place.harness(*words)
     assert done.returncode == 2
     assert "cannot be written" in done.stderr

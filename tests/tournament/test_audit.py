@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,23 +88,33 @@ def findings(path: Path) -> dict[str, audit.Finding]:
         return audit.findings(transaction, rounds.find(transaction))
 
 
-@pytest.fixture
-def contest(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory) -> tuple[Path, Summary]:
+    """A tournament that was run and audited, once for all tests; whoever changes it takes a copy (``contest``)."""
+    root = tmp_path_factory.mktemp("audited")
     for name, kind, body in (("honest", "defense", HONEST), ("remembers", "defense", REMEMBERS), ("random", "defense", RANDOM),
                              ("copy", "attack", COPY), ("brighter", "attack", BRIGHTER)):
-        served_entry(tmp_path, name, kind, body)
-    return make.tournament(tmp_path, [], rules={"audit": 1.0}, sandbox={"isolation": "submission", "memory": "1g"},
+        served_entry(root, name, kind, body)
+    path = make.tournament(root, [], rules={"audit": 1.0}, sandbox={"isolation": "submission", "memory": "1g"},
                            workers={"slots": 1, "session_memory": "8g"})
+    return path, run(path)
 
 
-def test_an_audit_tells_state_from_chance(contest: Path) -> None:
+@pytest.fixture
+def contest(audited: tuple[Path, Summary], tmp_path: Path) -> Path:
+    path = audited[0]
+    shutil.copytree(path.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / path.name
+
+
+def test_an_audit_tells_state_from_chance(audited: tuple[Path, Summary], contest: Path) -> None:
     """By chance it fails once in five million times, almost always because "random" is marked.
 
     Six of its served runs are looked at, and five have to be the odd ones. Ten answers of ten random labels have the first as the
     odd one, looked at with two others and then with nine, in 2.4 % of 60,000 draws: 6 * 0.024^5 = 5e-8, and 2e-7 were it 3 %.
     That a fresh answer of it is the served one has a probability of 6e-10.
     """
-    assert run(contest).progress.outcomes.keys() == {"ok"}
+    assert audited[1].progress.outcomes.keys() == {"ok"}
     found = findings(contest)
     assert found["honest"].same == found["honest"].audited == 3 * 2
     assert found["remembers"].differs == 5
@@ -208,7 +219,7 @@ def test_a_run_that_a_limit_cut_off_is_held_against_nobody() -> None:
 
 
 def test_what_an_older_version_did_does_not_mark_its_successor(contest: Path) -> None:
-    run(contest)
+    assert findings(contest)["remembers"].differs == 5
     program = contest.parent / "entries" / "remembers" / "run.py"
     program.write_text(SERVED.format(kind="defense", body=HONEST + "# mended\n"))
     run(contest)
@@ -216,15 +227,19 @@ def test_what_an_older_version_did_does_not_mark_its_successor(contest: Path) ->
     assert findings(contest)["remembers"].audited == 6
 
 
-def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_path: Path) -> None:
+def test_which_runs_are_audited_is_a_secret_of_the_database(tmp_path: Path) -> None:
     """All that is hashed beside it is known to a program: its own code and the pixels that it sees."""
-    config = load(contest)
+    served_entry(tmp_path, "honest", "defense", HONEST)
+    # Not audited yet, so that each of two copies makes its own secret.
+    path = make.tournament(tmp_path, ("attack-darken", "attack-bright"), rules={"batch_size": 5},
+                           sandbox={"isolation": "submission", "memory": "1g"}, workers={"slots": 1})
+    run(path)
+    shutil.copytree(tmp_path / "state", tmp_path / "copy")
+    config = load(path)
     config = config.model_copy(update={"rules": config.rules.model_copy(update={"audit": 0.5})})
     drawn = []
-    for state in ("a", "b"):
+    for state in ("state", "copy"):
         with Tournament(config.model_copy(update={"state": tmp_path / state})) as tournament:
-            tournament.submit_configured()
-            play_round(tournament, tournament.dataset(), ProcessSandbox(), Options(), Watcher(), lambda: False)
             round_ = tournament.open_round(tournament.dataset(), sandbox="process")
             with tournament.store.write() as transaction:
                 secret = counters.secret(transaction, "audit")
@@ -235,7 +250,6 @@ def test_which_runs_are_audited_is_a_secret_of_the_database(contest: Path, tmp_p
 
 
 def test_a_leaderboard_read_beside_a_running_harness_is_of_one_moment(contest: Path, monkeypatch) -> None:
-    run(contest)
     with Tournament(load(contest)) as tournament:
         before = load_results(tournament, tournament.dataset())
         inputs_of = round_state.inputs_of
