@@ -41,11 +41,26 @@ class FailedRun:
 
 
 @dataclass(frozen=True)
+class HardwareTimes:
+    """A submission's times on one kind of machine.
+
+    Attributes:
+        hardware: In words.
+    """
+
+    hardware: str
+    runs: int
+    median_s: float
+    longest_s: float
+
+
+@dataclass(frozen=True)
 class Timings:
     """Measured over a submission's ended runs; None where nothing was measured.
 
     Attributes:
-        measured_on: The kinds of slot that they ran on, in words: times on different ones do not compare.
+        measured_on: The slots that they ran on, in words, with driver and clock of a GPU.
+        by_hardware: The times on each kind of machine, most runs first: those on different ones do not compare.
     """
 
     median_s: float | None = None
@@ -55,6 +70,7 @@ class Timings:
     cpu_s: float | None = None
     peak_memory_bytes: int | None = None
     measured_on: tuple[str, ...] = ()
+    by_hardware: tuple[HardwareTimes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -260,4 +276,8 @@ def timing(timings: Timings) -> list[str]:
     if timings.peak_memory_bytes is not None:
         parts.append(f"memory {size(timings.peak_memory_bytes)}")
     measured = [f"Measured on {'; '.join(timings.measured_on)}."] if timings.measured_on else []
+    apart = [f"On {each.hardware}: {seconds(each.median_s)} s (median of {plural(each.runs, 'run')}), at most "
+             f"{seconds(each.longest_s)} s." for each in timings.by_hardware]
+    if len(apart) > 1:
+        measured += ["Times on different hardware do not compare; apart they are:", *apart]
     return [", ".join(parts) + ".", *measured]

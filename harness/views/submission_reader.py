@@ -29,7 +29,7 @@ from harness.views.curves import curves
 from harness.views.leaderboard import access_words
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
-from harness.views.submission import FailedRun, SubmissionView, Timings, curve_of, detected, met
+from harness.views.submission import FailedRun, HardwareTimes, SubmissionView, Timings, curve_of, detected, met
 from harness.views.words import plural, size
 
 #: What the commands look for by themselves.
@@ -105,22 +105,29 @@ class SubmissionReader(RoundReader):
         columns = [[float(value) for value in column if value is not None] for column in zip(*numbers, strict=True)] or [[]] * 4
         wall, start, cpu, memory = columns
         limit_s = Rules.stored(self.round.rules).time_limit_s
+        slots, machines = self._measured_on(rows)
         return Timings(
             _median(wall), max(wall, default=None), limit_s, _median(start), _median(cpu),
-            int(max(memory)) if memory else None, self._measured_on({(row.slot, row.started_at) for row in rows}))
+            int(max(memory)) if memory else None, slots, machines)
 
-    def _measured_on(self, used: Iterable[tuple[str | None, float]]) -> tuple[str, ...]:
-        """The slots that runs used, as they were when the runs began: a GPU can be exchanged between two."""
-        known: dict[str, list[tuple[float, str]]] = {}
+    def _measured_on(self, rows: Iterable[runs.MeasuredRun]) -> tuple[tuple[str, ...], tuple[HardwareTimes, ...]]:
+        """The slots that runs used, as they were when the runs began (a GPU can be exchanged), and times by hardware."""
+        known: dict[str, list[tuple[float, str, str]]] = {}
         for name, seen_at, facts in runs.slots(self.transaction):
-            known.setdefault(name, []).append((seen_at, slot_words(facts)))
+            known.setdefault(name, []).append((seen_at, slot_words(facts), hardware_words(facts)))
         found = set()
-        for slot, started_at in used:
-            seen = known.get(slot or "", [])
-            place = bisect.bisect_right(seen, started_at, key=lambda row: row[0])
+        times: dict[str, list[float]] = {}
+        for row in rows:
+            seen = known.get(row.slot or "", [])
+            place = bisect.bisect_right(seen, row.started_at, key=lambda entry: entry[0])
             if place:
-                found.add(seen[place - 1][1])
-        return tuple(sorted(found))
+                _, words, hardware = seen[place - 1]
+                found.add(words)
+                if row.wall_s is not None:
+                    times.setdefault(hardware, []).append(row.wall_s)
+        apart = sorted(times.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+        return tuple(sorted(found)), tuple(
+            HardwareTimes(hardware, len(each), float(np.median(each)), max(each)) for hardware, each in apart)
 
     def _repeat(self, name: str, batch: int, against: str | None) -> str:
         """The command that runs one run of a submission again, and no other."""
@@ -229,11 +236,20 @@ def _when(seconds: float) -> str:
 
 def slot_words(facts: Mapping[str, Any]) -> str:
     """A slot in words: its GPU, if it has one, and the machine."""
-    machine = f"{facts['cores']} cores of {facts['machine']}, {size(facts['memory_bytes'])}"
     gpu = facts.get("gpu")
     if not gpu:
-        return machine
-    return f"{gpu['name']} (driver {gpu['driver']}, {gpu['memory_total_mib']} MiB, {gpu['clock_mhz']} MHz), {machine}"
+        return _machine_words(facts)
+    return f"{gpu['name']} (driver {gpu['driver']}, {gpu['memory_total_mib']} MiB, {gpu['clock_mhz']} MHz), {_machine_words(facts)}"
+
+
+def hardware_words(facts: Mapping[str, Any]) -> str:
+    """The same without what changes on one machine from day to day."""
+    gpu = facts.get("gpu")
+    return f"{gpu['name']}, {_machine_words(facts)}" if gpu else _machine_words(facts)
+
+
+def _machine_words(facts: Mapping[str, Any]) -> str:
+    return f"{facts['cores']} cores of {facts['machine']}, {size(facts['memory_bytes'])}"
 
 
 def _median(values: list[float]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from harness.store.values import DONE, RUNNING
 from harness.tournament.audit import Finding
 from harness.tournament.tournament import Tournament
 from harness.views.status_reader import StatusReader
+from harness.views.submission import timing
 from harness.views.submission_reader import SubmissionReader, audit_note
 from tests.report.conftest import screen
 
@@ -150,6 +152,15 @@ def test_times_are_told_with_what_they_were_measured_on(tournament: Tournament) 
         view = SubmissionReader(tournament, transaction).submission("d")
     assert view.timings.measured_on == (
         "16 cores of x86_64, 128 GiB", "Fast One (driver 570, 1000 MiB, 1980 MHz), 16 cores of x86_64, 128 GiB")
+    # The longest one is of another machine than the median.
+    apart = {each.hardware: each for each in view.timings.by_hardware}
+    assert sorted(apart) == ["16 cores of x86_64, 128 GiB", "Fast One, 16 cores of x86_64, 128 GiB"]
+    fast, plain = apart["Fast One, 16 cores of x86_64, 128 GiB"], apart["16 cores of x86_64, 128 GiB"]
+    assert (fast.runs, fast.median_s, fast.longest_s, plain.longest_s) == (2, 3.0, 4.0, 9.0)
+    said = timing(view.timings)
+    assert [line for line in said if line.startswith("On Fast One, 16 cores")]
+    one = replace(view.timings, by_hardware=view.timings.by_hardware[:1])
+    assert not [line for line in timing(one) if "do not compare" in line]
 
 
 def test_an_audit_is_told_in_a_sentence() -> None:
