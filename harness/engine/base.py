@@ -43,5 +43,8 @@ class Engine(Protocol):
     def view(self) -> list[SlotView]:
         """What every slot does."""
 
+    def absent(self) -> Mapping[str, str]:
+        """Machines that were lost, by name, and in words since when."""
+
     def stop(self) -> None:
         """Cancel what runs and return when nothing does; results that come in meanwhile are dropped."""

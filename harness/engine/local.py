@@ -214,6 +214,10 @@ class LocalEngine:
         return [SlotView(p.slot, job, now - p.since if job is not None else 0.0, p.rest_until > now)
                 for p in self._slots.places for job in (p.job,)]
 
+    def absent(self) -> Mapping[str, str]:
+        """There is this machine alone."""
+        return {}
+
     def stop(self) -> None:
         """Cancel what runs and wait for it; nothing of it is recorded."""
         if self._stopped:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import logging
 import math
 import os
@@ -129,6 +130,7 @@ class RayEngine:
         self._nodes: dict[str, _Far] = {}
         self._coming: dict[str, _Far] = {}
         self._useless: dict[str, str] = {}
+        self._lost: dict[str, float] = {}
         self._done: list[Finished] = []
         self._stopped = False
         self._looked = 0.0
@@ -271,6 +273,11 @@ class RayEngine:
         detail = f"node {node.name} was lost"
         _LOG.warning("A node was lost.", extra=facts(node=node.name, runs=len(node.in_flight), reason=str(error).split("\n", 1)[0]))
         del self._nodes[node.name]
+        self._lost[node.name] = time.monotonic()
+        for known in node.about.facts if node.about is not None and self._tell_facts is not None else ():
+            # Whoever looks from outside reads it there; what the slot was stays with the times that were measured on it.
+            lost = json.dumps({**json.loads(known.facts), "lost": True})
+            self._tell_facts(SlotFacts(known.name, max(time.time(), known.seen_at + 0.001), lost))  # type: ignore[misc]
         with contextlib.suppress(Exception):  # it may only be cut off: then it has to end before its machine is used again
             self._ray.kill(node.actor)
         for job in node.in_flight.values():
@@ -311,6 +318,11 @@ class RayEngine:
                 job = jobs.get(run) if run is not None else None
                 views.append(SlotView(slot, job, since if job is not None else 0.0, resting))
         return views
+
+    def absent(self) -> Mapping[str, str]:
+        """Nodes that were lost and have not come back."""
+        now = time.monotonic()
+        return {name: f"lost {now - when:.0f} s ago; its runs began anew elsewhere" for name, when in self._lost.items()}
 
     def stop(self) -> None:
         """End every node and leave the cluster."""
@@ -391,6 +403,7 @@ class RayEngine:
                 self._useless[node.name] = str(error).strip().split("\n")[-1]
                 continue
             self._nodes[node.name] = node
+            self._lost.pop(node.name, None)
             if trouble := _trouble(node.about) or ("" if self._fits(node) else "it has no GPU, and others have"):
                 self._dismiss(node, trouble)
                 continue

@@ -15,6 +15,7 @@ class SlotView:
         since_s: Seconds since it began.
         limit_s: Its time limit, None where it has none.
         resting: Whether the slot rests after a host error.
+        node: Name of its machine, where there are several.
     """
 
     name: str
@@ -22,11 +23,17 @@ class SlotView:
     since_s: float = 0.0
     limit_s: float | None = None
     resting: bool = False
+    node: str = ""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A tournament at one moment; ``eta_s`` is None while nothing is known."""
+    """A tournament at one moment.
+
+    Attributes:
+        eta_s: None while nothing is known.
+        absent: Machines that were lost, by name, and in words since when.
+    """
 
     done: int
     total: int
@@ -34,3 +41,4 @@ class Snapshot:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     slots: tuple[SlotView, ...] = ()
     eta_s: float | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)

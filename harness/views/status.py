@@ -36,12 +36,28 @@ class DuelCounts:
 
 
 @dataclass(frozen=True)
+class NodeView:
+    """A machine of a running tournament on several.
+
+    Attributes:
+        hardware: In words.
+        lost: Whether it went away; its runs began anew elsewhere.
+    """
+
+    name: str
+    slots: int
+    hardware: str
+    lost: bool = False
+
+
+@dataclass(frozen=True)
 class StatusView:
     """A tournament's state as rows say it.
 
     Attributes:
         outcomes: Ended runs by outcome.
         slots: What a running harness does, where that is known.
+        nodes: The machines of a running harness, where there are several.
         eta_s: Seconds left, from measured medians; None where nothing is known or nothing runs.
         spent_s: Seconds by stage (start, compute, lay out, read back and enforce, wait), where a run was measured.
         busy_share: Share of the slots' time spent running submissions.
@@ -62,6 +78,7 @@ class StatusView:
     overhead_s: float | None = None
     active: bool = False
     rounds: tuple[str, ...] = ()
+    nodes: tuple[NodeView, ...] = ()
     duels: tuple[DuelCounts, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,16 @@ from harness.store.values import DONE, OPEN, RUNNING
 from harness.tracks import TRACKS
 from harness.views.progress import SlotView
 from harness.views.round_reader import RoundReader
-from harness.views.status import DuelCounts, KindCounts, StatusView
+from harness.views.status import DuelCounts, KindCounts, NodeView, StatusView
 from harness.views.timing import RunTimes, busy_share, overhead_s, spent
+from harness.views.words import hardware_words
 
 #: Runs that the times are summed over; reading all 891,000 of a contest would take seconds.
 MOST_TIMED = 20_000
+
+
+#: How far another machine's clock may be behind.
+_CLOCKS_S = 5.0
 
 
 class StatusReader(RoundReader):
@@ -42,8 +48,18 @@ class StatusReader(RoundReader):
         return StatusView(
             self.round.tournament, self.round.name, kinds, dict(outcomes), self._running() if active else (),
             self._eta(states, len(set(times.slots))) if active else None, spent(times), busy_share(times), overhead_s(times),
-            active=active, rounds=rounds.names(self.transaction),
+            active=active, rounds=rounds.names(self.transaction), nodes=self._nodes() if active else (),
             duels=tuple(DuelCounts(access, *counts) for access, counts in self.duel_counts().items()))
+
+    def _nodes(self) -> tuple[NodeView, ...]:
+        """The machines of the harness that runs now, where there are several: it has told of their slots since it began."""
+        began = (self.tournament.config.state / "run.lock").stat().st_mtime - _CLOCKS_S
+        latest = {name: facts for name, seen_at, facts in runs.slots(self.transaction) if seen_at >= began and "/" in name}
+        nodes: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for name, facts in latest.items():
+            nodes[name.partition("/")[0]].append(facts)
+        return tuple(NodeView(name, len(slots), "; ".join(sorted({hardware_words(facts) for facts in slots})),
+                              all(facts.get("lost") for facts in slots)) for name, slots in sorted(nodes.items()))
 
     def _times(self) -> RunTimes:
         """What the newest ended runs recorded; all of them, but for a contest."""

@@ -30,7 +30,7 @@ from harness.views.leaderboard import access_words
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, HardwareTimes, SubmissionView, Timings, curve_of, detected, met
-from harness.views.words import plural, size
+from harness.views.words import hardware_words, machine_words, plural
 
 #: What the commands look for by themselves.
 DEFAULT_CONFIG = Path("tournament.yaml")
@@ -238,18 +238,8 @@ def slot_words(facts: Mapping[str, Any]) -> str:
     """A slot in words: its GPU, if it has one, and the machine."""
     gpu = facts.get("gpu")
     if not gpu:
-        return _machine_words(facts)
-    return f"{gpu['name']} (driver {gpu['driver']}, {gpu['memory_total_mib']} MiB, {gpu['clock_mhz']} MHz), {_machine_words(facts)}"
-
-
-def hardware_words(facts: Mapping[str, Any]) -> str:
-    """The same without what changes on one machine from day to day."""
-    gpu = facts.get("gpu")
-    return f"{gpu['name']}, {_machine_words(facts)}" if gpu else _machine_words(facts)
-
-
-def _machine_words(facts: Mapping[str, Any]) -> str:
-    return f"{facts['cores']} cores of {facts['machine']}, {size(facts['memory_bytes'])}"
+        return machine_words(facts)
+    return f"{gpu['name']} (driver {gpu['driver']}, {gpu['memory_total_mib']} MiB, {gpu['clock_mhz']} MHz), {machine_words(facts)}"
 
 
 def _median(values: list[float]) -> float | None:

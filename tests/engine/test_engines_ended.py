@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import math
 import os
 import subprocess
@@ -20,6 +21,7 @@ from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import About
 from harness.errors import EngineError
 from harness.sandbox.outcomes import Outcome
+from harness.store.recorder import SlotFacts
 from tests.e2e.conftest import eventually
 from tests.engine.engines import PATIENCE_S, asleep, duty, ended, make_head, results, running
 from tests.engine.head import Head
@@ -83,12 +85,18 @@ def test_a_lost_node_costs_what_it_was_running(ray_engine, ray_cluster, head) ->
     programs = asleep(head, 3)
     assert eventually(lambda: ray_engine.wait(0.1) or all(view.job for view in ray_engine.view()), PATIENCE_S)
     by_node = {view.slot.node: view.job.run_id for view in ray_engine.view()}
+    told: list[SlotFacts] = []
+    ray_engine.tell_facts(told.append)
     removed = ray_cluster.remove(0)
     gone = next(name for name in by_node if name.endswith(removed[:6]))
     (lost,) = results(ray_engine, 1).values()
     assert (lost.job.run_id, lost.result.outcome, lost.result.node_lost) == (by_node[gone], Outcome.HOST_ERROR, True)
     assert lost.result.report.detail == f"node {gone} was lost"
     assert ray_engine.usable_slots() == 2
+    (why,) = ray_engine.absent().values()
+    assert gone in ray_engine.absent()
+    assert why.startswith("lost ")
+    assert [json.loads(known.facts).get("lost") for known in told if known.name.startswith(gone)] == [None, True]
     assert sorted(view.job.run_id for view in ray_engine.view()) == sorted(set(by_node.values()) - {by_node[gone]})
     # A machine that joins is put to work.
     ray_cluster.add()

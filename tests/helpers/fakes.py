@@ -160,6 +160,9 @@ class FakeEngine:
     def usable_slots(self) -> int:
         return sum(not math.isinf(self._rest_until.get(s, 0.0)) for s in self.slots)
 
+    def absent(self) -> dict[str, str]:
+        return {}
+
     def view(self) -> list[SlotView]:
         return []
 

@@ -134,6 +134,9 @@ class Fleet:
     def usable_slots(self) -> int:
         return sum(not math.isinf(self._rest_until.get(slot, 0.0)) for slot in self._slots)
 
+    def absent(self) -> dict[str, str]:
+        return {}
+
     def view(self) -> list[SlotView]:
         return []
 

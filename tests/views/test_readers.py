@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -206,3 +207,21 @@ def test_logs_of_failed_runs_first_of_any_run_when_asked(tournament: Tournament)
     lines = screen(lambda console: print_logs(failed, console))
     assert "batch 1 against clean, attempt 2: memory_limit" in lines
     assert "MemoryError" in lines
+
+
+def test_status_shows_the_machines_of_the_run_that_goes_on(tournament: Tournament) -> None:
+    host = {"machine": "x86_64", "cores": 16, "memory_bytes": 128 << 30}
+    now = time.time()
+    with writer_lock(tournament.config.state):
+        with tournament.store.write() as transaction:
+            seen = [("old/cpu0", -1000, {}), ("cpu0", 1, {}), ("north/cpu0", 1, {}), ("north/cpu1", 1, {}), ("south/cpu0", 1, {}),
+                    ("south/cpu0", 2, {"lost": True}), ("west/cpu0", 1, {}), ("west/cpu0", 2, {"lost": True}), ("west/cpu0", 3, {})]
+            transaction.session.add_all(
+                SlotRow(name=name, seen_at=now + after, facts=json.dumps(host | more)) for name, after, more in seen)
+        with tournament.read() as transaction:
+            nodes = StatusReader(tournament, transaction).status().nodes
+    assert [(node.name, node.slots, node.lost) for node in nodes] == [
+        ("north", 2, False), ("south", 1, True), ("west", 1, False)]
+    assert nodes[0].hardware == "16 cores of x86_64, 128 GiB"
+    with tournament.read() as transaction:
+        assert StatusReader(tournament, transaction).status().nodes == ()

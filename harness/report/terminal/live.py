@@ -26,6 +26,8 @@ PLAIN_EVERY_S = 5.0
 #: Pictures a second on a terminal: enough for a clock that counts seconds, little enough for a slow connection.
 REFRESH_PER_S = 4.0
 _MILESTONES = 10
+#: Slots of several machines that have a line each; of more, the machines alone have.
+_MOST_SLOTS = 16
 #: The bar's widest, so that it stays readable on a very wide terminal.
 _BAR_WIDEST = 60
 
@@ -96,7 +98,10 @@ def plain_line(snapshot: Snapshot, elapsed_s: float) -> str:
         parts.append(f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left not known yet")
         busy = sum(bool(slot.what) for slot in snapshot.slots)
         if snapshot.slots:
-            parts.append(f"{busy} of {plural(len(snapshot.slots), 'slot')} busy")
+            nodes = {slot.node for slot in snapshot.slots if slot.node}
+            on = f" on {plural(len(nodes), 'node')}" if nodes else ""
+            parts.append(f"{busy} of {plural(len(snapshot.slots), 'slot')}{on} busy")
+        parts += [f"{name} {why.split(';')[0]}" for name, why in snapshot.absent.items()]
     if snapshot.outcomes:
         parts.append(counts(snapshot.outcomes))
     return ", ".join(parts)
@@ -112,8 +117,11 @@ def picture(snapshot: Snapshot, width: int, elapsed_s: float) -> RenderableType:
     lines = [Text.assemble(("━" * full, "good"), ("─" * (bar - full), "quiet"), tail)]
     if snapshot.outcomes:
         lines.append(_outcomes(snapshot.outcomes))
-    widest = max((len(slot.name) for slot in snapshot.slots), default=0)
-    lines += [_slot_line(slot, widest, width) for slot in snapshot.slots]
+    nodes = sorted({slot.node for slot in snapshot.slots if slot.node} | set(snapshot.absent))
+    lines += [_node_line(name, snapshot, max(map(len, nodes))) for name in nodes]
+    if not nodes or len(snapshot.slots) <= _MOST_SLOTS:
+        widest = max((len(slot.name) for slot in snapshot.slots), default=0)
+        lines += [_slot_line(slot, widest, width) for slot in snapshot.slots]
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return Group(*lines)
@@ -124,6 +132,16 @@ def _outcomes(outcomes: Mapping[str, int]) -> Text:
     for part in counts(outcomes).split(" "):
         text.append(part + "  ", "good" if part.startswith("ok=") else "bad")
     return text
+
+
+def _node_line(name: str, snapshot: Snapshot, widest: int) -> Text:
+    label = f"{name:<{widest}}  "
+    if name in snapshot.absent:
+        return Text.assemble((label, "quiet"), (snapshot.absent[name], "bad"))
+    slots = [slot for slot in snapshot.slots if slot.node == name]
+    resting = sum(slot.resting for slot in slots)
+    return Text.assemble((label, "name"), f"{sum(bool(slot.what) for slot in slots)} of {plural(len(slots), 'slot')} busy",
+                         (f", {resting} backing off after host errors" if resting else "", "bad"))
 
 
 #: From this share of its limit on, a run is shown as about to be killed.

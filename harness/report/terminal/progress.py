@@ -78,6 +78,7 @@ class ProgressWatcher(Watcher):
         for view in self._engine.view():
             job = view.job
             what = "" if job is None else f"{job.name} on batch {job.batch.index}"
-            slots.append(SlotView(view.slot.name, what, view.since_s, job.limits.time_limit_s if job else None, view.resting))
+            slots.append(SlotView(view.slot.name, what, view.since_s, job.limits.time_limit_s if job else None, view.resting,
+                                  view.slot.node))
         return Snapshot(board.counts()[DONE], board.total, progress.failed, dict(progress.outcomes), tuple(slots),
-                        left / max(1, self._engine.usable_slots()) if left is not None else None)
+                        left / max(1, self._engine.usable_slots()) if left is not None else None, self._engine.absent())

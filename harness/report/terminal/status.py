@@ -11,7 +11,7 @@ from rich.text import Text
 from harness.report.files.run_sheets import status_sheet
 from harness.report.terminal.console import table_box
 from harness.views.progress import SlotView
-from harness.views.status import StatusView, blame, sentence
+from harness.views.status import NodeView, StatusView, blame, sentence
 from harness.views.words import duration, plural
 
 
@@ -64,11 +64,18 @@ def _print_time(view: StatusView, console: Console) -> None:
         lines.append(f"Overhead per run, starting programs included: {1000 * view.overhead_s:.0f} ms of a slot.")
     if view.spent_s:
         lines.append("Time went to: " + ", ".join(f"{stage} {duration(spent)}" for stage, spent in view.spent_s.items()) + ".")
+    lines += [_node_line(node) for node in view.nodes]
     lines += [_slot_line(slot) for slot in view.slots]
     if lines:
         console.print()
     for line in lines:
         console.print(Text(line))
+
+
+def _node_line(node: NodeView) -> str:
+    if node.lost:
+        return f"Node {node.name} was lost; its runs began anew elsewhere."
+    return f"Node {node.name}: {plural(node.slots, 'slot')}, {node.hardware}."
 
 
 def _slot_line(slot: SlotView) -> str:

@@ -5,7 +5,7 @@ import json
 from harness.report.show import show_status
 from harness.report.terminal.status import print_status
 from harness.sandbox.outcomes import POLICY, Outcome
-from harness.views.status import DuelCounts, KindCounts, StatusView
+from harness.views.status import DuelCounts, KindCounts, NodeView, StatusView
 
 
 def view(**more) -> StatusView:
@@ -54,3 +54,10 @@ def test_every_outcome_can_be_shown(screen) -> None:
     everything = StatusView("t", "r", (), {str(outcome): 1 for outcome in Outcome})
     shown = " ".join(screen(lambda console: print_status(everything, console)))
     assert all(outcome in shown for outcome in Outcome)
+
+
+def test_each_machine_has_a_line_and_a_lost_one_says_so(screen) -> None:
+    nodes = (NodeView("north", 4, "16 cores of x86_64, 128 GiB"), NodeView("south", 4, "16 cores of x86_64, 128 GiB", lost=True))
+    lines = screen(lambda console: print_status(view(active=True, nodes=nodes), console))
+    assert "Node north: 4 slots, 16 cores of x86_64, 128 GiB." in lines
+    assert "Node south was lost; its runs began anew elsewhere." in lines
