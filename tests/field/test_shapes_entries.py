@@ -124,6 +124,13 @@ def test_square_begins_with_vertical_stripes(monkeypatch: pytest.MonkeyPatch) ->
     assert (made != made[:, :, :1]).any()
 
 
+def test_squares_are_an_images_own() -> None:
+    """Whatever stands beside it: served and one-shot batches have another order."""
+    own, images = entry("shapes/attacks/square"), held_out(6).images
+    again = own.attack(images[::-1].copy(), 16)[::-1]
+    assert (again == own.attack(images.copy(), 16)).mean() > 0.99
+
+
 def test_square_sides_follow_the_papers_schedule() -> None:
     """p = .3, halved at 10, 50, 200, 500, 1000, 2000, 4000, 6000 and 8000 of 10,000 queries; here a query is 33 of those."""
     own = entry("shapes/attacks/square")
