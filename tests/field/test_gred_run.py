@@ -41,3 +41,18 @@ def test_who_knows_the_detector_goes_past_it(stored) -> None:
     for attack in ("pgd_white_box", "deepfool_white_box", "ddn_white_box"):
         assert stored["success"][attack]["gred_reject"][1] > 0.9
     assert stored["success"]["ddn_grey_box"]["gred_reject"][2] < 0.2
+
+
+def test_where_there_is_no_detector_every_attack_but_one_step_fools(stored) -> None:
+    """The first column of the paper's Tables 4 and 5."""
+    white_box = {name: row["undefended_a"][0] for name, row in stored["success"].items() if name.endswith("_white_box")}
+    assert len(white_box) == 8
+    assert white_box.pop("fgsm_white_box") < 1
+    assert set(white_box.values()) == {1}
+
+
+def test_towards_a_target_the_detector_is_passed_less_often(stored) -> None:
+    for name in ("pgd", "ddn", "carlini_wagner"):
+        targeted = stored["success"][f"{name}_target_white_box"]["gred_reject"]
+        assert stored["success"].get(f"{name}_white_box", {}).get("gred_reject", [1])[0] > targeted[0]
+    assert stored["success"]["carlini_wagner_target_white_box"]["gred_reject"][1] < 0.5
