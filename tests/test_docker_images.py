@@ -107,7 +107,7 @@ def test_a_mirror_that_does_not_answer_is_one_sentence(tmp_path, monkeypatch):
 
 def test_what_pip_installs_is_read_from_the_dockerfiles():
     assert build.packages("light") == ["numpy", "pillow"]
-    assert build.packages("compat-tf", alone=True) == ["tf_keras"]
+    assert build.packages("compat-tf", alone=True) == ["tf_keras", "cleverhans==2.1.0"]
     assert "tensorflow-cpu" in build.packages("compat-tf")
     assert build.packages("compat-tf1") == []
     assert "tensorflow==1.3.0" in build.packages("compat-tf1", alone=True)

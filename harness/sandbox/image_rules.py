@@ -40,7 +40,7 @@ OF_2017 = {
     "gcr.io/tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
     "gcr.io/tensorflow/tensorflow:latest*": "localhost/harness-compat-tf1:1",
     "tensorflow/tensorflow:1.*": "localhost/harness-compat-tf1:1",
-    "goodfellow/competition*": "localhost/harness-compat-tf1:1",
+    "goodfellow/competition*": "localhost/harness-compat-tf:1",
     "floydhub/tensorflow*": "localhost/harness-compat-tf:1",
 }
 _BARE_ID = re.compile(r"(sha256:)?[0-9a-f]{64}|sha256:[0-9a-f]+")

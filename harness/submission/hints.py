@@ -17,6 +17,7 @@ _TENSORFLOW = "localhost/harness-compat-tf:1, or localhost/harness-compat-tf1:1 
 _HAVE = {
     **dict.fromkeys(("torch", "torchvision", "timm", "kornia", "foolbox", "torchattack", "safetensors", "field_kit"), _TORCH),
     **dict.fromkeys(("tensorflow", "tf_slim", "keras", "tf_keras"), _TENSORFLOW),
+    "cleverhans": "localhost/harness-compat-tf:1",
     **dict.fromkeys(("scipy", "pandas", "h5py"), "localhost/harness-compat-torch:1 or localhost/harness-compat-tf:1"),
 }
 

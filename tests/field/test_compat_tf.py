@@ -233,6 +233,32 @@ def test_slim_a_checkpoint_and_a_monitored_session(image: str, tmp_path: Path) -
     assert all(0 <= int(label) < 11 for _, label in rows)
 
 
+CLEVERHANS = """
+    import numpy as np; import tensorflow as tf
+    from cleverhans.attacks import FastGradientMethod
+    slim = tf.contrib.slim
+    class Model(object):
+        built = False
+        def __call__(self, x):
+            logits = slim.fully_connected(slim.flatten(x), 5, activation_fn=None, scope="fc", reuse=self.built or None)
+            self.built = True
+            return tf.nn.softmax(logits)
+    x = tf.placeholder(tf.float32, [2, 4, 4, 3])
+    made = FastGradientMethod(Model()).generate(x, eps=0.1, clip_min=-1., clip_max=1.)
+    clean = np.random.RandomState(0).uniform(-1, 1, (2, 4, 4, 3)).astype(np.float32)
+    with tf.Session() as sess:
+        sess.run(tf.global_variables_initializer()); made = sess.run(made, feed_dict={x: clean})
+    assert abs(abs(made - clean).max() - 0.1) < 1e-5 and abs(made).max() <= 1
+"""
+
+
+def test_cleverhans_which_the_image_of_its_authors_had(tmp_path: Path) -> None:
+    """A model that is any callable, as in 2017."""
+    (tmp_path / "run.py").write_text(textwrap.dedent(CLEVERHANS))
+    done = in_image(TODAY, tmp_path, "python", "run.py")
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_plain_tensorflow_2_runs_none_of_it(tmp_path: Path) -> None:
     """What the start-up hook is for: without it the smallest entry fails in the very same image."""
     code, mounts, _, _ = laid_out(tmp_path, "noise2017")

@@ -12,6 +12,7 @@ SAID = {
     "ModuleNotFoundError: No module named 'torchvision.models'": "no module torchvision.models",
     "ImportError: No module named tensorflow": "harness-compat-tf:1",
     "ModuleNotFoundError: No module named 'tensorflow.contrib'": "harness-compat-tf1:1",
+    "ImportError: No module named cleverhans.attacks": "such as localhost/harness-compat-tf:1",
     "ModuleNotFoundError: No module named 'my_nets'": "put it beside the program",
     "ImportError: No module named 'my_nets'": "put it beside the program",
     "ModuleNotFoundError: No module named 'cPickle'": "Python 2",
