@@ -54,8 +54,7 @@ def ranks(export: Path, track: str) -> Found:
     """Place, the places that the intervals allow, and the score with its interval, by entry."""
     rows = [row for row in read_rows(export / "leaderboard.csv") if row["scoring"] == "standard" and row["track"] == track]
     return {row["name"]: {"ranks": [int(row[name]) for name in ("rank", "rank_low", "rank_high")],
-                          "score": [round(float(row[name]), 3) for name in ("score", "score_low", "score_high")],
-                          "seconds": round(float(row["median_time_s"]), 1)} for row in rows}
+                          "score": [round(float(row[name]), 3) for name in ("score", "score_low", "score_high")]} for row in rows}
 
 
 def shares(verdicts: list[Row], place: Callable[[Row], tuple[str, str]], column: str) -> dict[str, dict[str, list[float]]]:
@@ -102,11 +101,11 @@ def areas_table(found: Found) -> str:
 
 def ranks_table(found: Found) -> str:
     """Every track, best first."""
-    lines = ["| track | entry | score (95 %) | places | seconds a batch |", "| --- | --- | ---: | ---: | ---: |"]
+    lines = ["| track | entry | score (95 %) | places |", "| --- | --- | ---: | ---: |"]
     for track, rows in found["ranks"].items():
         for name, row in rows.items():
             _, low, high = row["ranks"]
-            lines.append(f"| {track} | {name} | {interval(row['score'])} | {low} to {high} | {row['seconds']} |")
+            lines.append(f"| {track} | {name} | {interval(row['score'])} | {low} to {high} |")
     return "\n".join(lines)
 
 
