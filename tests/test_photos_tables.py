@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,11 @@ def test_places_and_areas_are_the_harnesss_own(found) -> None:
     assert cells(tables.ranks_table(found)) == [["attack", "plain", ".50 (.25 to .75)", "1 to 2"]]
     assert cells(tables.areas_table(found)) == [["plain", ".62"]]
     assert found["images"] == 3
+
+
+def test_the_page_of_results_has_the_tables_of_the_stored_run() -> None:
+    root = Path(__file__).parent
+    stored = json.loads((root / "field" / "data" / "photos_run.json").read_text())
+    page = (root.parent / "docs" / "results.md").read_text()
+    for table in (tables.accuracy_table, tables.epsilon_table, tables.hits_table, tables.areas_table, tables.ranks_table):
+        assert table(stored) in page
