@@ -36,7 +36,8 @@ _NAMED = 5
 @click.option("--only", multiple=True, metavar="NAME", help="Only runs that concern this submission (repeatable).")
 @click.option("--fresh", multiple=True, metavar="NAME", help="Drop this submission's results first (repeatable).")
 @click.option("--batch", type=Whole(0, MANY), help="With --fresh: only its results on this batch.")
-@click.option("--against", metavar="ATTACK", help="With --fresh NAME of a defense: only its results on this attack, or `clean`.")
+@click.option("--against", metavar="OPPONENT", help="With --fresh NAME: only its results on this attack, or `clean`; of an attack "
+              "its duels with this defense.")
 @click.option("--report", type=Place(), help="Write the round as an HTML file, each minute and at the end.")
 @click.option("--trace", type=Place(), help="Write what every slot did (Chrome/Perfetto trace).")
 @click.option("--verbose", is_flag=True, help="Say what goes to the log too: failures of the host, retries, clean-up.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -32,6 +32,7 @@ from harness.submission.discover import LeftOut, configured_names, leaving_out, 
 from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
 from harness.tournament.conditions import conditions_of, differences
+from harness.tournament.duels import pairs
 from harness.tournament.round_loader import Round, RoundLoader
 from harness.tracks import TRACKS, Access, attackers, consumes, detectors, duellists, labellers, labels, produces
 
@@ -47,7 +48,8 @@ class Fresh:
     Attributes:
         names: Whose results: the round's own versions.
         batch: Only those on the batch of this number in the round.
-        against: Only those of defenses on what this attack made, or on the ``clean`` images.
+        against: Only those of consumers on what this attack made, or on the ``clean`` images; of attacks, those of their duels with
+            this defense.
     """
 
     names: Collection[str]
@@ -210,7 +212,7 @@ class Tournament:
                 raise UnknownNameError(f"There is no submission {min(unknown)!r} in this round.",
                                        "`harness submissions` lists them.")
             if fresh is not None:
-                _forget(transaction, row, members, stored, fresh)
+                _forget(transaction, row, members, stored, rules, fresh)
             image_rules = replace(_image_rules(transaction, self.config), pinned=images or {})
             loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu, dataset, self.artifacts)
             return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved))
@@ -328,20 +330,36 @@ def _spelt(names: Collection[str], members: Sequence[StoredSubmission]) -> froze
 
 
 def _forget(transaction: Transaction, row: StoredRound, members: Sequence[StoredSubmission], batches: Sequence[StoredBatch],
-            fresh: Fresh) -> None:
+            rules: Rules, fresh: Fresh) -> None:
     # A named round may hold an older version than the one that takes part now.
-    own = {member.name: member.id for member in members}
+    own = {member.name: member for member in members}
 
-    def known(name: str) -> int:
+    def known(name: str) -> StoredSubmission:
         (spelt,) = _spelt([name], members)
-        return own[spelt] if spelt in own else submissions.find(transaction, name).id
+        return own[spelt] if spelt in own else submissions.find(transaction, name)
 
     if fresh.batch is not None and fresh.batch >= len(batches):
         raise UnknownNameError(f"There is no batch {fresh.batch} in the round {row.name}.",
                                f"Its batches are 0 to {len(batches) - 1}.")
-    clean = fresh.against == CLEAN
-    forget(transaction, [known(name) for name in fresh.names], batch=None if fresh.batch is None else batches[fresh.batch].id,
-           clean=clean, made_by=None if clean or fresh.against is None else known(fresh.against))
+    whose = [known(name) for name in fresh.names]
+    drop = partial(forget, transaction, [each.id for each in whose],
+                   batch=None if fresh.batch is None else batches[fresh.batch].id)
+    opponent = None if fresh.against in {None, CLEAN} else known(str(fresh.against))
+    met = [pair for pair in pairs(transaction, members, rules, batches) if pair.opponent == opponent and pair.attack in whose]
+    answers = any(consumes(each.type) for each in whose)
+    if fresh.against is None:
+        drop()
+    elif met:
+        drop(on={given for pair in met for given in pair.inputs if given})
+    elif answers and opponent is None:
+        drop(clean=True)
+    elif answers and opponent is not None and not consumes(opponent.type):
+        drop(made_by=opponent.id)
+    else:
+        # To drop nothing, and say that nothing is left to run, would be no answer.
+        raise UnknownNameError(
+            f"{', '.join(fresh.names)} has no results against {fresh.against} in the round {row.name}.",
+            "--against names an attack or `clean` for a defense or detector, and for an attack a defense that it meets in duels.")
 
 
 def _clean_digest(dataset: Dataset, batch: Batch) -> str:

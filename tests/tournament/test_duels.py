@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from harness.config import load
+from harness.errors import UnknownNameError
 from harness.execution.job import Finished
 from harness.sandbox.outcomes import Outcome
 from harness.scoring import Results
@@ -202,6 +203,19 @@ def test_fresh(again) -> None:
         "also on what attack-darken made: white made the same against open-b")
 
 
+def test_fresh_of_one_pair(again) -> None:
+    assert run(again, Options(fresh=("white",), fresh_against="open-b", fresh_batch=1)).started == {"white": 1}
+    assert run(again, Options(fresh=("WHITE", "grey"), fresh_against="Open-B")).started == {"white": BATCHES, "grey": BATCHES}
+
+
+def test_fresh_against_whom_it_does_not_meet(again) -> None:
+    for name, against in (("white", "defense-mean"), ("white", "grey"), ("white", "clean"), ("attack-darken", "open-a"),
+                          ("open-a", "open-b"), ("open-a", "detector-level"), ("grey", "open-a")):
+        with pytest.raises(UnknownNameError, match=f"{name} has no results against {against} in the round default"):
+            run(again, Options(fresh=(name,), fresh_against=against))
+    assert run(again).started == {}
+
+
 def duels_done(root: Path) -> dict[str, tuple[int, int]]:
     with Tournament(load(root / "tournament.yaml")) as tournament, tournament.read() as transaction:
         return {counts.access: (counts.done, counts.total) for counts in StatusReader(tournament, transaction).status().duels}
@@ -327,6 +341,7 @@ def test_a_duel_by_queries_is_not_played_again(queried, tmp_path) -> None:
     shutil.copytree(queried[0], root)
     assert run(root).started == {}
     assert run(root, Options(fresh=("asks",), fresh_batch=1)).started == {"asks": 1}
+    assert run(root, Options(fresh=("asks",), fresh_batch=1, fresh_against="serves")).started == {"asks": 1}
     isolation = yaml.safe_load((root / "tournament.yaml").read_text())["sandbox"]["isolation"]
     rules(root, access=["query"], query={"budget": 2}, max_epsilon=[16])
     assert run(root).started == {"asks": BATCHES, "aims": BATCHES}, f"another budget is another duel ({isolation})"
