@@ -9,9 +9,9 @@ import uuid
 
 import pytest
 
-from harness import doctor
+from harness import __version__, doctor
 from harness.config import SandboxConfig, TournamentConfig, Workers
-from harness.doctor import advisories, engine, gpu, host, limits
+from harness.doctor import advisories, engine, gpu, host, limits, nodes
 from harness.doctor.check import Check, usable
 from harness.engine.gpu import parse
 
@@ -253,3 +253,36 @@ def test_the_verb_exits_2_where_something_asked_for_is_missing(tmp_path):
     done = run_doctor(tmp_path, "--config", "t.yaml", "--format", "markdown")
     assert done.returncode == 2
     assert "| GPUs | fail |" in done.stdout
+
+
+@pytest.mark.parametrize(("there", "state", "words"), [
+    (100.0, "ok", "0.50 s behind"), (101.0, "ok", "0.50 s ahead of"), (107.0, "warn", "6.50 s ahead of"),
+    (90.0, "warn", "10.50 s behind"), (106.0, "ok", "known to 0.50 s")])
+def test_a_machines_clock_is_judged_by_what_is_sure(there, state, words) -> None:
+    check = nodes.judge_difference(100.0, there, 101.0)
+    assert (check.state, words in check.what) == (state, True)
+
+
+@pytest.mark.parametrize(("version", "token", "state"), [
+    (__version__, True, "ok"), ("0.0.1", True, "fail"), (__version__, False, "fail")])
+def test_a_node_of_another_kind_is_told(version, token, state) -> None:
+    assert nodes.judge_node(nodes.Look(version, token, ())).state == state
+
+
+@pytest.mark.alone
+def test_every_machine_of_a_cluster_is_asked(tmp_path, ray_cluster) -> None:
+    def config(address: str, store: str | None = None) -> TournamentConfig:
+        return TournamentConfig.model_validate({
+            "name": "t", "dataset": tmp_path, "state": tmp_path / "state", "sandbox": {"backend": "process"},
+            "workers": {"engine": "ray", "address": address, "gpus": "none"}, "store": {"artifacts": store}})
+
+    found = {check.name: check for check in doctor.examine(config(ray_cluster.address, f"file:{tmp_path}"))}
+    machines = {name.partition(": ")[0] for name in found if ": " in name}
+    assert len(machines) == len(ray_cluster.nodes)
+    for what in ("node", "clock difference", "engine", "GPUs", "disk of the state", "memory", "artifact store", "decoders"):
+        assert {f"{name}: {what}" for name in machines} <= found.keys(), what
+    sure = ("node", "clock difference", "artifact store")
+    assert {found[f"{name}: {what}"].state for name in machines for what in sure} == {"ok"}
+    assert found["cluster"].state == "ok"
+    lost = {check.name: check for check in doctor.examine(config("127.0.0.1:1"))}
+    assert (lost["cluster"].state, "nobody answers" in lost["cluster"].what) == ("fail", True)

@@ -14,7 +14,7 @@ from typing import Any
 from docker import APIClient
 
 from harness.config import TournamentConfig
-from harness.doctor import client, engine, gpu, host, leftovers, limits
+from harness.doctor import client, engine, gpu, host, leftovers, limits, nodes
 from harness.doctor.check import Check, State, usable
 from harness.engine import host_memory as hostmemory
 from harness.errors import EngineError
@@ -29,11 +29,11 @@ BASE_IMAGES = ("localhost/harness-light:1", "localhost/harness-full:1")
 
 
 def examine(config: TournamentConfig, *, clean: bool = False, everything: bool = False) -> list[Check]:
-    """Check whether this host can run the tournament.
+    """Check whether this host can run the tournament, and with a cluster whether each machine of it can.
 
     Args:
         config: What the tournament asks for; what it does not ask for can be missing without a failure.
-        clean: Remove what killed harnesses left, and this tournament's code images.
+        clean: Remove what killed harnesses left here, and this tournament's code images.
         everything: Of all tournaments on this engine.
     """
     checks = [*_host(config), leftovers.areas(config.state, clean=clean)]
@@ -55,7 +55,8 @@ def examine(config: TournamentConfig, *, clean: bool = False, everything: bool =
                     checks.append(client.unusable(config.sandbox.backend, error))
                 else:
                     checks += _engine(api, info, config, clean=clean, tournament=None if everything else label_of(config))
-    return [*checks, *gpu.checks(config.workers.gpus, info, config.workers.require.gpu)]
+    checks += gpu.checks(config.workers.gpus, info, config.workers.require.gpu) if config.workers.engine == "local" else []
+    return [*checks, *(nodes.examine_nodes(config, examine) if config.workers.engine == "ray" else [])]
 
 
 def _host(config: TournamentConfig) -> list[Check]:

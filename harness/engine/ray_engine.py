@@ -120,7 +120,7 @@ class RayEngine:
     """
 
     def __init__(self, duty: Duty, address: str, publish: Callable[[Job], None], images: StoredImages | None = None) -> None:
-        self._ray = _connected(address)
+        self._ray = connected(address)
         self._duty = duty
         self._publish = publish
         self._images = images
@@ -496,8 +496,12 @@ def _say_nothing(*_: object, **__: object) -> None:
     """Stands for Ray's printing."""
 
 
-def _connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an extra
-    """Ray, as a part of that cluster."""
+def connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an extra
+    """Ray, as a part of that cluster; whoever asks calls its ``shutdown``.
+
+    Raises:
+        EngineError: There is no such cluster, or anybody could use it.
+    """
     try:
         version = importlib.metadata.version("ray")
     except importlib.metadata.PackageNotFoundError:
@@ -525,3 +529,10 @@ def _connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an
             for number, handler in mine.items():
                 signal.signal(number, handler)
     return ray
+
+
+def there_alone(node_id: str) -> Any:  # noqa: ANN401 - of Ray's module, which is an extra
+    """Ray's word for: on that machine or nowhere."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
+
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)

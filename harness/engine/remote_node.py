@@ -221,13 +221,18 @@ def _myself() -> About:
     return About(__version__, os.environ.get("RAY_AUTH_MODE", "").lower() == "token")
 
 
+def own_root() -> Path:
+    """Where this machine keeps what belongs to contests of others."""
+    return Path(tempfile.gettempdir()) / f"harness-{os.geteuid()}"
+
+
 def _own_directory(label: str, name: str) -> Path:
     """This node's directory for a tournament: copies of what it fetched, and scratch.
 
     Raises:
         EngineError: It is somebody else's.
     """
-    root = Path(tempfile.gettempdir()) / f"harness-{os.geteuid()}"
+    root = own_root()
     try:
         root.mkdir(mode=0o711, exist_ok=True)
         found = root.lstat()

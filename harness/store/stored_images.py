@@ -71,12 +71,13 @@ class StoredImages:
             # Last: who finds it finds its pieces.
             self._blobs.save(_list_name(ident), json.dumps(pieces).encode())
 
-    def bring(self, ident: str, pulls: Iterable[str] = ()) -> None:
+    def bring(self, ident: str, pulls: Iterable[str] = (), cancel: threading.Event | None = None) -> None:
         """See that an image is here: from a registry, else from the store.
 
         Args:
             ident: The image's id.
             pulls: Names with digests that registries may have it under.
+            cancel: Ends the loading, which takes minutes.
 
         Raises:
             ImageUnavailableError: It is not here and not in the store.
@@ -87,7 +88,7 @@ class StoredImages:
             return
         with self._one_at_a_time(ident):
             if not (self._engine.has_image(ident) or self._pulled(ident, pulls)):
-                self._load(ident)
+                self._load(ident, cancel or threading.Event())
             self._here.add(ident)
 
     def forget(self, idents: Iterable[str]) -> None:
@@ -108,13 +109,12 @@ class StoredImages:
                 return True
         return False
 
-    def _load(self, ident: str) -> None:
+    def _load(self, ident: str, cancel: threading.Event) -> None:
         if not self._blobs.has(_list_name(ident)):
             raise ImageUnavailableError(f"The Docker image {ident[:19]} is neither here nor in the artifact store.", "Load it.")
         try:
             pieces = self._blobs.load(_list_name(ident), _listed)
-            self._engine.load_image(self._blobs.load(_piece_name(piece), lambda data, own=piece: _unpacked(data, own))  # type: ignore[misc]
-                                    for piece in pieces)
+            self._engine.load_image(self._fetched(pieces, cancel))
         except DamagedError as error:
             # It is saved anew for whoever asks next.
             self._blobs.set_aside(_list_name(ident))
@@ -124,6 +124,12 @@ class StoredImages:
             raise EngineError(f"The Docker image {ident[:19]} was loaded, and the engine here gives it another id.",
                               "Use one way of storing images (containerd or not) on all machines.")
         _LOG.info("An image was loaded from the store.", extra=facts(image=ident))
+
+    def _fetched(self, pieces: Iterable[str], cancel: threading.Event) -> Iterator[bytes]:
+        for piece in pieces:
+            if cancel.is_set():
+                raise EngineError("The loading of a Docker image was cancelled.", "")
+            yield self._blobs.load(_piece_name(piece), lambda data, own=piece: _unpacked(data, own))  # type: ignore[misc]
 
     def _save(self, piece: bytes) -> str:
         data = zstandard.ZstdCompressor(level=_LEVEL).compress(piece)
