@@ -8,8 +8,9 @@
 #   make transformation  attacks with and without the code of the defense by adversarial transformation and others: its paper's tables
 #   make detection2022  the detection contest of 2022 on rendered shapes: its tables, and F1 as its write-up counts it (minutes)
 #   make gred    GRED's tables on rendered shapes: attacks, detectors, duels (minutes on two cores)
+#   make soak    a cluster on this machine under faults: SOAK nodes killed, the harness killed as often, and others (minutes)
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz gred clean
+.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz gred soak clean
 
 export PYTHON
 
@@ -56,6 +57,11 @@ fuzz: setup
 
 gred: setup
 	@scripts/gred.sh
+
+SOAK ?= 20
+
+soak: setup
+	@HARNESS_SOAK=$(SOAK) .venv/bin/python -m pytest -s --timeout 3600 tests/e2e/test_cluster_faults.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache

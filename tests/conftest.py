@@ -76,6 +76,11 @@ def photos_problem() -> str:
     return "" if asked else "`make photos` installs the nets and runs these tests"
 
 
+def soak_problem() -> str:
+    """Why faults by the dozen are not tried."""
+    return "" if os.environ.get("HARNESS_SOAK", "") not in {"", "0"} else "`make soak` runs these tests, for minutes"
+
+
 def browser_problem() -> str:
     """Why no page can be opened in a browser; empty where chromium and its driver are installed."""
     missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
@@ -84,7 +89,7 @@ def browser_problem() -> str:
 
 
 NEEDS: dict[str, Any] = {"docker": docker_problem, "browser": browser_problem, "field": field_problem, "root": root_problem,
-         "compat": compat_problem, "photos": photos_problem}
+         "compat": compat_problem, "photos": photos_problem, "soak": soak_problem}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,6 +25,7 @@ class ObjectServer:
         faults: (method, status) of requests that fail next, in their order; others in between are served.
         requests: (method, path) of all that came.
         down: Whether every request fails.
+        watch: Sees each request before it is served, and may say how it fails.
     """
 
     url: str = ""
@@ -32,12 +33,15 @@ class ObjectServer:
     faults: list[tuple[str, str]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     down: bool = False
+    watch: Callable[[dict[str, Any]], str | None] | None = None
     _application: Application | None = None
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         method = environ["REQUEST_METHOD"]
         self.requests.append((method, environ["PATH_INFO"]))
         fault = self.faults.pop(0)[1] if self.faults and self.faults[0][0] == method else None
+        if self.watch is not None:
+            fault = self.watch(environ) or fault
         if self.down or fault:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start(fault or "403 Forbidden", [("Content-Length", "0")])
@@ -52,6 +56,7 @@ class ObjectServer:
         self.faults.clear()
         self.requests.clear()
         self.down = False
+        self.watch = None
         self.bucket = f"bucket-{uuid.uuid4().hex}"
         with urllib.request.urlopen(urllib.request.Request(f"{self.url}/{self.bucket}", method="PUT")):
             pass

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from harness.sandbox.output_area import unmount_leftovers
@@ -27,9 +28,9 @@ class RayCluster:
     scratch: str
     nodes: list[Any] = field(default_factory=list)
 
-    def add(self) -> None:
+    def add(self, scratch: str | None = None) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("TMPDIR", self.scratch)
+            patch.setenv("TMPDIR", scratch or self.scratch)
             self.nodes.append(self._cluster.add_node(num_cpus=1, object_store_memory=_MEMORY))
 
     def remove(self, number: int) -> str:
@@ -37,6 +38,14 @@ class RayCluster:
         node = self.nodes.pop(number)
         self._cluster.remove_node(node, allow_graceful=False)
         return str(node.node_id)
+
+    def process(self, number: int) -> psutil.Process:
+        """What a node's workers are children of."""
+        return psutil.Process(self.nodes[number].all_processes["raylet"][0].process.pid)
+
+    def lose_head(self) -> None:
+        """Kill Ray's own head process, which knows who is there."""
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
 
     def fill(self, count: int = 3) -> None:
         """As many nodes as a test begins with."""

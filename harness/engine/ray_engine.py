@@ -48,6 +48,9 @@ _BEAT_EVERY_S = 5.0
 #: A call that waits for results comes back by then, so that what a slot does is never told much later.
 _POLL_S = 1.0
 _STOP_S = 60.0
+#: Seconds without Ray's own head before the round ends: after a minute Ray ends this process, in the middle of whatever it does.
+_HEAD_LOST_S = 20.0
+_GLANCE_S = 1.0
 #: Jobs that a node has beyond one per slot and one laid out for each: being read back, or on their way.
 _ON_THE_WAY = 2
 #: At once on a node: one that waits for results, those of its start and end, and short ones.
@@ -81,6 +84,8 @@ class _Far:
     lacks: dict[str, RunResult] = field(default_factory=dict)
     #: Images that are being saved for it.
     awaits: Counter[str] = field(default_factory=Counter)
+    #: Runs in which it failed.
+    failed: set[int] = field(default_factory=set)
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -100,10 +105,11 @@ class _Far:
         return next((why for image, why in self.lacks.items() if image in wanted), None)
 
     def misfit(self, job: Job) -> tuple[object, ...]:
-        """How badly a job suits it: best where its program is open, then where its image and its input are; last without room."""
+        """How badly a job suits it: best where its program is open, then where image and input are; last where it failed."""
         opened = job.served and self.report.open_programs.get(job.program.digest, 0) > 0
         known = len(self.has & {job.program.digest, job.input_digest, *job.images})
-        return any(self.awaits[image] for image in job.images), self.room <= 0, not opened, -known, -self.room
+        return (job.run_id in self.failed, any(self.awaits[image] for image in job.images), self.room <= 0, not opened, -known,
+                -self.room)
 
 
 class RayEngine:
@@ -134,6 +140,8 @@ class RayEngine:
         self._done: list[Finished] = []
         self._stopped = False
         self._looked = 0.0
+        self._ray_head = self._ray.get_runtime_context().gcs_address
+        self._ray_head_heard = time.monotonic()
         self._gpu: bool | None = None
         self._tell_facts: Callable[[SlotFacts], None] | None = None
         self._tell_spans: Callable[[str, Sequence[Span]], None] | None = None
@@ -210,11 +218,12 @@ class RayEngine:
         asked, node.asked = node.asked, None
         try:
             node.report = self._ray.get(asked)
-        except self._ray.exceptions.RayActorError as error:
-            self._lose(node, error)
-            return
         except self._ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
+        except self._ray.exceptions.RayError as error:
+            # Its process is gone, or what it answered: that stays on its machine where it is large.
+            self._lose(node, error)
+            return
         if self._tell_spans is not None:
             self._tell_spans(node.name, node.report.spans)
         for finished in node.report.finished:
@@ -236,6 +245,8 @@ class RayEngine:
                     node=node.name, submission=job.name, image=result.lacking, reason=result.report.detail))
             node.lacks[result.lacking or job.program.digest] = result
             finished = replace(finished, result=_without_image(job, node, self._nodes.values()))
+        elif result.outcome is Outcome.HOST_ERROR:
+            node.failed.add(job.run_id)
         else:
             node.has |= {job.program.digest, job.input_digest, *job.images}
         self._done.append(finished)
@@ -369,10 +380,31 @@ class RayEngine:
         if not now and time.monotonic() - self._looked < _LOOK_EVERY_S:
             return
         self._looked = time.monotonic()
+        if not self._ray_answers():
+            return
         there = {name: found for name, found in _machines(self._ray.nodes()).items()
                  if name not in self._nodes and name not in self._coming and name not in self._useless}
         for name, found in there.items():
             self._coming[name] = self._begun(name, found)
+
+    def _ray_answers(self) -> bool:
+        """Whether Ray's own head does: what is asked of it otherwise takes until it does. Jobs and results do without it.
+
+        Raises:
+            EngineError: It has not for so long that Ray is about to end this process.
+        """
+        host, _, port = self._ray_head.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), _GLANCE_S).close()
+        except OSError as error:
+            silent = time.monotonic() - self._ray_head_heard
+            _LOG.warning("Ray's head does not answer.", extra=facts(address=self._ray_head, seconds=silent, reason=str(error)))
+            if silent < _HEAD_LOST_S:
+                return False
+            raise EngineError(f"The head of the Ray cluster, {self._ray_head}, does not answer any more ({error}).",
+                              "Start Ray again on every machine, then `harness run` again; nothing recorded is lost.") from None
+        self._ray_head_heard = time.monotonic()
+        return True
 
     def _begun(self, name: str, found: Mapping[str, Any]) -> _Far:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra

@@ -34,8 +34,8 @@ NAMED = [f"{point}:{times}" for times in (1, 4) for point in POINTS if point != 
 class Campaign:
     """Kills one tournament after another until there were enough kills."""
 
-    def __init__(self, place: Place, wanted: dict[str, Any], needed: int) -> None:
-        self.place, self.wanted, self.needed = place, wanted, needed
+    def __init__(self, place: Place, wanted: dict[str, Any], needed: int, ahead: int = AHEAD) -> None:
+        self.place, self.wanted, self.needed, self.ahead = place, wanted, needed, ahead
         self.kills = self.finished = 0
         self.duration_s = 2.0
         self._begin()
@@ -87,7 +87,7 @@ class Campaign:
         assert len(runs) == self.needed
         assert sum(run.attempt for run in runs) == self.needed + len(self.in_flight)
         started = self.place.started()
-        assert self.needed <= started <= self.needed + len(self.in_flight) + AHEAD * self.kills_here
+        assert self.needed <= started <= self.needed + len(self.in_flight) + self.ahead * self.kills_here
         assert self.place.leftovers() == []
         assert "Nothing new to run" in self.place.run().stderr
 
