@@ -9,8 +9,9 @@
 #   make detection2022  the detection contest of 2022 on rendered shapes: its tables, and F1 as its write-up counts it (minutes)
 #   make gred    GRED's tables on rendered shapes: attacks, detectors, duels (minutes on two cores)
 #   make soak    a cluster on this machine under faults: SOAK nodes killed, the harness killed as often, and others (minutes)
+#   make two-hosts  a tournament across two network namespaces, each a machine of a cluster (root; a minute)
 #   make fuzz    coverage-guided fuzzing of every reader of untrusted data, FUZZ_RUNS inputs each
-.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz gred soak clean
+.PHONY: setup demo test check bench compat photos transformation detection2022 fuzz gred soak two-hosts clean
 
 export PYTHON
 
@@ -62,6 +63,9 @@ SOAK ?= 20
 
 soak: setup
 	@HARNESS_SOAK=$(SOAK) .venv/bin/python -m pytest -s --timeout 3600 tests/e2e/test_cluster_faults.py
+
+two-hosts: setup
+	@scripts/two_hosts.sh
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache
