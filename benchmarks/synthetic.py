@@ -100,6 +100,9 @@ class NullExecutor:
         #: 0: no label, 1: the true one, 2: the target class, 3: another.
         self._answers = generator.choice(4, size=(_POOL, 1000), p=[0.002, 0.6, 0.1, 0.298]).astype(np.uint8)
 
+    def bring(self, job: Job) -> None:
+        """Every image is here."""
+
     def prepare(self, job: Job) -> Prepared:
         """Lay nothing out."""
         return Prepared(job=job, directory=Path(), layout=_NOTHING, arrays=False, prepare_s=0.0)
