@@ -47,7 +47,7 @@ for host in north south; do
     ip -n "${!host}" link set eth0 up
 done
 
-export PYTHON PYTHONPATH=$PWD RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 OMP_NUM_THREADS=1
+export PYTHON PYTHONPATH=$PWD RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_memory_monitor_refresh_ms=0 OMP_NUM_THREADS=1
 RAY_AUTH_TOKEN=$($PYTHON -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_AUTH_TOKEN
 export AWS_ENDPOINT_URL=http://$at_switch:9000 AWS_ALLOW_HTTP=true AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test

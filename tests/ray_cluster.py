@@ -54,13 +54,15 @@ class RayCluster:
 
 
 ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 40, "RAY_USAGE_STATS_ENABLED": "0",
+               # Or it ends a node where the machine's memory runs low, whoever uses that.
+               "RAY_memory_monitor_refresh_ms": "0",
                # How soon the head of the cluster takes a node for lost that does not answer.
                "RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "2000",
                "RAY_health_check_failure_threshold": "2"}
 
 
 @contextmanager
-def running(environment: Mapping[str, str]) -> Iterator[RayCluster]:
+def running(environment: Mapping[str, str], count: int = 3) -> Iterator[RayCluster]:
     """A cluster whose nodes have what such an environment leads to."""
     before = dict(os.environ)
     os.environ.update({**ENVIRONMENT, **environment})
@@ -71,7 +73,7 @@ def running(environment: Mapping[str, str]) -> Iterator[RayCluster]:
     try:
         with tempfile.TemporaryDirectory(prefix="ray-nodes-", ignore_cleanup_errors=True) as scratch:
             found = RayCluster(cluster.address, cluster, scratch)
-            found.fill()
+            found.fill(count)
             yield found
             cluster.shutdown()
             # Of nodes that were killed: where they come back, the next call removes it, and these do not.

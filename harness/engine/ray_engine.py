@@ -59,6 +59,7 @@ _CALLS = 8
 _HOW = ("Set RAY_AUTH_MODE=token here and, before `ray start`, on every machine, with the same token: `ray get-auth-token "
         "--generate` writes ~/.ray/auth_token, which you copy to each.")
 _JOIN = "Run `ray start` on every machine, here as well (`ray start --head --num-cpus=0`), with the same token."
+_MEMORY = "RAY_memory_monitor_refresh_ms"
 #: Where Ray notes the cluster that this machine belongs to.
 _CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's choice
 _CONNECT_S = 10.0
@@ -432,7 +433,7 @@ class RayEngine:
             try:
                 node.about = self._ray.get(poll)
             except self._ray.exceptions.RayError as error:
-                self._useless[node.name] = str(error).strip().split("\n")[-1]
+                self._useless[node.name] = _why_it_did_not_begin(error)
                 continue
             self._nodes[node.name] = node
             self._lost.pop(node.name, None)
@@ -489,6 +490,14 @@ def _begun(work: Callable[[str], None], ident: str) -> Future[None]:
 
     threading.Thread(target=run, name="save image", daemon=True).start()
     return future
+
+
+def _why_it_did_not_begin(error: Exception) -> str:
+    said = str(error).strip()
+    if _MEMORY in said:  # Ray says how to change that, in a long text
+        return (f"Ray ended its process because the machine's memory runs low; with {_MEMORY}=0 in the environment of `ray start` "
+                "it does not, and the harness's own limits are left")
+    return said.split("\n")[-1]
 
 
 def _trouble(about: About) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.engine.ray_engine import RayEngine, _Far
+from harness.engine.ray_engine import RayEngine, _Far, _why_it_did_not_begin
 from harness.engine.remote_node import About
 from harness.execution.job import Finished, Job, RunResult, Slot
 from harness.sandbox.base import Limits, Program, RunReport
@@ -54,3 +54,9 @@ def test_a_run_that_a_machine_failed_in_goes_to_another_one_even_where_that_has_
     assert placed(engine, replace(first, attempt=2)) == other
     # One that has not failed there has nothing against it.
     assert placed(engine, job(2)) == name
+
+
+def test_why_a_machine_did_not_begin_is_said_in_one_line() -> None:
+    told = "The actor died.\n\tTo disable worker killing, set `RAY_memory_monitor_refresh_ms` to zero. Since 2.56, ..."
+    assert "memory runs low; with RAY_memory_monitor_refresh_ms=0" in _why_it_did_not_begin(RuntimeError(told))
+    assert _why_it_did_not_begin(RuntimeError("The actor died.\n  ...\nValueError: no such thing\n")) == "ValueError: no such thing"
