@@ -138,6 +138,7 @@ class RayEngine:
         self._coming: dict[str, _Far] = {}
         self._useless: dict[str, str] = {}
         self._lost: dict[str, float] = {}
+        self._names: dict[str, str] = {}
         self._done: list[Finished] = []
         self._stopped = False
         self._looked = 0.0
@@ -383,7 +384,7 @@ class RayEngine:
         self._looked = time.monotonic()
         if not self._ray_answers():
             return
-        there = {name: found for name, found in _machines(self._ray.nodes()).items()
+        there = {name: found for name, found in _machines(self._ray.nodes(), self._names).items()
                  if name not in self._nodes and name not in self._coming and name not in self._useless}
         for name, found in there.items():
             self._coming[name] = self._begun(name, found)
@@ -508,12 +509,19 @@ def _trouble(about: About) -> str:
     return about.trouble
 
 
-def _machines(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Machines that have CPUs, by a name of their own: the host's, with a part of Ray's id where several have it."""
+def _machines(found: Sequence[Mapping[str, Any]], names: dict[str, str]) -> dict[str, Mapping[str, Any]]:
+    """Machines that have CPUs, by a name of their own: the host's, with a part of Ray's id where several have it.
+
+    A name, once given, is kept in ``names`` by Ray's id: who else is there with that host name changes nothing.
+    """
     alive = [node for node in found if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     count = Counter(node["NodeManagerHostname"] for node in alive)
-    return {f"{name}-{node['NodeID'][:6]}" if count[name] > 1 else name: node
-            for node in alive for name in (node["NodeManagerHostname"],)}
+    taken = {names[node["NodeID"]] for node in alive if node["NodeID"] in names}
+    for node in alive:
+        host = node["NodeManagerHostname"]
+        alone = count[host] == 1 and host not in taken
+        names.setdefault(node["NodeID"], host if alone else f"{host}-{node['NodeID'][:6]}")
+    return {names[node["NodeID"]]: node for node in alive}
 
 
 def _refuse_silence(address: str) -> None:

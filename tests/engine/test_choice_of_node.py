@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.engine.ray_engine import RayEngine, _Far, _why_it_did_not_begin
+from harness.engine.ray_engine import RayEngine, _Far, _machines, _why_it_did_not_begin
 from harness.engine.remote_node import About
 from harness.execution.job import Finished, Job, RunResult, Slot
 from harness.sandbox.base import Limits, Program, RunReport
@@ -60,3 +60,20 @@ def test_why_a_machine_did_not_begin_is_said_in_one_line() -> None:
     told = "The actor died.\n\tTo disable worker killing, set `RAY_memory_monitor_refresh_ms` to zero. Since 2.56, ..."
     assert "memory runs low; with RAY_memory_monitor_refresh_ms=0" in _why_it_did_not_begin(RuntimeError(told))
     assert _why_it_did_not_begin(RuntimeError("The actor died.\n  ...\nValueError: no such thing\n")) == "ValueError: no such thing"
+
+
+def test_a_machine_keeps_its_name_whoever_comes_and_goes() -> None:
+    names: dict[str, str] = {}
+
+    def named(*ids: str) -> set[str]:
+        there = [{"NodeID": each, "NodeManagerHostname": "host", "Alive": True, "Resources": {"CPU": 1}} for each in ids]
+        return set(_machines(there, names))
+
+    assert named("aaaaaaaa", "bbbbbbbb") == {"host-aaaaaa", "host-bbbbbb"}
+    assert named("bbbbbbbb") == {"host-bbbbbb"}
+    names.clear()
+    assert named("aaaaaaaa") == {"host"}
+    assert named("aaaaaaaa", "bbbbbbbb") == {"host", "host-bbbbbb"}
+    # Ray was started anew on that machine.
+    names.clear()
+    assert named("aaaaaaaa") == named("cccccccc") == {"host"}
