@@ -61,12 +61,13 @@ COPY = "def answer(images, epsilon):\n    return images\n"
 BRIGHTER = "def answer(images, epsilon):\n    return np.clip(images.astype(int) + epsilon, 0, 255).astype(np.uint8)\n"
 
 
-def served_entry(root: Path, name: str, kind: str, body: str) -> None:
+def served_entry(root: Path, name: str, kind: str, body: str, access: str = "black_box", runner: str = "") -> None:
     folder = root / "entries" / name
     folder.mkdir(parents=True)
+    said = {} if access == "black_box" else {"access": access}
     (folder / "metadata.json").write_text(json.dumps(
-        {"type": kind, "container": make.IMAGE, "entry_point": "run.py", "protocol": "serve"}))
-    (folder / "run.py").write_text(SERVED.format(kind=kind, body=body))
+        {"type": kind, "container": make.IMAGE, "entry_point": "run.py", "protocol": "serve", **said}))
+    (folder / "run.py").write_text(SERVED.format(kind=runner or kind, body=body))
     os.chmod(folder / "run.py", 0o755)
 
 
@@ -208,6 +209,34 @@ def test_a_served_detector_that_remembers_is_marked(tmp_path: Path) -> None:
     rows = {row["name"]: row for row in tables(path)[0]["tracks"]["detector"]}
     assert rows["turns"]["mark"] == audit.MARK
     assert "mark" not in rows["detects"]
+    assert not run(path).progress.started
+
+
+READS = ("def answer(images, epsilon, target):\n    step = epsilon{hides}\n"
+         "    return np.clip(images.astype(int) + step, 0, 255).astype(np.uint8)\n")
+OPENED = "class Opened:\n    def logits(self, pixels): pass\n    predict = logits\nload = Opened\n"
+
+
+def test_duels_are_audited_as_other_served_runs_are(tmp_path: Path) -> None:
+    """But for those by queries: nothing of them is one program's alone."""
+    for name, hides in (("reads", ""), ("hides", " * (len(sys.argv) < 3)")):
+        served_entry(tmp_path, name, "attack", READS.format(hides=hides), "white_box", "white_box_attack")
+    served_entry(tmp_path, "asks", "attack", "def answer(images, bound, oracle):\n    return images\n", "query", "query_attack")
+    for name in ("one", "two"):
+        served_entry(tmp_path, name, "defense", HONEST)
+        (tmp_path / "entries" / name / "whitebox.py").write_text(f"# {name}\n{OPENED}")
+    path = make.tournament(tmp_path, [], rules={"audit": 1.0, "access": ["white_box", "query"]},
+                           sandbox={"isolation": "submission", "memory": "1g"}, workers={"slots": 1, "session_memory": "8g"})
+    assert run(path).progress.outcomes.keys() == {"ok"}
+    found = findings(path)
+    assert found["reads"] == audit.Finding(audited=6, same=6)
+    assert (found["hides"].audited, found["hides"].differs) == (6, 6)
+    assert "asks" not in found or found["asks"].audited == 0
+    # The clean images, and what both attacks made of it alone, which is the same.
+    assert found["one"] == audit.Finding(audited=6, same=6)
+    rows = {row["name"]: row for row in tables(path)[0]["tracks"]["attack"]}
+    assert rows["hides"]["mark"] == audit.MARK
+    assert "mark" not in rows["reads"]
     assert not run(path).progress.started
 
 
