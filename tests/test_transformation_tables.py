@@ -59,3 +59,11 @@ def test_the_page_of_results_has_the_tables_of_the_stored_run() -> None:
     assert tables.table_3(board, white_box) in page
     query = stored["query"]
     assert tables.table_2(board, {"attacks": [], "defenses": query["defenses"]}, query) in page
+
+
+def test_more_samples_of_eot_find_no_more() -> None:
+    """Of the images that ten samples leave, 500 leave as many; shares of right answers of a random defense."""
+    found = json.loads((Path(__file__).parent / "field" / "data" / "transformation_run.json").read_text())["eot_samples"]
+    assert (found["few"], found["samples"], len(found["kept"])) == (10, 500, 8)
+    before = [found["left"][image] for image in found["kept"]]
+    assert abs(sum(before) - sum(found["after"])) / 8 < 0.1
