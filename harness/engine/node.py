@@ -96,7 +96,7 @@ class Node:
         """Take a job from its input to its stored result; a slot is held only while its program runs."""
         taken = time.monotonic()
         # An image that takes minutes to come holds up no other job.
-        prepared: Prepared | RunResult | None = self._executor.bring(job, self._cancel)
+        prepared: Prepared | RunResult | None = self._executor.bring(job)
         if prepared is None:
             with self._preparing:
                 began = time.monotonic()

@@ -111,6 +111,7 @@ class RemoteNode:
         self._closing = threading.Lock()
         self._node: Node | None = None
         self._engine: LocalEngine | None = None
+        self._stored: StoredImages | None = None
         self._tracer = Tracer() if duty.tracing else None
         try:
             self._about = self._begin(name, cores)
@@ -132,9 +133,10 @@ class RemoteNode:
         remark = check_memory(slots, config)
         sandbox = duty.make_sandbox(state / "work")
         removed = sweep(sandbox, state / "work", duty.label)
-        stored = StoredImages(open_blobs(duty.place, state, cached=False), sandbox) if isinstance(sandbox, MovableImages) else None
+        if isinstance(sandbox, MovableImages):
+            self._stored = StoredImages(open_blobs(duty.place, state, cached=False), sandbox)
         self._node = Node.here(config, StoredPixels(blobs), sandbox, ArtifactStore(blobs), slots, self._tracer,
-                               code=FetchedCode(blobs, state / "submissions"), stored=stored)
+                               code=FetchedCode(blobs, state / "submissions"), stored=self._stored)
         self._engine = LocalEngine(self._node, slots)
         return replace(_myself(), slots=slots, facts=tuple(self._node.facts), remark=remark, removed=tuple(removed))
 
@@ -179,6 +181,8 @@ class RemoteNode:
             if self._closed:
                 return
             self._closed = True
+            if self._stored is not None:
+                self._stored.cancel()
             if self._engine is not None:
                 self._engine.stop()
             if self._node is not None:

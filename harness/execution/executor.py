@@ -79,11 +79,11 @@ class Executor:
         self._reader.close()
         shutil.rmtree(self._work, ignore_errors=True)
 
-    def bring(self, job: Job, cancel: threading.Event) -> RunResult | None:
+    def bring(self, job: Job) -> RunResult | None:
         """Have the images of a job here, which may take minutes the first time; how it ended where one cannot be had."""
         for ident in job.images if self._stored is not None else ():
             try:
-                self._stored.bring(ident, job.pulls.get(ident, ()), cancel)  # type: ignore[union-attr]
+                self._stored.bring(ident, job.pulls.get(ident, ()))  # type: ignore[union-attr]
             except ImageUnavailableError as error:
                 return replace(_failure(Outcome.IMAGE_MISSING, str(error)), lacking=ident)
             except HarnessError as error:

@@ -45,6 +45,7 @@ class StoredImages:
         self._locks: dict[str, threading.Lock] = {}
         self._here: set[str] = set()
         self._asked: set[str] = set()
+        self._cancelled = threading.Event()
 
     def pull_names(self, ident: str) -> tuple[str, ...]:
         """As for the engine; none where it does not answer, as the store will do."""
@@ -71,13 +72,12 @@ class StoredImages:
             # Last: who finds it finds its pieces.
             self._blobs.save(_list_name(ident), json.dumps(pieces).encode())
 
-    def bring(self, ident: str, pulls: Iterable[str] = (), cancel: threading.Event | None = None) -> None:
+    def bring(self, ident: str, pulls: Iterable[str] = ()) -> None:
         """See that an image is here: from a registry, else from the store.
 
         Args:
             ident: The image's id.
             pulls: Names with digests that registries may have it under.
-            cancel: Ends the loading, which takes minutes.
 
         Raises:
             ImageUnavailableError: It is not here and not in the store.
@@ -88,12 +88,16 @@ class StoredImages:
             return
         with self._one_at_a_time(ident):
             if not (self._engine.has_image(ident) or self._pulled(ident, pulls)):
-                self._load(ident, cancel or threading.Event())
+                self._load(ident)
             self._here.add(ident)
 
     def forget(self, idents: Iterable[str]) -> None:
         """Look again before the next run: one of them was removed behind our back."""
         self._here.difference_update(idents)
+
+    def cancel(self) -> None:
+        """End what is being loaded, which takes minutes; nothing is loaded any more."""
+        self._cancelled.set()
 
     def _pulled(self, ident: str, pulls: Iterable[str]) -> bool:
         for name in pulls:
@@ -109,12 +113,12 @@ class StoredImages:
                 return True
         return False
 
-    def _load(self, ident: str, cancel: threading.Event) -> None:
+    def _load(self, ident: str) -> None:
         if not self._blobs.has(_list_name(ident)):
             raise ImageUnavailableError(f"The Docker image {ident[:19]} is neither here nor in the artifact store.", "Load it.")
         try:
             pieces = self._blobs.load(_list_name(ident), _listed)
-            self._engine.load_image(self._fetched(pieces, cancel))
+            self._engine.load_image(self._fetched(pieces))
         except DamagedError as error:
             # It is saved anew for whoever asks next.
             self._blobs.set_aside(_list_name(ident))
@@ -125,9 +129,9 @@ class StoredImages:
                               "Use one way of storing images (containerd or not) on all machines.")
         _LOG.info("An image was loaded from the store.", extra=facts(image=ident))
 
-    def _fetched(self, pieces: Iterable[str], cancel: threading.Event) -> Iterator[bytes]:
+    def _fetched(self, pieces: Iterable[str]) -> Iterator[bytes]:
         for piece in pieces:
-            if cancel.is_set():
+            if self._cancelled.is_set():
                 raise EngineError("The loading of a Docker image was cancelled.", "")
             yield self._blobs.load(_piece_name(piece), lambda data, own=piece: _unpacked(data, own))  # type: ignore[misc]
 

@@ -47,7 +47,7 @@ class FakeExecutor:
         while held is not None and not held.wait(0.01) and not (cancel and cancel.is_set()):
             assert time.monotonic() < until
 
-    def bring(self, job: Job, cancel: threading.Event) -> None:
+    def bring(self, job: Job) -> None:
         """Nothing has to come."""
 
     def prepare(self, job: Job) -> Prepared:
