@@ -35,7 +35,7 @@ def format_option(function: F) -> F:
 
 def round_option(function: F) -> F:
     """``--round``: which round."""
-    return click.option("--round", "round_name", default=None, help="Round to look at; the newest one by default.")(function)
+    return click.option("--round", "round_name", default=None, help="Round to show; the newest by default.")(function)
 
 
 def trust_option(function: F) -> F:

@@ -24,7 +24,7 @@ _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.option("--clean", is_flag=True, help="Remove what a killed harness left, and this tournament's images of directories.")
 @click.option("--all", "everything", is_flag=True, help="With --clean: the images of every tournament on this engine.")
 def command(config_path: Path, format_: str, *, clean: bool, everything: bool) -> None:
-    """Look at this host: engine, limits, GPUs, disk, clocks, images. With workers.engine: ray, at every machine as well.
+    """Check this host: engine, limits, GPUs, disk, clocks, images. With workers.engine: ray, every machine as well.
 
     Exits 2 where something that the tournament asks for is missing.
     """

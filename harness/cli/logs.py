@@ -18,7 +18,7 @@ from harness.cli.values import MANY, Whole
 @format_option
 @config_option
 def command(name: str, batch: int | None, against: str | None, round_name: str | None, format_: str, config_path: Path) -> None:
-    """Print what a submission's runs wrote to stdout and stderr: the failed ones, unless told which."""
+    """Print what a submission's runs wrote to stdout and stderr: by default those that failed."""
     from harness.report.show import show_logs  # noqa: PLC0415
     from harness.views.submission_reader import SubmissionReader  # noqa: PLC0415
 

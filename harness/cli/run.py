@@ -32,7 +32,7 @@ _NAMED = 5
 @click.option("--isolation", type=click.Choice(["run", "submission"]), help="Instead of sandbox.isolation.")
 @click.option("--slots", type=Whole(1, MOST_SLOTS), help="Runs at the same time, instead of workers.slots.")
 @click.option("--gpus", callback=parse_gpus, help="auto, none, or indices and UUIDs separated by commas.")
-@click.option("--round", "round_name", callback=label, help="Make, or go on with, a named round.")
+@click.option("--round", "round_name", callback=label, help="Start or resume a named round.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only runs that concern this submission (repeatable).")
 @click.option("--fresh", multiple=True, metavar="NAME", help="Drop this submission's results first (repeatable).")
 @click.option("--batch", type=Whole(0, MANY), help="With --fresh: only its results on this batch.")
@@ -40,7 +40,7 @@ _NAMED = 5
               "its duels with this defense.")
 @click.option("--report", type=Place(), help="Write the round as an HTML file, each minute and at the end.")
 @click.option("--trace", type=Place(), help="Write what every slot did (Chrome/Perfetto trace).")
-@click.option("--verbose", is_flag=True, help="Say what goes to the log too: failures of the host, retries, clean-up.")
+@click.option("--verbose", is_flag=True, help="Also print what goes to the log: host failures, retries, clean-up.")
 @trust_option
 @config_option
 def command(sandbox: str | None, isolation: str | None, slots: int | None, gpus: Literal["auto", "none"] | tuple[str, ...] | None,

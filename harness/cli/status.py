@@ -14,7 +14,7 @@ from harness.cli.common import config_option, format_option, open_tournament, ro
 @format_option
 @config_option
 def command(round_name: str | None, format_: str, config_path: Path) -> None:
-    """Say what is done, running, waiting and failed, and how long it still takes."""
+    """Show what is done, running, waiting and failed, and the time left."""
     from harness.report.show import show_status  # noqa: PLC0415
     from harness.views.status_reader import StatusReader  # noqa: PLC0415
 

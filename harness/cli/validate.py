@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--type", "type_", type=click.Choice(list(TRACKS)),
               help="Track, for an image without the label harness.type.")
 @click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
-@click.option("--static", is_flag=True, help="Only look, run nothing.")
+@click.option("--static", is_flag=True, help="Static checks only; run nothing.")
 @trust_option
 @config_option
 def command(source: str, type_: str | None, sandbox: str | None, static: bool, trust_process_sandbox: bool,

@@ -1,8 +1,8 @@
 """Which run goes next: what an engine's free place should be used for.
 
 Attacks go before defenses, because each one makes a row of defense runs ready; among equals the longest expected goes first, so
-that the tournament does not end with one slot at work and the others idle. Programs that are open go before all others: starting
-one is the dear part of a short run.
+that the tournament does not end with one slot at work and the others idle. Programs that are open go before all others: start-up
+dominates short runs.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def _print_histogram(found: Histogram, console: Console) -> None:
 def _print_failures(failures: Sequence[FailedRun], name: str, console: Console) -> None:
     shown = failures[:SHOWN_FAILURES]
     more = f", the first {len(shown)} here (all with --format json)" if len(shown) < len(failures) else ""
-    console.print(Text.assemble((f"{plural(len(failures), 'run')} to look into", "head"), more))
+    console.print(Text.assemble((f"{plural(len(failures), 'failed run')}", "head"), more))
     for failure in shown:
         against = f" against {failure.against}" if failure.against else ""
         facts: list[str | tuple[str, str]] = [f"batch {failure.batch}{against}: ", (failure.outcome, "bad")]

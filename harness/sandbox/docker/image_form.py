@@ -180,7 +180,7 @@ class _Node:
 
 
 class _Files:
-    """The files of a container that was never started, seen with the eyes of the user that programs run as."""
+    """The files of a container that was never started, as the user that programs run as sees them."""
 
     def __init__(self, api: APIClient, ident: str, form: Form) -> None:
         self._api, self._ident, self._form = api, ident, form

@@ -12,8 +12,7 @@ from docker import APIClient
 
 from harness.sandbox import contract
 from harness.sandbox.base import RunReport
-from harness.sandbox.docker import layer
-from harness.sandbox.docker import start_control as blame
+from harness.sandbox.docker import layer, start_control
 from harness.sandbox.docker.container import Container, removed
 from harness.sandbox.docker.options import Start
 from harness.sandbox.output_area import OutputArea
@@ -38,7 +37,7 @@ class Engine:
     root: Path
     runtime: str | None
     orphans: list[str] = field(default_factory=list)
-    known: blame.Known = field(default_factory=blame.Known)
+    known: start_control.Known = field(default_factory=start_control.Known)
 
     def remove_orphans(self) -> None:
         """Try again to remove what could not be removed."""
@@ -59,7 +58,7 @@ def run_container(engine: Engine, start: Start, watch: Watch, began: float) -> R
     """
     engine.remove_orphans()
     try:
-        container = blame.started(engine.api, start, engine.orphans, engine.known)
+        container = start_control.started(engine.api, start, engine.orphans, engine.known)
     except NotStartedError as error:
         return RunReport(error.verdict.ending, detail=error.verdict.detail, start_s=time.monotonic() - began)
     try:
@@ -74,7 +73,7 @@ def open_container(engine: Engine, start: Start, area: OutputArea, workspace: Pa
     """Start a program that serves."""
     reader = LineReader()
     try:
-        container = blame.started(engine.api, start, engine.orphans, engine.known, reader)
+        container = start_control.started(engine.api, start, engine.orphans, engine.known, reader)
     except NotStartedError as error:
         return RunReport(error.verdict.ending, detail=error.verdict.detail)
     place = Place(workspace.absolute() / "in", PurePosixPath(contract.SERVE_INPUT), PurePosixPath(contract.SERVE_OUTPUT),
