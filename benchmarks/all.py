@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "rank_sets": ((), ("--data-sets=5",)),
     "query_round": ((), ("--rounds=5",)),
     "detectors": ((), ("--attacks=8", "--defenses=4", "--detectors=2", "--images=200")),
+    "cluster": ((), ("--empty=1/4096", "--nodes=1,2", "--runs=5")),
     "contest_size": (("--sizes=1/16,1/4,1",), ("--sizes=1/256,1/64",)),
     "peer": ((), ("--quick",)),
 }
