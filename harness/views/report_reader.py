@@ -299,7 +299,7 @@ def _of_threat(matrix: Matrix, threats: Mapping[str, str], threat: str) -> Matri
     """The rows of the attacks that may change this."""
     rows = [at for at, entry in enumerate(matrix.attacks) if threats.get(entry.name) == threat]
     return replace(matrix, attacks=tuple(matrix.attacks[row] for row in rows), cells=matrix.cells.map(lambda array: array[rows]),
-                   produced=matrix.produced[rows])
+                   produced=matrix.produced[rows], ended=matrix.ended[rows])
 
 
 def _spread(epsilons: Sequence[int]) -> list[int]:
