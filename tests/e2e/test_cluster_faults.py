@@ -183,8 +183,8 @@ def test_rays_own_head_is_lost(make_place) -> None:
     with clusters.running({}) as second:
         on(second)
         place.run()
-    assert again(place) <= SLOTS * RUNS_OF_A_NODE
-    check(place, (undisturbed, undisturbed.tables()))
+        assert again(place) <= SLOTS * RUNS_OF_A_NODE
+        check(place, (undisturbed, undisturbed.tables()))
     print(f"Ray's head lost after {done} runs; {again(place)} runs made again")  # noqa: T201
 
 
