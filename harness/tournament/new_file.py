@@ -76,13 +76,15 @@ def text(name: str, like: str) -> str:
     values = {"name": name, **LIKE[like]}
     lines = ["# A tournament. Paths are relative to this file. `harness run` reads it anew each time; what it decides for a result",
              "# (limits, images) is kept with the result, so a changed limit runs again what it concerns and nothing else.", ""]
-    part = ""
+    within: list[str] = []
     for key, field in fields(TournamentConfig):
-        parent, _, leaf = key.rpartition(".")
-        indent = "  " if parent else ""
-        if parent != part:
-            part = parent
-            lines += ["", f"{parent}:"] if parent else [""]
+        *parents, leaf = key.split(".")
+        indent = "  " * len(parents)
+        if parents[:1] != within[:1]:
+            lines.append("")
+        # A part of a part stands among its fields; behind it those of the outer one go on.
+        lines += [f"{'  ' * depth}{part}:" for depth, part in enumerate(parents) if parents[:depth + 1] != within[:depth + 1]]
+        within = parents
         value = values.get(key, field.default)
         default = field.default
         meant = field.description or ""
