@@ -93,8 +93,9 @@ class Oracle:
     """Answers of the defense that a query attack is up against, within the budget.
 
     ``oracle(images, index)`` takes uint8 [m, h, w, 3], any pixels of the batch's size and not only such within the bound, and
-    integers [m] in 0..n-1: which image of the batch each row is a changed form of, and is charged to. (A row that lies nearer to
-    another image, and within the bound of that one, is charged to that one as well.) It returns int64 [m]:
+    integers [m] in 0..n-1: which image of the batch each row is a changed form of, and is charged to. (A row that lies nearest to
+    another image, within the bound of that one or less than half as far from it as from its own, is charged to that one as well.)
+    It returns int64 [m]:
     labels in the data set's own range; ``BEYOND_BUDGET`` (-2) where that image's queries are used up, which costs nothing and
     tells nothing; ``REJECTED`` (-1) where the defense calls the row adversarial; ``NO_LABEL`` (-32768) where it gave no label.
 
