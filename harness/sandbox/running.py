@@ -32,11 +32,14 @@ class State:
 
     Attributes:
         exit_code: What it returned; 128 + its number for a signal.
+        out_of_memory: Whether the kernel ended a process of it for want of memory.
+        within_memory: Whether it was not seen near its own limit of memory.
         wall_s: From its start to its end as somebody else than we measured it, None where nobody did.
     """
 
     exit_code: int
     out_of_memory: bool = False
+    within_memory: bool = False
     wall_s: float | None = None
 
 
@@ -115,10 +118,23 @@ def conclude(running: Running, state: State | None, verdict: Verdict | None, wat
         if wall_s > watch.limit_s + OVERSLEPT_S:
             late = Verdict(Ending.TIME_LIMIT, f"It ended after {wall_s:.2f} s; the limit is {watch.limit_s:g} s.")
             return report(running, None, late, wall_s)
-        return report(running, state, running.judge(state) or watch.output_verdict(), wall_s)
+        verdict = running.judge(state) or watch.output_verdict()
+        return report(running, state, _of_the_host(running, state, verdict, watch) or verdict, wall_s)
     # A program that cannot be ended may still write: then nothing of its output may be read.
     verdict = running.kill() or verdict
-    return report(running, None, verdict, watch.elapsed_s)
+    return report(running, None, _of_the_host(running, None, verdict, watch) or verdict, watch.elapsed_s)
+
+
+def _of_the_host(running: Running, state: State | None, verdict: Verdict | None, watch: Watch) -> Verdict | None:
+    """Whether the host's want of memory explains this end: a process of the program was ended, or one that others wait for."""
+    if verdict is None:
+        explained = state is not None and state.exit_code != 0
+    elif verdict.ending is Ending.MEMORY_LIMIT:
+        explained = state is not None and state.within_memory
+    else:
+        explained = verdict.ending is Ending.TIME_LIMIT
+    said = watch.host.ran_out(running.use().peak_memory_bytes or 0) if explained else ""
+    return Verdict(Ending.HOST_ERROR, said) if said else None
 
 
 def overslept(watch: Watch) -> bool:

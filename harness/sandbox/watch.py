@@ -10,8 +10,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from harness.sandbox.host_memory import HostMemory
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
+
+#: Memory goes in tenths of a second; a look costs 50 microseconds.
+_HOST_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Watch:
         cancel: Set from outside to end the run.
         output: The area whose quota is watched, or None (while a served program starts).
         checks: Further looks.
+        host: The host's memory meanwhile.
     """
 
     limit_s: float
@@ -52,9 +57,11 @@ class Watch:
     output: OutputArea | None
     checks: list[Check] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+    host: HostMemory = field(default_factory=HostMemory)
 
     def __post_init__(self) -> None:
-        """Give the output area its place among the checks."""
+        """Give the output area and the host their places among the checks."""
+        self.checks = [*self.checks, Check(self.host.look, _HOST_EVERY_S)]
         if self.output is not None:
             self.checks = [Check(self.output_verdict, self.output.look_every_s), *self.checks]
 

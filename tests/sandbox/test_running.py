@@ -57,6 +57,36 @@ def test_conclude(row) -> None:
     assert (report.ending, report.exit_code) == (ending, exit_code)
 
 
+OOM = Verdict(Ending.MEMORY_LIMIT, "killed")
+EXHAUSTED = "The host ran out of memory"
+
+#: What the kernel did not end, or ended for the program's own limit, stays what it is.
+HOST_ROWS = {
+    "ended by the host": (State(137), None, None, EXHAUSTED, Ending.HOST_ERROR),
+    "a child was, and it failed": (State(1), None, None, EXHAUSTED, Ending.HOST_ERROR),
+    "it went on without, and is through": (State(0), None, None, EXHAUSTED, Ending.FINISHED),
+    "it waits for a child that was ended": (None, LIMIT, None, EXHAUSTED, Ending.HOST_ERROR),
+    "said to be out of memory, far from its limit": (State(137, True, within_memory=True), None, OOM, EXHAUSTED, Ending.HOST_ERROR),
+    "its own limit": (State(137, True), None, OOM, EXHAUSTED, Ending.MEMORY_LIMIT),
+    "measured beyond its own limit": (None, OOM, None, EXHAUSTED, Ending.MEMORY_LIMIT),
+    "wrote too much": (None, Verdict(Ending.OUTPUT_LIMIT, "full"), None, EXHAUSTED, Ending.OUTPUT_LIMIT),
+    "stopped": (None, Verdict(Ending.CANCELLED, "stopped"), None, EXHAUSTED, Ending.CANCELLED),
+    "ended by itself": (State(137), None, None, "", Ending.FINISHED),
+    "slow": (None, LIMIT, None, "", Ending.TIME_LIMIT),
+    "out of memory": (State(137, True, within_memory=True), None, OOM, "", Ending.MEMORY_LIMIT),
+}
+
+
+@pytest.mark.parametrize("row", HOST_ROWS)
+def test_a_host_without_memory_is_to_blame(row, monkeypatch) -> None:
+    state, verdict, judged, said, ending = HOST_ROWS[row]
+    watched = watch(1.0)
+    monkeypatch.setattr(watched.host, "ran_out", lambda given_back: said if given_back == 2 else "")
+    report = conclude(Ended(judged=judged), state, verdict, watched)  # type: ignore[arg-type]
+    assert report.ending is ending
+    assert (report.detail == EXHAUSTED) == (ending is Ending.HOST_ERROR)
+
+
 def test_a_check_is_made_when_it_is_due() -> None:
     looks = []
     watched = watch(1.0)

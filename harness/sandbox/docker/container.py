@@ -35,6 +35,9 @@ _LOG = logging.getLogger(__name__)
 _FREEZE_TRIES = 3
 #: How long a killed container may take to be gone: the kernel frees a large one's memory first.
 _GONE_S = 10.0
+#: Share of its limit of memory below which a program that the kernel ended for want of memory may have kept it: under control
+#: groups v2 an engine says "OOMKilled" too where the host ran out.
+_NEAR = 0.8
 #: How long the engine may take to notice that a program has ended: containerd-shim notifies it.
 _NOTICED_S = 1.0
 #: How much later than a line on stdout the engine may bring one that was printed to stderr before it.
@@ -48,6 +51,7 @@ class Container:
 
     Attributes:
         left: Whether it was found ended when it should stand or go on.
+        memory_bytes: Its limit of memory.
     """
 
     def __init__(self, api: APIClient, ident: str, stdout: LogTail, stderr: LogTail, orphans: list[str]) -> None:
@@ -60,6 +64,7 @@ class Container:
         self._asked = time.monotonic()
         self.sampler, self.freezer = CgroupSampler(""), Freezer("")
         self.upper_directory: str | None = None
+        self.memory_bytes = 0
         self.left = False
         self.began = time.monotonic()
         self._heard = False
@@ -78,6 +83,7 @@ class Container:
         except ENGINE_FAILURES as error:
             raise NotStartedError(failures.of_create(error)) from error
         container = cls(api, ident, reader.log if reader else LogTail(), LogTail(), orphans)
+        container.memory_bytes = start.limits.memory_bytes
         try:
             container.stream = AttachedStream(api, ident, reader.feed if reader else container.stdout.feed,
                                               container.stderr.feed, stdin=start.stdin)
@@ -136,7 +142,9 @@ class Container:
             except ENGINE_FAILURES as error:
                 return Verdict(Ending.HOST_ERROR, f"The Docker engine went away during the run ({explain(error)}).")
             if not state["Running"] and state["Status"] != "created":
-                return State(int(state["ExitCode"]), bool(state.get("OOMKilled")), engine_seconds(state))
+                peak = self.sampler.peak_memory_bytes
+                return State(int(state["ExitCode"]), bool(state.get("OOMKilled")), wall_s=engine_seconds(state),
+                             within_memory=peak is not None and peak < _NEAR * self.memory_bytes)
             verdict = watch.look()
             if verdict is not None:
                 return verdict
