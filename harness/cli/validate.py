@@ -42,11 +42,15 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
     from harness.tournament.choose_sandbox import DockerHost, base_lookup, image_lookup, image_problems  # noqa: PLC0415
 
     config = _config(config_path)
+    if sandbox is not None:
+        config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
     rules = ImageRules(config.sandbox.images, stand_ins=config.stand_ins)
     # Each is done once, however often it is asked for: connecting, looking an image up, unpacking.
     docker, unpacked = DockerHost(config.sandbox.runtime), cache(unpack)
     find_image = image_lookup(docker)
-    bases = base_lookup(rules, docker)
+    # A process has no image around it, so one that is not here is in nobody's way.
+    bases = (EngineError("Programs run as processes here.", "") if config.sandbox.backend == "process"
+             else base_lookup(rules, docker))
     unknown = bases if isinstance(bases, EngineError) else None
     unused: list[Problem] = []
     problems = check(source, type=type_, image_info=find_image,
@@ -60,8 +64,6 @@ def command(source: str, type_: str | None, sandbox: str | None, static: bool, t
         tell(f"  - {problem.field_or_file}: {problem.sentence} No run uses it here: there is no GPU.")
     if problems or static:
         return _verdict(source, len(problems) + len(form))
-    if sandbox is not None:
-        config = config.model_copy(update={"sandbox": config.sandbox.model_copy(update={"backend": sandbox})})
     submission = load(source, type=type_, image_info=find_image, unpack=unpacked)
     trial = _try(submission, config, docker, trusted=trust_process_sandbox)
     _tell(trial.problems)

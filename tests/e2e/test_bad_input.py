@@ -305,6 +305,17 @@ def test_ones_own_archive_is_validated_where_one_says_so(make_place) -> None:
     assert place.harness("validate", "packed.tar.gz", "--static").returncode == 0
 
 
+def test_an_image_that_is_not_here_is_in_no_processs_way(make_place) -> None:
+    place = make_place(PROGRAMS)
+    metadata(container="localhost/nobody-has-it:1")(place)
+    done = place.harness("validate", "entries/attack-darken", "--sandbox", "process")
+    assert done.returncode == 0, done.stdout
+    assert "is valid" in done.stdout
+    static = place.harness("validate", "entries/attack-darken", "--sandbox", "process", "--static")
+    assert static.returncode == 0
+    assert "The image that it names was not looked up. Programs run as processes here." in static.stdout + static.stderr
+
+
 def packed_baseline(place: Place) -> None:
     metadata(baseline=True)(place)
     shutil.move(packed(place), place.root / "entries" / "packed.tar.gz")
