@@ -26,6 +26,8 @@ CODE_LABEL = "harness.code-image"
 CODE_TOURNAMENT = "harness.code-image.tournament"
 #: On each of them, a digest of its files without metadata.json.
 CODE_FILES = "harness.code-image.files"
+#: On each of them, how many others it was made from, one after the other.
+CODE_DEPTH = "harness.code-image.depth"
 BASE_IMAGES = "localhost/harness-*"
 #: On the base images that `docker/build.py` makes: a digest of what each was made from, and the seal that it was put on under.
 IDENTITY_LABEL = "harness.build.identity"

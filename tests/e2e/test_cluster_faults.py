@@ -5,17 +5,19 @@ HARNESS_SOAK=20, as ``make soak`` sets it, asks for so many nodes and harnesses 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -70,10 +72,12 @@ def check(place: Place, wanted: tuple[Place, dict[str, Any]]) -> None:
 def test_a_node_that_is_lost_while_it_uploads(finished, make_place, ray_cluster, object_server) -> None:
     place = make_place(workers={"engine": "ray", "address": ray_cluster.address, "slots": 1},
                        store={"artifacts": object_server.place()})
+    first = threading.Lock()
     killed: list[str] = []
 
     def watch(environ: dict[str, Any]) -> None:
-        if not killed and environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].endswith(".pert"):
+        # Several uploads may come at once: the first one's node is it.
+        if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].endswith(".pert") and first.acquire(blocking=False):
             killed.append(ray_cluster.remove(uploading(ray_cluster, int(environ["REMOTE_PORT"]))))
 
     object_server.watch = watch
@@ -87,8 +91,9 @@ def uploading(cluster: RayCluster, port: int) -> int:
     """The node whose request comes from that port."""
     for number in range(len(cluster.nodes)):
         for process in cluster.process(number).children(recursive=True):
-            if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
-                return number
+            with contextlib.suppress(psutil.NoSuchProcess):  # programs come and go
+                if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
+                    return number
     raise AssertionError(port)
 
 
@@ -110,7 +115,7 @@ def test_a_node_whose_disk_is_full(finished, far, ray_cluster, tmp_path) -> None
     check(far, finished)
 
 
-@contextmanager
+@contextlib.contextmanager
 def full_disk(root: Path) -> Iterator[Path]:
     root.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "full", str(root)], check=True)

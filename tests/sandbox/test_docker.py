@@ -13,6 +13,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -421,12 +422,19 @@ def as_entry(bench, metadata: str, weights: bytes = b"w" * (1 << 20), **changes:
     return dataclasses.replace(program, **{"digest": digest, "code_dir": folder, "rules": SHARES, **changes})
 
 
+@pytest.fixture
+def shared(sandbox) -> Iterator[None]:
+    yield
+    sandbox.remove_code_images(None, SHARES.tournament)
+    sandbox._ready.clear()
+
+
 def layers(sandbox, program: Program) -> list[str]:
     return list(sandbox.api.inspect_image(sandbox._image(program).ident)["RootFS"]["Layers"])
 
 
-def test_a_change_of_metadata_alone_copies_nothing_anew(sandbox, bench) -> None:
-    """The second image is the first and one layer, and each keeps what is its own, also after the first is removed."""
+def test_a_change_of_metadata_alone_copies_nothing_anew(sandbox, bench, shared) -> None:
+    """Each is the first one and a layer, and keeps what is its own, also after the first is removed."""
     texts = ("one", "two", "three")
     entries = [as_entry(bench, text) for text in texts]
     first, *others = [layers(sandbox, each) for each in entries]
@@ -438,8 +446,19 @@ def test_a_change_of_metadata_alone_copies_nothing_anew(sandbox, bench) -> None:
     assert len(sandbox.remove_code_images([entries[0].digest])) == 1
     sandbox._ready.clear()
     assert bench.run(sandbox, entries[1]).stdout.startswith("two")
-    assert len(sandbox.remove_code_images(None, SHARES.tournament)) == 2
+    assert layers(sandbox, as_entry(bench, "four"))[:-1] in others
+    assert len(sandbox.remove_code_images(None, SHARES.tournament)) == 3
     assert not sandbox.api.images(filters={"label": [f"{CODE_TOURNAMENT}={SHARES.tournament}"]}, all=True)
+
+
+def test_no_chain_of_images_grows_beyond_what_an_engine_bears(sandbox, bench, shared, monkeypatch) -> None:
+    monkeypatch.setattr(code_image, "_MOST_DEEP", 2)
+    found = []
+    for text in ("1", "2", "3", "4"):
+        found.append(layers(sandbox, as_entry(bench, text)))
+        sandbox.remove_code_images({as_entry(bench, str(int(text) - 1)).digest})
+        sandbox._ready.clear()
+    assert [len(one) - len(found[0]) for one in found] == [0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("change", [

@@ -28,9 +28,12 @@ from harness.sandbox import owner
 from harness.sandbox.base import Program
 from harness.sandbox.docker import failures, images
 from harness.sandbox.docker.client import ENGINE_FAILURES, explain
-from harness.sandbox.image_rules import CODE_FILES, CODE_LABEL, CODE_REPOSITORY, CODE_TOURNAMENT
+from harness.sandbox.image_rules import CODE_DEPTH, CODE_FILES, CODE_LABEL, CODE_REPOSITORY, CODE_TOURNAMENT
 from harness.submission import code_tree
 from harness.submission.load import METADATA
+
+#: Made from each other only so often, where the earlier ones were removed each time: an engine bears some hundred layers.
+_MOST_DEEP = 16
 
 
 def ensure(api: APIClient, program: Program, base: images.ImageFacts, good: images.ImageFacts | None) -> images.ImageFacts:
@@ -116,9 +119,9 @@ def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) 
     if twin is not None:
         # It may be removed meanwhile.
         with contextlib.suppress(NotFound):
-            _commit(api, twin, program, [Path(METADATA)], tag, ours)
+            _commit(api, str(twin["Id"]), program, [Path(METADATA)], tag, {**ours, CODE_DEPTH: str(_depth(twin) + 1)})
             return
-    _commit(api, base.ident, program, _everything(program.code_dir), tag, ours)
+    _commit(api, base.ident, program, _everything(program.code_dir), tag, {**ours, CODE_DEPTH: "0"})
 
 
 def _commit(api: APIClient, origin: str, program: Program, paths: Iterable[Path], tag: str, ours: dict[str, str]) -> None:
@@ -151,13 +154,19 @@ def _files_digest(root: Path, lent: str | None) -> str:
     return hashlib.sha256(repr((nodes, lent)).encode()).hexdigest()
 
 
-def _twin(api: APIClient, program: Program, base: images.ImageFacts, files: str) -> str | None:
-    """The id of a code image on the same base that differs in metadata.json at most: the oldest, so that no chain grows."""
+def _twin(api: APIClient, program: Program, base: images.ImageFacts, files: str) -> Mapping[str, Any] | None:
+    """A code image on the same base that differs in metadata.json at most: the one with the fewest layers."""
     assert program.code_dir is not None  # noqa: S101 - as above
     if not (program.code_dir / METADATA).is_file():
         return None  # in the other image there may be one
-    found = [image for image in of_tournament(api, program.rules.tournament) if _is_ours(image, program, base, files)]
-    return str(min(found, key=lambda image: (image["Created"], image["Id"]))["Id"]) if found else None
+    found = [image for image in of_tournament(api, program.rules.tournament)
+             if _is_ours(image, program, base, files) and _depth(image) < _MOST_DEEP]
+    return min(found, key=_depth, default=None)
+
+
+def _depth(image: Mapping[str, Any]) -> int:
+    text = (image.get("Labels") or {}).get(CODE_DEPTH, "")
+    return int(text) if text.isdecimal() else _MOST_DEEP
 
 
 def _is_ours(image: Mapping[str, Any], program: Program, base: images.ImageFacts, files: str) -> bool:
