@@ -7,14 +7,18 @@ import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 from harness.sandbox import owner
-from harness.sandbox.image_rules import CODE_LABEL
+from harness.sandbox.base import Program
+from harness.sandbox.docker import code_image, images
+from harness.sandbox.image_rules import CODE_REPOSITORY, ImageRules
 from harness.selftest import machine
 from harness.selftest.build import BASE_IMAGE, PROGRAMS, Bench, Source, directory, program_text
-from harness.selftest.leftovers import IMAGE_OWNER
+from harness.selftest.leftovers import CODE_OWNER, IMAGE_OWNER
 from harness.selftest.row import Row
+from harness.submission import code_tree
 
 _PLACE = "opt/entry"
 
@@ -43,9 +47,15 @@ def base(row: Row, bench: Bench) -> Source:
 
 
 def on_code_image(row: Row, bench: Bench) -> Source:
-    """A directory that names the image of an honest entry's code as its base."""
-    made = bench.api.images(filters={"label": [CODE_LABEL]})[0]
-    return directory(replace(row, options={"container": made["RepoTags"][0]}), bench)
+    """A directory that names the image of another entry's code as its base."""
+    other = directory(replace(row, name=f"{row.name}-other"), bench)
+    code = Path(other.where)
+    rules = ImageRules(tournament=f"{CODE_OWNER}{owner.myself()}")
+    program = Program(code_tree.digest(code), BASE_IMAGE, code, "run", row.profile, rules=rules)
+    library = images.require(bench.api, BASE_IMAGE)
+    bench.images.append(code_image.ensure(bench.api, program, library, None).ident)
+    name = f"{CODE_REPOSITORY}:{rules.code_tag(program.digest, library.ident)}"
+    return directory(replace(row, options={"container": name}), bench)
 
 
 def at_an_address(row: Row, bench: Bench) -> Source:

@@ -11,11 +11,14 @@ from typing import Any
 from docker.errors import APIError
 
 from harness.sandbox import owner
+from harness.sandbox.image_rules import CODE_TOURNAMENT
 from harness.sandbox.output_area import unmount_leftovers
 
 PREFIX = "harness-selftest-"
 #: On every image that is made: whose it is.
 IMAGE_OWNER = "harness.selftest.owner"
+#: Before its owner, in the place of a tournament, on the image of an entry's code.
+CODE_OWNER = "selftest of "
 _OWNER_FILE = "owner"
 
 
@@ -33,7 +36,9 @@ def directory() -> Path:
 
 def remove_images(api: Any) -> None:  # noqa: ANN401 - untyped client
     """Remove the images of dead owners."""
-    for image in api.images(filters={"label": [IMAGE_OWNER]}):
-        if not owner.alive((image.get("Labels") or {}).get(IMAGE_OWNER, "")):
-            with contextlib.suppress(APIError):
-                api.remove_image(image["Id"], force=True)
+    for label, before in ((IMAGE_OWNER, ""), (CODE_TOURNAMENT, CODE_OWNER)):
+        for image in api.images(filters={"label": [label]}):
+            said = (image.get("Labels") or {}).get(label, "")
+            if said.startswith(before) and not owner.alive(said.removeprefix(before)):
+                with contextlib.suppress(APIError):
+                    api.remove_image(image["Id"], force=True)
