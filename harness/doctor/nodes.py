@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from harness import __version__
 from harness.config import TournamentConfig
 from harness.doctor import host
 from harness.doctor.check import Check
-from harness.engine.ray_engine import connected, there_alone
+from harness.engine.ray_engine import connected, named_machines, there_alone
 from harness.engine.remote_node import own_root
 from harness.errors import EngineError, StoreError
 from harness.store.artifacts import open_blobs
@@ -68,7 +67,7 @@ def examine_nodes(config: TournamentConfig, examine: Callable[[TournamentConfig]
     except EngineError as error:
         return [Check("cluster", "fail", error.problem, error.next_step)]
     try:
-        found = _machines(ray.nodes())
+        found = named_machines(ray.nodes(), {})  # as a round that begins now names them
         if not found:
             return [Check("cluster", "fail", "no machine of it has CPUs for runs", "Run `ray start --address=HEAD:PORT` on some.")]
         words = ", ".join(f"{name} ({node['Resources']['CPU']:g} CPUs)" for name, node in found.items())
@@ -76,14 +75,6 @@ def examine_nodes(config: TournamentConfig, examine: Callable[[TournamentConfig]
         return [Check("cluster", "ok", words), *(check for name, node in asked.items() for check in _hear(ray, name, *node))]
     finally:
         ray.shutdown()
-
-
-def _machines(found: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Those with CPUs, by the names that a round gives them at its start."""
-    alive = [node for node in found if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    count = Counter(node["NodeManagerHostname"] for node in alive)
-    return {name if count[name] == 1 else f"{name}-{node['NodeID'][:6]}": node
-            for node in alive for name in (node["NodeManagerHostname"],)}
 
 
 def _begin(ray: Any, node: Mapping[str, Any], examine: Callable[[TournamentConfig], list[Check]],  # noqa: ANN401 - an extra

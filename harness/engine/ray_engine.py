@@ -384,7 +384,7 @@ class RayEngine:
         self._looked = time.monotonic()
         if not self._ray_answers():
             return
-        there = {name: found for name, found in _machines(self._ray.nodes(), self._names).items()
+        there = {name: found for name, found in named_machines(self._ray.nodes(), self._names).items()
                  if name not in self._nodes and name not in self._coming and name not in self._useless}
         for name, found in there.items():
             self._coming[name] = self._begun(name, found)
@@ -509,7 +509,7 @@ def _trouble(about: About) -> str:
     return about.trouble
 
 
-def _machines(found: Sequence[Mapping[str, Any]], names: dict[str, str]) -> dict[str, Mapping[str, Any]]:
+def named_machines(found: Sequence[Mapping[str, Any]], names: dict[str, str]) -> dict[str, Mapping[str, Any]]:
     """Machines that have CPUs, by a name of their own: the host's, with a part of Ray's id where several have it.
 
     A name, once given, is kept in ``names`` by Ray's id: who else is there with that host name changes nothing.

@@ -1,35 +1,75 @@
-"""Which node a job goes to; without a cluster."""
+"""Which node a job goes to, and what a node is called; without a cluster."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
-from harness.engine.ray_engine import RayEngine, _Far, _machines, _why_it_did_not_begin
-from harness.engine.remote_node import About
+from harness.engine.ray_engine import RayEngine, _Far, _why_it_did_not_begin, named_machines
+from harness.engine.remote_node import About, Report
 from harness.execution.job import Finished, Job, RunResult, Slot
-from harness.sandbox.base import Limits, Program, RunReport
+from harness.sandbox.base import Program, RunReport
 from harness.sandbox.outcomes import Ending, Outcome
+from tests.engine.test_local import make_job
 
-LIMITS = Limits(time_limit_s=1)
+IMAGE = "sha256:base"
+JOB = replace(make_job(1), served=True, input_digest="input", program=Program("code", IMAGE, None, "run"))
+
+
+def node(name: str, *, slots: int = 2, **more: Any) -> _Far:
+    its = tuple(Slot(f"{name}/cpu{number}", None, name) for number in range(slots))
+    return _Far(name, None, About("", token=True, slots=its), **more)
+
+
+def opened(**programs: int) -> Report:
+    return Report((), programs, {})
+
+
+def failed(detail: str) -> RunResult:
+    return RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=detail))
+
+
+LACKS = failed("no room")
+BUSY = {(run, 1): JOB for run in range(6)}
+
+
+@pytest.mark.parametrize(("job", "better", "worse"), [
+    (JOB, node("a", report=opened(code=1)), node("b", has={"code", IMAGE, "input"})),
+    (replace(JOB, served=False), node("b", has={IMAGE, "input"}), node("a", report=opened(code=1))),
+    (JOB, node("a", report=opened(code=1)), node("b", report=opened(other=3))),
+    (JOB, node("a", has={IMAGE, "input"}), node("b", has={"input"})),
+    (JOB, node("a", has={IMAGE, "code"}), node("b", has={IMAGE})),
+    (JOB, node("a", has={"input"}), node("b")),
+    (JOB, node("a", has={IMAGE}), node("b", in_flight={(1, 1): JOB})),
+    (JOB, node("a"), node("b", in_flight={(1, 1): JOB})),
+    (JOB, node("a"), node("b", report=opened(code=1), in_flight=BUSY)),
+    (JOB, node("a"), node("b", has={"input"}, awaits=Counter([IMAGE]))),
+    (JOB, node("a", in_flight=BUSY), node("b", report=opened(code=1), failed={1})),
+    (JOB, node("a", report=opened(code=1), failed={2}), node("b")),
+    (JOB, node("a"), node("b", slots=0, report=opened(code=1))),
+], ids=["open", "open is nothing to a fresh run", "whose program is open", "image and input", "its code too", "input",
+        "image before room", "room", "no room", "its image is on the way", "this run failed there", "another run failed there",
+        "no slot is left"])
+def test_the_better_node_is_taken(job: Job, better: _Far, worse: _Far) -> None:
+    assert better.misfit(job) < worse.misfit(job)
+
+
+@pytest.mark.parametrize(("lacks", "cannot"), [({IMAGE: LACKS}, True), ({"code": LACKS}, True), ({"sha256:other": LACKS}, False)])
+def test_a_node_that_lacks_an_image_is_not_asked_for_it(lacks, cannot) -> None:
+    assert (node("a", lacks=lacks).cannot(JOB) is not None) is cannot
 
 
 @pytest.fixture
 def engine() -> RayEngine:
     found = object.__new__(RayEngine)
-    found._nodes = {name: _Far(name, None, About("", token=True, slots=(Slot(f"{name}/cpu0", node=name),))) for name in ("a", "b")}
+    found._nodes = {name: node(name, slots=1) for name in ("a", "b")}
     found._publish = lambda job: None
     found._images = None
     found._done = []
     return found
-
-
-def job(run_id: int, **more: Any) -> Job:
-    return Job(run_id=run_id, attempt=1, name="entry", track="attack", program=Program("own", "image", None, None), batch=None,
-               input_digest=f"input {run_id}", produced=np.ones(1, bool), limits=LIMITS, **more)
 
 
 def placed(engine: RayEngine, wanted: Job) -> str:
@@ -44,16 +84,16 @@ def ended(engine: RayEngine, wanted: Job, name: str, result: RunResult) -> RunRe
 
 
 def test_a_run_that_a_machine_failed_in_goes_to_another_one_even_where_that_has_more_to_do(engine) -> None:
-    first = job(1)
+    first = make_job(1)
     name = placed(engine, first)
-    failed = RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail="The disk is full."))
-    assert ended(engine, first, name, failed) is failed
+    full = failed("The disk is full.")
+    assert ended(engine, first, name, full) is full
     other = ({"a", "b"} - {name}).pop()
-    engine._nodes[other].in_flight.update({(number, 1): job(number) for number in range(10, 16)})
+    engine._nodes[other].in_flight.update({(number, 1): make_job(number) for number in range(10, 16)})
     assert engine._nodes[other].room < 0 < engine._nodes[name].room
     assert placed(engine, replace(first, attempt=2)) == other
     # One that has not failed there has nothing against it.
-    assert placed(engine, job(2)) == name
+    assert placed(engine, make_job(2)) == name
 
 
 def test_why_a_machine_did_not_begin_is_said_in_one_line() -> None:
@@ -67,7 +107,7 @@ def test_a_machine_keeps_its_name_whoever_comes_and_goes() -> None:
 
     def named(*ids: str) -> set[str]:
         there = [{"NodeID": each, "NodeManagerHostname": "host", "Alive": True, "Resources": {"CPU": 1}} for each in ids]
-        return set(_machines(there, names))
+        return set(named_machines(there, names))
 
     assert named("aaaaaaaa", "bbbbbbbb") == {"host-aaaaaa", "host-bbbbbb"}
     assert named("bbbbbbbb") == {"host-bbbbbb"}
