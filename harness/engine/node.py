@@ -41,6 +41,8 @@ from harness.store.stored_images import StoredImages
 LATE_S = 1.0
 #: Share of the free memory that programs kept open may hold (`session_memory: auto`); the rest is for runs and the host.
 SESSION_MEMORY_SHARE = 0.7
+#: Temporary copies of code older than this are stale, seconds.
+_SUBMIT_S = 600.0
 #: Jobs whose input is laid out at once, and jobs whose output is read back at once.
 _HELPERS = 2
 
@@ -221,20 +223,39 @@ def _facts(slots: Sequence[Slot], found: Sequence[gpus.Gpu]) -> list[SlotFacts]:
         host | ({"gpu": asdict(known[slot.gpu])} if slot.gpu in known else {}))) for slot in slots]
 
 
-def sweep(sandbox: Sandbox, work: Path, label: str) -> list[str]:
+def sweep(sandbox: Sandbox, state: Path, label: str) -> list[str]:
     """Remove what an earlier, killed harness of a tournament left on this machine; call it only while holding its lock.
+
+    Args:
+        sandbox: Where its programs ran.
+        state: The state directory, or a node's own.
+        label: Of its containers.
 
     Returns:
         What was removed.
     """
     removed = sandbox.cleanup(label)
+    work = state / "work"
     if work.exists():
         removed += unmount_leftovers(work)
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     # Programs of other users must not look around in here; the sandbox opens what a program may see.
     work.chmod(0o711)
-    return removed
+    return removed + _half_written(state)
+
+
+def _half_written(state: Path) -> list[str]:
+    """Remove files and directories that were being written and had not been named yet."""
+    # Only we write here, and we hold the lock; a `harness submit` may be copying code beside us right now.
+    old = time.time() - _SUBMIT_S
+    workshops = [path for path in (state / "submissions").glob(".*-*") if path.stat().st_mtime < old]
+    files = [path for place in ("artifacts", "cache") for path in (state / place).glob("**/.*.tmp")]
+    for path in files:
+        path.unlink(missing_ok=True)
+    for path in workshops:
+        shutil.rmtree(path, ignore_errors=True)
+    return [f"half-written {path}" for path in (*files, *workshops)]
 
 
 def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> SessionPool | None:

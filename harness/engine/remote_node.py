@@ -132,7 +132,7 @@ class RemoteNode:
         slots = tuple(replace(slot, name=f"{name}/{slot.name}", node=name) for slot in choose_slots(config, asked, duty.gpus))
         remark = check_memory(slots, config)
         sandbox = duty.make_sandbox(state / "work")
-        removed = sweep(sandbox, state / "work", duty.label)
+        removed = sweep(sandbox, state, duty.label)
         if isinstance(sandbox, MovableImages):
             self._stored = StoredImages(open_blobs(duty.place, state, cached=False), sandbox)
         self._node = Node.here(config, StoredPixels(blobs), sandbox, ArtifactStore(blobs), slots, self._tracer,

@@ -8,13 +8,19 @@ In a directory the flush to the disk costs a few milliseconds per attack run (no
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.formats import images
-from harness.store.blobs import Blobs, CachedBlobs, DamagedError, FileBlobs
+from harness.store.blobs import WRITING, Blobs, CachedBlobs, DamagedError, FileBlobs
+
+#: Nobody writes one content for so long, seconds: the largest takes minutes, and a node ends a minute after its head.
+SURELY_DEAD_S = 3600.0
 
 
 class CorruptArtifactError(Exception):
@@ -106,3 +112,28 @@ def open_blobs(place: str | None, state: Path, *, cached: bool = True) -> Blobs:
 
     far = ObjectBlobs(place)
     return CachedBlobs(far, FileBlobs(state / "cache")) if cached else far
+
+
+def remove_half_written(place: str | None) -> list[str]:
+    """Remove what killed nodes were writing to a directory beside the state directory and had not named yet.
+
+    Nodes of other contests may be writing there now: what goes is this user's, has been untouched for long, and has the name of a
+    file that is being written.
+
+    Args:
+        place: As for ``open_blobs``.
+
+    Returns:
+        What was removed, in words.
+    """
+    removed: list[str] = []
+    if place is None or not place.startswith("file:"):
+        return removed
+    old = time.time() - SURELY_DEAD_S
+    for path in Path(place.removeprefix("file:")).glob(f"**/{WRITING[0]}*{WRITING[1]}"):
+        with contextlib.suppress(OSError):  # another head removes it at this moment
+            found = path.lstat()
+            if found.st_uid == os.geteuid() and found.st_mtime < old:
+                path.unlink()
+                removed.append(f"half-written {path}")
+    return removed

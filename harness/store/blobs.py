@@ -23,6 +23,9 @@ from harness.event_log import facts
 #: What a machine keeps of a store that lies elsewhere; least recently used out first.
 CACHE_BYTES = 20 << 30
 
+#: Begins and ends the name of a file that is being written.
+WRITING = ".harness-", ".tmp"
+
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
@@ -175,7 +178,7 @@ def damaged_name(name: str) -> str:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that it is there complete or not at all, also after a crash of the host."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=WRITING[0], suffix=WRITING[1])
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import time
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from harness.sandbox.image_rules import BaseImage
 from harness.scheduling.board import DONE
 from harness.scheduling.scheduler import Progress
 from harness.scoring import View
+from harness.store.artifacts import remove_half_written
 from harness.store.base_images import Moved
 from harness.store.lock import writer_lock
 from harness.store.values import Registered
@@ -35,9 +34,6 @@ from harness.tournament.duel_cost import cost
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher, join_cluster
 from harness.tournament.tournament import Fresh, Tournament
-
-#: Temporary copies of code older than this are stale, seconds.
-_SUBMIT_S = 600.0
 
 _LOG = logging.getLogger(__name__)
 
@@ -152,7 +148,7 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             _LOG.warning("What is to be known of the machines.", extra=facts(said=remark))
         gpu = any(slot.gpu for slot in slots)
         images = _base_images(tournament, sandbox, options.round_name, watcher, gpu=gpu)
-        removed = sweep(sandbox, config.state / "work", tournament.label) + _half_written(config.state)
+        removed = sweep(sandbox, config.state, tournament.label) + remove_half_written(config.store.artifacts)
         removed += cluster.removed if cluster is not None else []
         faults.reach("swept")
         round_ = tournament.open_round(
@@ -214,16 +210,3 @@ def _moved(moved: Moved) -> str:
     runs = "a run" if moved.results == 1 else f"{moved.results} runs"
     return (f"{moved.reference} is another image than before: {runs} of {submissions} on it "
             f"{'is' if moved.results == 1 else 'are'} made again, and results on the image before are kept.")
-
-
-def _half_written(state: Path) -> list[str]:
-    """Remove files and directories that a killed harness was writing and had not named yet."""
-    # Only we write artifacts, and we hold the lock; a `harness submit` may be copying code beside us right now.
-    old = time.time() - _SUBMIT_S
-    workshops = [path for path in (state / "submissions").glob(".*-*") if path.stat().st_mtime < old]
-    files = [path for place in ("artifacts", "cache") for path in (state / place).glob("**/.*.tmp")]
-    for path in files:
-        path.unlink(missing_ok=True)
-    for path in workshops:
-        shutil.rmtree(path, ignore_errors=True)
-    return [f"half-written {path}" for path in (*files, *workshops)]

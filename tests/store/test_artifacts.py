@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.formats.images import encode_perturbation, pixel_digest
-from harness.store.artifacts import ArtifactStore, CorruptArtifactError, artifact_name
+from harness.store.artifacts import SURELY_DEAD_S, ArtifactStore, CorruptArtifactError, artifact_name, remove_half_written
 from harness.store.blobs import FileBlobs, write_atomic
 
 
@@ -139,3 +140,37 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch) -> None
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("name", "age_s", "mine", "goes"), [
+    ("ab/.harness-x1.tmp", SURELY_DEAD_S + 60, True, True),
+    ("docker-pieces/sha/.harness-x1.tmp", SURELY_DEAD_S + 60, True, True),
+    ("ab/.harness-x1.tmp", SURELY_DEAD_S - 60, True, False),
+    ("ab/.harness-x1.tmp", -60, True, False),
+    ("ab/.harness-x1.tmp", SURELY_DEAD_S + 60, False, False),
+    ("ab/.somebody-x1.tmp", SURELY_DEAD_S + 60, True, False),
+    ("ab/abcdef.pert", SURELY_DEAD_S + 60, True, False),
+], ids=["of a killed node", "deeper", "of a living one", "by a clock that is ahead", "of another user", "of another program",
+        "whole"])
+def test_what_goes_from_a_directory_that_several_contests_use(tmp_path, monkeypatch, name, age_s, mine, goes) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"half")
+    os.utime(file, (time.time() - age_s,) * 2)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + (not mine))
+    assert remove_half_written(f"file:{tmp_path}") == ([f"half-written {file}"] if goes else [])
+    assert file.exists() is not goes
+
+
+def test_a_file_that_is_being_written_is_named_as_one(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: seen.extend(tmp_path.rglob("*.tmp")))
+    seen: list[Path] = []
+    write_atomic(tmp_path / "ab" / "x.pert", b"whole")
+    os.utime(tmp_path / "ab" / "x.pert", (1, 1))
+    (tmp_path / "ab" / "x.pert").rename(seen[0])
+    assert remove_half_written(f"file:{tmp_path}") == [f"half-written {seen[0]}"]
+
+
+@pytest.mark.parametrize("place", [None, "s3://bucket/contest", "file:/there/is/no/such/place"])
+def test_nothing_goes_where_there_is_no_such_directory(place) -> None:
+    assert remove_half_written(place) == []

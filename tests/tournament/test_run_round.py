@@ -129,15 +129,17 @@ def test_slots_are_what_the_command_line_says_else_the_file(tournament) -> None:
 def test_half_written_files_of_a_killed_harness_are_removed(root, tournament) -> None:
     tournament.submit_configured()
     state = tournament.config.state
-    (state / "artifacts" / "ab").mkdir(parents=True)
-    (state / "artifacts" / "ab" / ".x.tmp").write_bytes(b"half")
+    halves = [state / place / "ab" / ".x.tmp" for place in ("artifacts", "cache")]
+    for half in halves:
+        half.parent.mkdir(parents=True)
+        half.write_bytes(b"half")
     old, new = state / "submissions" / ".abc-old", state / "submissions" / ".abc-new"
     for path in (old, new):
         path.mkdir()
     os.utime(old, (1, 1))
     summary = finish(tournament, root)
-    assert len([what for what in summary.removed if "half-written" in what]) == 2
-    assert not (state / "artifacts" / "ab" / ".x.tmp").exists()
+    assert len([what for what in summary.removed if "half-written" in what]) == 3
+    assert not any(half.exists() for half in halves)
     assert not old.exists()
     assert new.exists()  # somebody may be writing it right now
 
