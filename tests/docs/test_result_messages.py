@@ -26,7 +26,7 @@ ONE = {"row names": "rows name", "row has fewer": "rows have fewer", "row repeat
 
 
 def patterns() -> list[re.Pattern[str]]:
-    section = GUIDE.read_text().split("### What is said of a `result.csv`")[1].split("###")[0]
+    section = GUIDE.read_text().split("### Messages about a `result.csv`")[1].split("###")[0]
     rows = re.findall(r"^\| `(.+?)` \|", section, re.MULTILINE)
     return [re.compile(re.escape(row).replace("…", ".*").replace("N", "[0-9]+")) for row in rows]
 
