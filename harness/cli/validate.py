@@ -102,7 +102,8 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     with held():
         return try_out(submission, dataset, batch, chosen, limits_of(config.rules, config.sandbox), gpu, asked,
                        ImageRules.of_a_trial(config.sandbox.images, config.stand_ins), config.rules.rejection,
-                       None if opponent is None else Duel(opponent, config.rules.queries))
+                       None if opponent is None else Duel(opponent, config.rules.queries),
+                       config.rules.queries if Access.QUERY in config.rules.access else None)
 
 
 def _opponent(submission: Submission, config: TournamentConfig) -> Submission:

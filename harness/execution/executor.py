@@ -54,11 +54,12 @@ class Executor:
         sessions: Programs that are kept open, for jobs that are served.
         code: Where a directory's frozen code lies, by its digest; None where jobs say themselves.
         stored: Docker images that are brought here when they are first asked for; None where all have to be here.
+        reader: Of what programs leave, for who wants to see it too; closed with the executor.
     """
 
     def __init__(self, images: Images, sandbox: Sandbox, artifacts: ArtifactStore, work: Path,
                  sessions: SessionPool | None = None, code: Callable[[str], Path] | None = None,
-                 stored: StoredImages | None = None) -> None:
+                 stored: StoredImages | None = None, reader: OutputReader | None = None) -> None:
         self._images = images
         self._sandbox = sandbox
         self._artifacts = artifacts
@@ -68,7 +69,7 @@ class Executor:
         self._sessions = sessions
         # Duels by queries are between open programs in any case; without the pool each has two of its own.
         self._for_duels = sessions or SessionPool(sandbox, work, 0, keep=False)
-        self._reader = OutputReader()
+        self._reader = reader or OutputReader()
         self._startable: set[str] = set()
         self._materials = Materials(work / "cache")
 

@@ -112,11 +112,13 @@ class DuelResult:
     Attributes:
         counts: int32 [n], queries charged to each image, never above the budget.
         batches: Query batches that the opponent was given.
+        asked: How many of them were the attack's questions; what it returned is another one.
     """
 
     findings: Findings
     counts: NDArray[np.int32]
     batches: int
+    asked: int
     attack: Part
     opponent: Part
 
@@ -130,10 +132,10 @@ def play(duel: QueryDuel, attack: Contestant, opponent: Contestant, reader: Outp
     """Play a duel to its end; never raises for what either program does."""
     record = QueryRecord(duel.clean, duel.threat, duel.bound, duel.budget)
     other = _Opponent(opponent, duel.classes, reader, cancel)
-    report, refused, notes = _attack(duel, attack, record, other, cancel)
+    report, refused, notes, asked = _attack(duel, attack, record, other, cancel)
     outcome = classify(report.ending, report.exit_code, usable=int(record.counts.sum()), refused=refused)
-    return DuelResult(findings=record.findings(), counts=record.counts, batches=other.batches, opponent=other.part(),
-                      attack=Part(outcome=outcome, report=report, refused=refused, notes=tuple(notes)))
+    return DuelResult(findings=record.findings(), counts=record.counts, batches=other.batches, asked=asked,
+                      opponent=other.part(), attack=Part(outcome=outcome, report=report, refused=refused, notes=tuple(notes)))
 
 
 def unplayed(attack: RunReport | None, opponent: RunReport | None, images: int) -> DuelResult:
@@ -141,17 +143,18 @@ def unplayed(attack: RunReport | None, opponent: RunReport | None, images: int) 
     mine, theirs = (Part(outcome=Outcome.OK, report=RunReport(Ending.FINISHED, exit_code=0)) if report is None else
                     Part(outcome=classify(report.ending, report.exit_code, usable=0, refused=0), report=report)
                     for report in (attack, opponent))
-    return DuelResult(findings=Findings.read(b""), counts=np.zeros(images, np.int32), batches=0, attack=mine, opponent=theirs)
+    return DuelResult(findings=Findings.read(b""), counts=np.zeros(images, np.int32), batches=0, asked=0, attack=mine,
+                      opponent=theirs)
 
 
 def _attack(duel: QueryDuel, attack: Contestant, record: QueryRecord, opponent: _Opponent,
-            cancel: threading.Event) -> tuple[RunReport, int, list[str]]:
-    """The attack's side: its report, how much of what it returned was refused, and why."""
+            cancel: threading.Event) -> tuple[RunReport, int, list[str], int]:
+    """The attack's side: its report, how much of what it returned was refused, and why, and how often it asked."""
     if not attack.session.accepts_arrays:
         detail = 'A query attack has to take its batch as an array: it says so with "arrays" when it is ready.'
-        return RunReport(Ending.FINISHED, detail=detail), 0, []
+        return RunReport(Ending.FINISHED, detail=detail), 0, [], 0
     layout = Layout.draw(np.ones(len(duel.clean), np.bool_))
-    refused = 0
+    refused = asked = 0
     notes: list[str] = []
     try:
         with _batch(attack, layout, duel.clean[layout.positions], duel.bound) as request:
@@ -159,6 +162,7 @@ def _attack(duel: QueryDuel, attack: Contestant, record: QueryRecord, opponent: 
                 write_targets(request.input_dir, layout, duel.targets)
             oracle = _Oracle(duel, layout, record, opponent)
             report = attack.session.serve(request, cancel, oracle)
+            asked = opponent.batches
             if opponent.failed and report.ending is Ending.FINISHED:
                 # It was ended in the middle of its work, and not for anything that it did.
                 report = replace(report, exit_code=0)
@@ -167,7 +171,7 @@ def _attack(duel: QueryDuel, attack: Contestant, record: QueryRecord, opponent: 
             report = attack.session.with_log(report)
     except (OSError, ReaderError) as error:
         report = RunReport(Ending.HOST_ERROR, detail=f"The attack's files: {error}")
-    return report, refused, notes
+    return report, refused, notes, asked
 
 
 def _look_at_the_end(duel: QueryDuel, output_dir: Path, layout: Layout, record: QueryRecord,

@@ -67,6 +67,14 @@ def read_class_scores(data: bytes, names: Sequence[str | None], classes: int) ->
     return scores
 
 
+def score_columns(data: bytes, names: Sequence[str | None]) -> NDArray[np.int32]:
+    """How many columns stand behind the label that counts, whatever they hold: int32 [n], -1 for an image without a label."""
+    columns = np.full(len(names), -1, np.int32)
+    for index, row in whole_rows(data, names, _LABELS).items():
+        columns[index] = len(row) - 2
+    return columns
+
+
 def _label(text: str) -> int | None:
     digits = text.strip(WHITE_SPACE)
     negative = digits.startswith("-")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,10 +23,12 @@ from harness.dataset.load import Batch, Dataset
 from harness.errors import EngineError
 from harness.execution.executor import Executor
 from harness.execution.job import Job, RunResult
+from harness.execution.outputs import OutputReader
 from harness.execution.outputs.reader import resized_note
 from harness.execution.session_pool import SessionPool
+from harness.formats.answers import AnswerReader, Reading
 from harness.formats.images import encode_perturbation, pixel_digest
-from harness.formats.result_csv import REJECTED, out_of_range
+from harness.formats.result_csv import REJECTED, out_of_range, read_class_scores, score_columns
 from harness.sandbox.base import CodeImages, Limits, Program, Sandbox, Target
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import POLICY, Outcome
@@ -108,10 +111,11 @@ def program_of(submission: Submission, rules: ImageRules | None = None, *, gpu: 
 
 def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: Sandbox, limits: Limits,
             gpu: str | None = None, cancel: threading.Event | None = None, rules: ImageRules | None = None,
-            rejection: Rejection | None = None, duel: Duel | None = None) -> Trial:
+            rejection: Rejection | None = None, duel: Duel | None = None, queries: Query | None = None) -> Trial:
     """Run a submission on a batch, one-shot and (where it says it can) served; on a GPU where one is named.
 
-    An attack that meets its opponents alone meets that of ``duel``; one that asks is served only.
+    An attack that meets its opponents alone meets that of ``duel``; one that asks is served only. Of a defense it is looked at
+    whether it gives what ``queries`` are answered, where the tournament has any.
     """
     cancel = cancel or threading.Event()
     with tempfile.TemporaryDirectory(prefix="harness-validate-") as directory:
@@ -126,7 +130,8 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         program = program_of(submission, rules, gpu=gpu is not None, target=target)
         sessions = SessionPool(sandbox, work / "work", limits.memory_bytes)
         artifacts = ArtifactStore(FileBlobs(work / "artifacts"))
-        executor = Executor(dataset, sandbox, artifacts, work / "work", sessions)
+        seen = _ScoresSeen(queries, dataset.label_range) if Access.QUERY in submission.open_to else None
+        executor = Executor(dataset, sandbox, artifacts, work / "work", sessions, reader=seen)
         shown = _half_attacked(dataset, batch, artifacts) if detects(submission.type) else _Shown(batch.clean_digest)
         try:
             run = partial(_run, executor, submission, batch, shown, limits, gpu, cancel)
@@ -145,6 +150,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
                 if rejection is not None:
                     _judge_rejections(trial, rejection.max_clean)
                 _judge_guesses(trial, batch, dataset.label_range)
+                trial.remarks += seen.remarks() if seen is not None else []
             if submission.open_to:
                 found = judge_white_box(submission, program, trial.result.answers, partial(run, served=False), work)
                 trial.problems += found[0]
@@ -161,6 +167,50 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
     if bare:
         trial.remarks.append(f"{submission.entry_point} is not executable; the copy that runs is (profile legacy).")
     return trial
+
+
+class _ScoresSeen(OutputReader):
+    """Reads what a defense leaves, and looks at the scores of all classes beside its labels, which only query attacks are given.
+
+    Args:
+        queries: What those are answered; None where the tournament has none.
+        label_range: Of the data set.
+    """
+
+    def __init__(self, queries: Query | None, label_range: tuple[int, int]) -> None:
+        super().__init__()
+        self._classes = label_range[1] - label_range[0] + 1 if queries is not None and queries.answers == "scores" else 0
+        self._columns = np.zeros(0, np.int32)
+        self._lacking = 0
+
+    def read_answers(self, output_dir: Path, file: str, read: AnswerReader, names: Sequence[str | None]) -> Reading:
+        """As any reader."""
+        def looked_at(data: bytes, names: Sequence[str | None]) -> Reading:
+            labelled = (columns := score_columns(data, names)) >= 0
+            self._columns = columns[labelled]
+            scores = read_class_scores(data, names, self._classes)[labelled]
+            self._lacking = int(np.count_nonzero(np.isnan(scores).any(axis=1)))
+            return read(data, names)
+
+        return super().read_answers(output_dir, file, looked_at, names)
+
+    def remarks(self) -> list[str]:
+        """What there is to say of the scores that were read last."""
+        if not self._classes or not len(self._columns):
+            return []
+        least, most = int(self._columns.min()), int(self._columns.max())
+        found = f"{least}" if least == most else f"{least} to {most}"
+        if not most:
+            said = "It gives no scores beside its labels; this tournament gives query attacks those of the defenses that do."
+        elif self._lacking:
+            said = (f"{self._lacking} of {len(self._columns)} images have no scores: one needs a finite number for each of the "
+                    f"{self._classes} labels of the data set, and behind its own stand {found} columns.")
+        elif most > self._classes:
+            said = (f"Of its scores the first {self._classes} are read, one for each label of the data set; behind its own stand "
+                    f"{found} columns.")
+        else:
+            said = f"It gives scores of all {self._classes} labels."
+        return [said]
 
 
 def _unread(submission: Submission) -> list[str]:

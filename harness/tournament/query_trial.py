@@ -30,6 +30,7 @@ class QueryTrial:
 
     def __init__(self, submission: Submission, opponent: Submission, dataset: Dataset, batch: Batch, queries: Query) -> None:
         self._names = submission.name, opponent.name
+        self._baseline = submission.baseline
         self._tracks = submission.type, opponent.type
         self._batch, self._budget = batch, queries.budget
         low, high = dataset.label_range
@@ -72,16 +73,19 @@ class QueryTrial:
         return RunResult(outcome=outcome, report=report)
 
     def _judge(self, result: DuelResult) -> None:
-        asked = int(result.counts.sum())
-        if not asked:
-            self.problems.append(Problem("queries", "it asked nothing, so that it found nothing.", "Ask its oracle."))
-            return
         images = len(self._duel.clean)
         truth, targets = self._batch.labels.tolist(), self._duel.targets
         found = {image for image, label, *_ in result.findings.by_label()
                  if label >= 0 and (label != truth[image] if targets is None else label == targets[image])}
-        self.remarks.append(f"{asked} queries to {self._names[1]} were charged, {np.median(result.counts):g} for the median image, "
-                            f"where {self._budget} are allowed. {len(found)} of {images} images were found to fool it.")
+        charged = int(result.counts.sum())
+        if not result.asked and found:
+            self.remarks.append("It asked nothing: only what it returned counts.")
+        elif not result.asked and self._baseline:
+            self.remarks.append("It asked nothing, and what it returned fools nobody.")
+        elif not result.asked:
+            self.problems.append(Problem("queries", "it asked nothing, and what it returned fools nobody.", "Ask its oracle."))
+        self.remarks.append(f"{charged} queries to {self._names[1]} were charged, {np.median(result.counts):g} for the median "
+                            f"image, where {self._budget} are allowed. {len(found)} of {images} images were found to fool it.")
 
 
 def _seat(wanted: Wanted, loan: Loan) -> Contestant:

@@ -38,6 +38,24 @@ MOVES = "assert oracle.budget == 7; oracle.labels(images, every); oracle.labels(
 #: One shade is 60 apart from the next; who is moved by 32 towards it is labelled as it.
 CLASSIFY = DEFENSE.format(body="classify = lambda images: (images[:, 0, 0, 0].astype(int) - 10) // 60 + 1")
 SCORES = DEFENSE.format(body="classify = lambda images: ((images[:, 0, 0, 0].astype(int) - 10) // 60 + 1, images[:, 0, 0] / 9)")
+#: Without the SDK, which leaves no row that is not whole.
+SERVES_ROWS = """#!/usr/bin/env python3
+import csv, json, pathlib, sys
+from PIL import Image
+def answer(folder, file):
+    label = lambda path: (Image.open(path).getpixel((0, 0))[0] - 10) // 60 + 1
+    rows = [(path.name, label(path), *[SCORES]) for path in pathlib.Path(folder).glob("*.png")]
+    with open(file, "w", newline="") as out:
+        csv.writer(out).writerows(rows)
+if sys.argv[1:] != ["serve"]:
+    answer(*sys.argv[1:])
+else:
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer(asked["input"], asked["output"])
+        print(json.dumps({"batch": asked["batch"], "done": True}), flush=True)
+"""
 WHITE_BOX = """
 import numpy
 class Net:
@@ -63,8 +81,9 @@ def entry(place: Path, name: str, code: str, **metadata: object) -> Submission:
     return load(root)
 
 
-def tried(dataset, place: Path, code: str, access: Access, defense: str = CLASSIFY, **queries: object) -> Trial:
-    attack, opponent = entry(place, "attack", code, access=access), entry(place, "defense", defense)
+def tried(dataset, place: Path, code: str, access: Access, defense: str = CLASSIFY, *, baseline: bool = False,
+          **queries: object) -> Trial:
+    attack, opponent = entry(place, "attack", code, access=access, baseline=baseline), entry(place, "defense", defense)
     duel = Duel(opponent, Query(budget=7, **queries))  # type: ignore[arg-type]
     return try_out(attack, dataset, dataset.batches(100, (32,))[0], ProcessSandbox(), Limits(time_limit_s=60.0), duel=duel)
 
@@ -88,6 +107,47 @@ def test_one_that_asks_plays_its_duel(dataset, tmp_path: Path) -> None:
 def test_one_that_asks_for_scores(dataset, tmp_path: Path) -> None:
     question = "labels, scores = oracle(images, every); assert (scores > 4).all() and scores.shape == (6, 3)"
     assert tried(dataset, tmp_path, ASKS.replace("QUESTION", question), Access.QUERY, SCORES, answers="scores").problems == []
+
+
+@pytest.mark.parametrize(("question", "returned", "baseline", "problems", "remark"), [
+    ("pass", "images", False, ["it asked nothing, and what it returned fools nobody."], "6 queries to defense were charged"),
+    ("pass", "images", True, [], "It asked nothing, and what it returned fools nobody."),
+    ("oracle.labels(images[:0], every[:0])", "images", False, ["it asked nothing, and what it returned fools nobody."], "6 que"),
+    ("pass", "images + numpy.uint8(bound)", False, [], "It asked nothing: only what it returned counts."),
+    ("oracle.labels(images, every)", "images", False, [], "12 queries to defense were charged"),
+], ids=["nothing at all", "a baseline", "about no image", "what it returned counts", "in vain"])
+def test_one_that_asks_nothing_is_told_so(dataset, tmp_path: Path, question, returned, baseline, problems, remark) -> None:
+    code = ASKS.replace("QUESTION", question).replace("return images", f"return {returned}")
+    trial = tried(dataset, tmp_path, code, Access.QUERY, baseline=baseline)
+    assert [problem.sentence for problem in trial.problems] == problems
+    assert any(found.startswith(remark) for found in trial.remarks)
+
+
+NONE = "6 of 6 images have no scores: one needs a finite number for each of the 3 labels of the data set, and behind its own stand"
+
+
+@pytest.mark.parametrize(("scores", "remark"), [
+    ("", "It gives no scores beside its labels; this"),
+    ("9, 9, 9", "It gives scores of all 3 labels."),
+    ("9, 9", f"{NONE} 2 columns."),
+    ("9, 9, 'x'", f"{NONE} 3 columns."),
+    ("9, 9, 9, 9", "Of its scores the first 3 are read, one for each label of the data set; behind its own stand 4 columns."),
+], ids=["none", "all", "too few", "no number", "too many"])
+def test_a_defense_whose_scores_are_asked_for(dataset, tmp_path: Path, scores: str, remark: str) -> None:
+    trial = tried_defense(dataset, tmp_path, scores, Query(answers="scores"))
+    assert trial.problems == []
+    assert any(found.startswith(remark) for found in trial.remarks)
+
+
+@pytest.mark.parametrize("queries", [None, Query()], ids=["no queries", "labels"])
+def test_nothing_is_said_of_scores_that_nobody_asks_for(dataset, tmp_path: Path, queries: Query | None) -> None:
+    assert not any("scores" in remark for remark in tried_defense(dataset, tmp_path, "9, 9", queries).remarks)
+
+
+def tried_defense(dataset, place: Path, scores: str, queries: Query | None) -> Trial:
+    code = SERVES_ROWS.replace("SCORES", scores)
+    return try_out(entry(place, "plain", code, type="defense"), dataset, dataset.batches(100, (32,))[0], ProcessSandbox(),
+                   Limits(time_limit_s=60.0), queries=queries)
 
 
 @pytest.mark.parametrize(("question", "field"), [
