@@ -30,10 +30,9 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
         image_lookup,
         image_problems,
         isolates,
-        refuse_untrusted,
         resolve_bases,
     )
-    from harness.tournament.tournament import takes_no_part  # noqa: PLC0415
+    from harness.tournament.tournament import refuse_untrusted, takes_no_part  # noqa: PLC0415
 
     config = read_config(config_path)
     docker = DockerHost(config.sandbox.runtime)

@@ -78,10 +78,10 @@ def _try(submission: Submission, config: TournamentConfig, docker: DockerHost, *
     from harness.errors import SubmissionError  # noqa: PLC0415
     from harness.formats.threats import in_words  # noqa: PLC0415
     from harness.sandbox.image_rules import ImageRules  # noqa: PLC0415
-    from harness.tournament.choose_sandbox import choose_sandbox, refuse_untrusted  # noqa: PLC0415
+    from harness.tournament.choose_sandbox import choose_sandbox  # noqa: PLC0415
     from harness.tournament.conditions import limits_of  # noqa: PLC0415
     from harness.tournament.dry_run import Duel, try_out  # noqa: PLC0415
-    from harness.tournament.tournament import takes_no_part  # noqa: PLC0415
+    from harness.tournament.tournament import refuse_untrusted, takes_no_part  # noqa: PLC0415
 
     takes_bound = TRACKS[submission.type].takes_bound
     if takes_bound and (lacking := takes_no_part(submission, config.rules)):
@@ -111,9 +111,9 @@ def _opponent(submission: Submission, config: TournamentConfig) -> Submission:
     from harness.errors import SubmissionError  # noqa: PLC0415
     from harness.submission.discover import load_configured  # noqa: PLC0415
 
-    for defense in load_configured(config, lambda _source, _error: None).values():
-        if submission.access in defense.open_to:
-            return defense
+    for defense in load_configured(config, lambda _source, _error: None):
+        if submission.access in defense.submission.open_to:
+            return defense.submission
     raise SubmissionError(
         f"{submission.name} cannot be tried: no defense that the tournament file names is open to {submission.access} attacks.",
         "Name one in `submissions`, such as submissions/defenses/undefended_plain.")

@@ -1,4 +1,4 @@
-"""A directory of code as content: walked, digested and copied without following anything out of it.
+"""A directory of code as content: walked, digested, copied and kept without following anything out of it.
 
 The digest is of what makes the program behave: relative path, exec bit and bytes of each file, the text of each link, and
 directories that hold nothing. Times, owners and other mode bits are no part of it. ``.git`` and compiled Python files beside
@@ -15,6 +15,7 @@ import io
 import os
 import shutil
 import stat
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -162,6 +163,45 @@ def listed(text: bytes) -> Iterator[tuple[Node, str]]:
     for kind, executable, content, path in zip(*[iter(fields)] * 4, strict=True):
         is_link = kind == "link"
         yield Node(path, cast("Kind", kind), executable == "x", target=content if is_link else ""), "" if is_link else content
+
+
+def keep(root: Path, place: Path, content: str, *, apart: str) -> bool:
+    """See that the content with a digest lies at a place, read-only and whole: a copy of a directory, where none is there yet.
+
+    Args:
+        root: The directory.
+        place: Where to; other copies lie beside it.
+        content: The digest.
+        apart: As for ``twin``.
+
+    Returns:
+        False where the directory holds something else by now.
+
+    Raises:
+        SubmissionError: As ``walk``, or a file cannot be read.
+        OSError: It cannot be written.
+    """
+    if _is_kept(place, content):
+        return True
+    place.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{content[:16]}-", dir=place.parent))
+    try:
+        copy(root, workshop / "code", twin(root, place.parent, apart=apart))
+        if digest(workshop / "code") != content:
+            return False
+        if place.exists():  # damaged, or half of it removed by hand
+            place.rename(workshop / "damaged")
+        (workshop / "code").rename(place)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    return True
+
+
+def _is_kept(place: Path, content: str) -> bool:
+    try:
+        return place.is_dir() and digest(place) == content
+    except SubmissionError:
+        return False
 
 
 def copy(root: Path, target: Path, like: Path | None = None) -> None:

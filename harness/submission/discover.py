@@ -1,11 +1,11 @@
-"""The submissions that a tournament file names: found by its globs and loaded, by source."""
+"""The submissions that a tournament file names: found by its globs and loaded."""
 
 from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import TournamentConfig
@@ -19,8 +19,23 @@ from harness.submission.metadata import fold
 LeftOut = Callable[[str, SubmissionError], None]
 
 
-def load_configured(config: TournamentConfig, left_out: LeftOut | None = None) -> dict[str, Submission]:
-    """What the globs of the tournament file name, by source; nothing is written.
+@dataclass(frozen=True)
+class Configured:
+    """A submission that the tournament file names.
+
+    Attributes:
+        source: Where it lies.
+        submission: As loaded.
+        by_itself: Whether the file names it without a wildcard: then nobody goes on without it.
+    """
+
+    source: str
+    submission: Submission
+    by_itself: bool
+
+
+def load_configured(config: TournamentConfig, left_out: LeftOut | None = None) -> list[Configured]:
+    """What the globs of the tournament file name; nothing is written.
 
     Args:
         config: The tournament file.
@@ -30,20 +45,25 @@ def load_configured(config: TournamentConfig, left_out: LeftOut | None = None) -
     Raises:
         SubmissionError: A glob matches nothing, two have one name or one content, or one cannot be used.
     """
-    loaded: dict[str, Submission] = {}
+    loaded: list[Configured] = []
     known: dict[str, str] = {}
+    named = _named(config)
     for source in _sources(config):
-        with leaving_out(config, source, left_out):
-            loaded[source] = load_submission(source)
-    for source, submission in loaded.items():
-        name = fold(submission.name)
+        try:
+            loaded.append(Configured(source, load_submission(source), source in named))
+        except SubmissionError as error:
+            if left_out is None or source in named:
+                raise
+            left_out(source, error)
+    for each in loaded:
+        name, digest = fold(each.submission.name), each.submission.digest
         if name in known:
-            raise SubmissionError(f"{known[name]} and {source} are both named {submission.name}.",
+            raise SubmissionError(f"{known[name]} and {each.source} are both named {each.submission.name}.",
                                   "Give one of them another `name` in its metadata.json.")
-        if submission.digest in known:
-            raise SubmissionError(f"{known[submission.digest]} and {source} have the same content.",
+        if digest in known:
+            raise SubmissionError(f"{known[digest]} and {each.source} have the same content.",
                                   "Change the content of one of them, or leave it out.")
-        known[name] = known[submission.digest] = source
+        known[name] = known[digest] = each.source
     return loaded
 
 
@@ -57,17 +77,6 @@ def _sources(config: TournamentConfig) -> list[str]:
                                   "Correct the path, or remove the line.")
         found |= dict.fromkeys(sources)
     return list(found)
-
-
-@contextmanager
-def leaving_out(config: TournamentConfig, source: str, left_out: LeftOut | None) -> Iterator[None]:
-    """Report what cannot be used and goes on, where only a glob names it."""
-    try:
-        yield
-    except SubmissionError as error:
-        if left_out is None or source in _named(config):
-            raise
-        left_out(source, error)
 
 
 def _named(config: TournamentConfig) -> set[str]:

@@ -235,37 +235,15 @@ def freeze(submission: Submission, submissions_dir: Path) -> Submission:
     if submission.code_dir is None:
         return submission
     place = submissions_dir / submission.digest
-    if not _is_frozen(place, submission.digest):
-        try:
-            _copy(submission, place)
-        except OSError as error:
-            problem = f"The code of {submission.name} cannot be copied to {place} ({error.strerror})."
-            raise SubmissionError(problem, "Make room, or make the state directory writable.") from error
-    return replace(submission, code_dir=place)
-
-
-def _is_frozen(place: Path, digest: str) -> bool:
-    try:
-        return place.is_dir() and code_tree.digest(place) == digest
-    except SubmissionError:
-        return False
-
-
-def _copy(submission: Submission, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{submission.digest[:16]}-", dir=place.parent))
     try:
         # An author who changes a line of metadata.json brings the same gigabytes of weights again.
-        root = cast("Path", submission.code_dir)
-        code_tree.copy(root, workshop / "code", code_tree.twin(root, place.parent, apart=METADATA))
-        if code_tree.digest(workshop / "code") != submission.digest:
-            problem = f"The code of {submission.name} changed while it was read."
-            raise SubmissionError(problem, "Submit it again.")
-        if place.exists():  # damaged, or half of it removed by hand
-            place.rename(workshop / "damaged")
-        (workshop / "code").rename(place)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        kept = code_tree.keep(submission.code_dir, place, submission.digest, apart=METADATA)
+    except OSError as error:
+        problem = f"The code of {submission.name} cannot be copied to {place} ({error.strerror})."
+        raise SubmissionError(problem, "Make room, or make the state directory writable.") from error
+    if not kept:
+        raise SubmissionError(f"The code of {submission.name} changed while it was read.", "Submit it again.")
+    return replace(submission, code_dir=place)
 
 
 def _from_directory(root: Path, own_name: str, asked: _Asked, kind: Literal["directory", "archive"]) -> Submission:

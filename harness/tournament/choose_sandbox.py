@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from harness.errors import EngineError, HarnessError, ImageUnavailableError, NoEngineError, SubmissionError
+from harness.errors import EngineError, HarnessError, ImageUnavailableError, NoEngineError
 from harness.sandbox.base import Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.submission.load import ImageInfo
@@ -149,29 +149,6 @@ class Based(Given, Protocol):
     @property
     def container_gpu(self) -> str | None:
         """The same for hosts with a GPU, where it is another one."""
-
-
-def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: bool) -> None:
-    """Refuse someone else's archive or image where it would run without isolation.
-
-    Directories are trusted; archives and images are not, unless a person says so. Asked
-    wherever something is accepted or about to run: what was accepted under Docker must not run without it unnoticed.
-
-    Args:
-        submissions: What is accepted, or would run.
-        isolated: Whether the sandbox isolates.
-        trusted: Whether the person said ``--trust-process-sandbox`` to this very command.
-
-    Raises:
-        SubmissionError: Nothing would hold one of them.
-    """
-    if isolated or trusted:
-        return
-    for given in submissions:
-        if given.kind != "directory":
-            raise SubmissionError(f"{given.name} is an {given.kind} and would run without isolation, with all rights of your user.",
-                                  "Start Docker (`harness doctor` says what is missing), or say --trust-process-sandbox if you "
-                                  "wrote it yourself.")
 
 
 def image_lookup(docker: DockerHost) -> Callable[[str], ImageInfo]:

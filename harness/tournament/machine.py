@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,21 +14,25 @@ from typing import Literal, Self
 from harness.dataset.load import Dataset
 from harness.engine.base import Engine
 from harness.engine.local import LocalEngine
-from harness.engine.node import Node
+from harness.engine.node import Node, check_memory, choose_slots, sweep
 from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import Duty, probe
 from harness.engine.trace import Tracer
-from harness.execution.job import Finished, Job, Slot
-from harness.sandbox.base import MovableImages, Sandbox
+from harness.event_log import facts
+from harness.execution.job import Finished, Job
+from harness.sandbox.base import BaseImages, MovableImages, Sandbox
+from harness.sandbox.image_rules import BaseImage
 from harness.scheduling.scheduler import Progress, Scheduler
-from harness.store.artifacts import open_blobs
+from harness.store.artifacts import open_blobs, remove_half_written
 from harness.store.recorder import Recorder
 from harness.store.stored_images import StoredImages
 from harness.store.transfer import publish_code, publish_pixels
 from harness.tournament.audit import plan_audit
 from harness.tournament.choose_sandbox import choose_sandbox
 from harness.tournament.round_loader import Round
-from harness.tournament.tournament import Tournament
+from harness.tournament.tournament import TakingPart, Tournament
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,28 +74,80 @@ class Watcher:
 
 
 class Machine:
-    """Created lazily, so a tournament with nothing new starts nothing.
+    """Where a round is played: this machine, or those of a cluster. What performs runs is made when the first one needs it.
 
     Args:
         tournament: Open; the caller holds its lock.
         dataset: Its data set.
         sandbox: Where programs run.
-        slots: At the same time.
-        cluster: The machines that the slots are on, None for this one.
+        slots: At the same time, instead of what the tournament file says.
+        gpus: Which are used, instead of what the tournament file says.
         tracing: Whether to note what every slot does.
+
+    Attributes:
+        slots: Where runs may be performed at the same time.
+
+    Raises:
+        EngineError: There is no such cluster, none of its machines can work, or a GPU is not there.
+        StoreError: The artifact store cannot be used.
     """
 
-    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: tuple[Slot, ...],
-                 cluster: RayEngine | None = None, *, tracing: bool) -> None:
+    def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: int | None = None,
+                 gpus: Literal["auto", "none"] | tuple[str, ...] | None = None, *, tracing: bool = False) -> None:
+        config = tournament.config
         self.tracer = Tracer()
         self._tournament = tournament
         self._dataset = dataset
         self._sandbox = sandbox
-        self._slots = slots
-        self._cluster = cluster
         self._tracing = tracing
         self._stack = ExitStack()
         self._parts: tuple[LocalEngine | RayEngine, Recorder] | None = None
+        _ = tournament.artifacts
+        self._cluster = (join_cluster(tournament, dataset, sandbox, slots, gpus, tracing=tracing)
+                         if config.workers.engine == "ray" else None)
+        if self._cluster is not None:
+            self._stack.callback(self._cluster.stop)
+        self.slots = self._cluster.slots if self._cluster is not None else choose_slots(config, slots, gpus)
+
+    @property
+    def gpu(self) -> bool:
+        """Whether runs have a GPU."""
+        return any(slot.gpu for slot in self.slots)
+
+    def remarks(self) -> list[str]:
+        """What a person should know of it, as sentences.
+
+        Raises:
+            EngineError: One run alone may use more memory than there is.
+        """
+        if self._cluster is not None:
+            return self._cluster.remarks
+        return list(filter(None, [check_memory(self.slots, self._tournament.config)]))
+
+    def pin_images(self, who: TakingPart, watcher: Watcher) -> dict[str, BaseImage]:
+        """What the names that directories give stand for, looked up once: one that is moved meanwhile changes nothing of the round.
+
+        Runs of a submission whose image cannot be had end as image_missing; nobody else waits for it.
+        """
+        found: dict[str, BaseImage] = {}
+        if not isinstance(self._sandbox, BaseImages):
+            return found
+        for member in who.members:
+            reference = member.image(gpu=self.gpu)
+            if member.kind == "image" or not reference:
+                continue
+            if reference not in found:
+                found[reference] = self._sandbox.pin_base(reference, who.images)
+            if found[reference].ident is None:
+                watcher.say(f"{member.name}: {found[reference].refusal}")
+                _LOG.warning("A base image cannot be had.", extra=facts(submission=member.name, said=found[reference].refusal))
+        return found
+
+    def sweep(self) -> list[str]:
+        """Remove what an earlier, killed harness left; what was removed."""
+        config = self._tournament.config
+        removed = sweep(self._sandbox, config.state, self._tournament.label) + remove_half_written(config.store.artifacts)
+        return removed + (self._cluster.removed if self._cluster is not None else [])
 
     def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
         """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
@@ -127,7 +184,7 @@ class Machine:
         if self._parts is None:
             # What it holds goes last.
             node = None if self._cluster is not None else Node.here(
-                self._tournament.config, self._dataset, self._sandbox, self._tournament.artifacts, self._slots,
+                self._tournament.config, self._dataset, self._sandbox, self._tournament.artifacts, self.slots,
                 self.tracer if self._tracing else None)
             if node is not None:
                 self._stack.callback(node.close)
@@ -143,7 +200,7 @@ class Machine:
             else:
                 assert node is not None  # noqa: S101 - without a cluster there is one
                 recorder.put(*node.facts)
-                engine = LocalEngine(node, self._slots)
+                engine = LocalEngine(node, self.slots)
             self._stack.callback(engine.stop)
             self._parts = engine, recorder
         return self._parts

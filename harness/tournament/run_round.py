@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,25 +15,22 @@ from harness.config import TournamentConfig
 from harness.dataset.load import Dataset
 from harness.dataset.load import load as load_dataset
 from harness.ending import held
-from harness.engine.node import check_memory, choose_slots, sweep
 from harness.errors import SubmissionError
 from harness.event_log import facts
 from harness.files import probe
-from harness.sandbox.base import BaseImages, Sandbox
-from harness.sandbox.image_rules import BaseImage
+from harness.sandbox.base import Sandbox
 from harness.scheduling.board import DONE
 from harness.scheduling.scheduler import Progress
 from harness.scoring import View
-from harness.store.artifacts import remove_half_written
 from harness.store.base_images import Moved
 from harness.store.lock import writer_lock
 from harness.store.values import Registered
 from harness.submission.discover import load_configured
-from harness.tournament.choose_sandbox import DockerHost, choose_sandbox, refuse_untrusted
+from harness.tournament.choose_sandbox import choose_sandbox
 from harness.tournament.duel_cost import cost
 from harness.tournament.leaderboard_cache import load_leaderboards
-from harness.tournament.machine import Machine, Summary, Watcher, join_cluster
-from harness.tournament.tournament import Fresh, Tournament
+from harness.tournament.machine import Machine, Summary, Watcher
+from harness.tournament.tournament import Fresh, Tournament, refuse_untrusted
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,17 +72,16 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
         said.append(text)
 
     left_out = partial(_left_out, say)
-    loaded = load_configured(config, left_out)
-    docker = DockerHost(config.sandbox.runtime)
+    configured = load_configured(config, left_out)
     sandbox, warning = choose_sandbox(
-        config.sandbox.backend, scratch=config.state / "work", database=config.database, docker=docker)
+        config.sandbox.backend, config.sandbox.runtime, scratch=config.state / "work", database=config.database)
     # `play_round` asks again, of everybody that takes part; what the file names must not even be registered.
-    refuse_untrusted(loaded.values(), isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
+    refuse_untrusted([each.submission for each in configured], isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
     if warning:
         say(f"harness: {warning}")
     # One lock from the first entry that is registered to the last table: two commands never mix their submissions.
     with held(), Tournament(config) as tournament, writer_lock(config.state), event_log.kept(config.state):
-        for registered in tournament.submit_configured(loaded, left_out):
+        for registered in tournament.register(configured, left_out):
             _tell_change(say, registered)
         for text in said:
             _LOG.info("What is said before the round.", extra=facts(said=text))
@@ -128,46 +124,35 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         SubmissionError: Somebody else's archive or image would run without isolation.
     """
     config = tournament.config
-    with ExitStack() as stack:
-        refuse_untrusted(tournament.members(options.round_name, options.only), isolated=sandbox.isolates,
-                         trusted=options.trust_process_sandbox)
-        # Before anything is dropped or removed: an object store that does not answer, a GPU that is not there is the person's
-        # mistake, and costs nothing.
-        _ = tournament.artifacts
-        cluster = None
-        if config.workers.engine == "ray":
-            cluster = join_cluster(tournament, dataset, sandbox, options.slots, options.gpus, tracing=options.trace is not None)
-            stack.callback(cluster.stop)
-        slots = cluster.slots if cluster is not None else choose_slots(config, options.slots, options.gpus)
-        for left_out in tournament.lacking(options.round_name):
+    who = tournament.taking_part(options.round_name, options.only)
+    refuse_untrusted(who.started, isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
+    # Before anything is dropped or removed: an object store that does not answer, a GPU that is not there is the person's
+    # mistake, and costs nothing.
+    with closing(Machine(tournament, dataset, sandbox, options.slots, options.gpus, tracing=options.trace is not None)) as machine:
+        for left_out in who.left_out:
             watcher.say(left_out)
             _LOG.info("An attack does not take part.", extra=facts(said=left_out))
-        remarks = cluster.remarks if cluster is not None else [check_memory(slots, config)]
-        for remark in filter(None, remarks):
+        for remark in machine.remarks():
             watcher.say(f"harness: {remark}")
             _LOG.warning("What is to be known of the machines.", extra=facts(said=remark))
-        gpu = any(slot.gpu for slot in slots)
-        images = _base_images(tournament, sandbox, options.round_name, watcher, gpu=gpu)
-        removed = sweep(sandbox, config.state, tournament.label) + remove_half_written(config.store.artifacts)
-        removed += cluster.removed if cluster is not None else []
+        images = machine.pin_images(who, watcher)
+        removed = machine.sweep()
         faults.reach("swept")
         round_ = tournament.open_round(
-            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=gpu,
+            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=machine.gpu,
             fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images)
         counts = round_.board.counts()
         _LOG.info("A round begins.", extra=facts(
             version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
-            slots=[slot.name for slot in slots], isolation=config.sandbox.isolation, only=list(options.only),
+            slots=[slot.name for slot in machine.slots], isolation=config.sandbox.isolation, only=list(options.only),
             fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
-        for said in cost(round_.lineup, round_.board, round_.unmet, len(slots)):
+        for said in cost(round_.lineup, round_.board, round_.unmet, len(machine.slots)):
             watcher.say(said)
             _LOG.info("What the duels of the round cost.", extra=facts(said=said))
         for moved in round_.moved:
             watcher.say(_moved(moved))
         for what in removed:
             _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
-        machine = Machine(tournament, dataset, sandbox, slots, cluster, tracing=options.trace is not None)
-        stack.callback(machine.close)
         progress = Progress()
         stopped = machine.run(round_, watcher, stop, progress, removed)
         asked: set[tuple[int, int, int]] = set()
@@ -181,28 +166,6 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             round=round_.name, finished=progress.finished, outcomes=progress.outcomes, given_up=progress.given_up))
         return Summary(round_.name, progress, stopped=stopped, waiting=round_.board.total - round_.board.counts()[DONE],
                        removed=tuple(removed))
-
-
-def _base_images(tournament: Tournament, sandbox: Sandbox, round_name: str | None, watcher: Watcher, *,
-                 gpu: bool) -> dict[str, BaseImage]:
-    """What the names that directories give stand for, looked up once: one that is moved from now on changes nothing of this call.
-
-    Runs of a submission whose image cannot be had end as image_missing; nobody else waits for it.
-    """
-    found: dict[str, BaseImage] = {}
-    if not isinstance(sandbox, BaseImages):
-        return found
-    rules = tournament.image_rules()
-    for member in tournament.members(round_name):
-        reference = member.image(gpu=gpu)
-        if member.kind == "image" or not reference:
-            continue
-        if reference not in found:
-            found[reference] = sandbox.pin_base(reference, rules)
-        if found[reference].ident is None:
-            watcher.say(f"{member.name}: {found[reference].refusal}")
-            _LOG.warning("A base image cannot be had.", extra=facts(submission=member.name, said=found[reference].refusal))
-    return found
 
 
 def _moved(moved: Moved) -> str:

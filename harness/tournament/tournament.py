@@ -6,7 +6,7 @@ the pure rooms work on, and gives what they say back to the store.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,15 +22,16 @@ from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNa
 from harness.formats.images import pixel_digest
 from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.scoring.records import repair
-from harness.store import base_images, counters, owners, rounds, submissions
+from harness.store import base_images, counters, rounds, submissions
 from harness.store.artifacts import ArtifactStore, open_blobs
 from harness.store.base_images import Based, Moved
 from harness.store.facade import Store, Transaction
 from harness.store.forget import forget
 from harness.store.values import Registered, StoredBatch, StoredRound, StoredSubmission
-from harness.submission.discover import LeftOut, configured_names, leaving_out, load_configured
+from harness.submission.discover import Configured, LeftOut, configured_names, load_configured
 from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
+from harness.tournament.choose_sandbox import Given
 from harness.tournament.conditions import conditions_of, differences
 from harness.tournament.duels import pairs
 from harness.tournament.round_loader import Round, RoundLoader
@@ -55,6 +56,23 @@ class Fresh:
     names: Collection[str]
     batch: int | None = None
     against: str | None = None
+
+
+@dataclass(frozen=True)
+class TakingPart:
+    """Who takes part in a round.
+
+    Attributes:
+        members: All of them.
+        started: Those whose programs may be started.
+        left_out: Of each submission that takes no part for its threat or access, a sentence.
+        images: What holds for their images.
+    """
+
+    members: Sequence[StoredSubmission]
+    started: Sequence[StoredSubmission]
+    left_out: Sequence[str]
+    images: ImageRules
 
 
 class Tournament:
@@ -111,61 +129,63 @@ class Tournament:
         if not own and (other := configured.get(fold(submission.name))):
             raise SubmissionError(f"{source} has the name of {other}, which the tournament file names.",
                                   "Give it another name with --name, or take that one out of the file.")
-        with self.store.read() as transaction:
-            if not replace:
-                owners.check(transaction, submission, source=source, own=own)
+        if not replace:
+            # Before a copy is made; registering asks again, since another may have come meanwhile.
+            with self.store.read() as transaction:
+                submissions.check(transaction, submission, source=source, own=own)
         frozen = freeze(submission, self.config.state / "submissions")
         with self.store.write() as transaction:
             return submissions.register(transaction, frozen, source=source, own=own, replace=replace)
 
-    def submit_configured(self, loaded: Mapping[str, Submission] | None = None,
-                          left_out: LeftOut | None = None) -> list[Registered]:
+    def submit_configured(self) -> list[Registered]:
+        """Register what the tournament file names: all of it or, where one is refused, nothing; as ``register`` and its loading."""
+        return self.register(load_configured(self.config))
+
+    def register(self, configured: Sequence[Configured], left_out: LeftOut | None = None) -> list[Registered]:
         """Register what the tournament file names: all of it or, where one is refused, nothing.
 
         Args:
-            loaded: What ``load_configured`` found; it is called where None.
+            configured: As loaded.
             left_out: Is told of each that only a glob names and whose name is another's; where None, it is an error.
 
         Raises:
             SubmissionError: One cannot be used.
         """
-        loaded = load_configured(self.config) if loaded is None else loaded
-        frozen = {source: freeze(submission, self.config.state / "submissions") for source, submission in loaded.items()}
+        for each in configured:
+            freeze(each.submission, self.config.state / "submissions")
         registered = []
         with self.store.write() as transaction:
-            for source, submission in frozen.items():
-                with leaving_out(self.config, source, left_out):
-                    owners.check(transaction, submission, source=source, own=True)
-                    registered.append(submissions.register(transaction, submission, source=source, own=True))
+            for each in configured:
+                try:
+                    registered.append(submissions.register(transaction, each.submission, source=each.source, own=True))
+                except SubmissionError as error:
+                    if left_out is None or each.by_itself:
+                        raise
+                    left_out(each.source, error)
         return registered
 
-    def members(self, round_name: str | None = None, only: Collection[str] = ()) -> list[StoredSubmission]:
-        """The submissions whose programs a round may start, before anything is written for it.
+    def taking_part(self, round_name: str | None = None, only: Collection[str] = ()) -> TakingPart:
+        """Who takes part in a round, before anything is written for it.
 
         Args:
             round_name: As for ``open_round``.
             only: As for ``open_round``; every defense is run on what a wanted attack makes.
         """
-        with self.store.read() as transaction:
+        with self.store.write() as transaction:
             known = rounds.named(transaction, round_name) if round_name is not None else None
-            members = self._candidates(transaction) if known is None else rounds.members(transaction, known.id)
+            active = submissions.active(transaction)
+            lacking = {member.id: why for member in active if (why := takes_no_part(member, self.config.rules))}
+            members = ([member for member in active if member.id not in lacking] if known is None
+                       else rounds.members(transaction, known.id))
+            images = _image_rules(transaction, self.config)
         wanted = _spelt(only, members)
         attacks = any(produces(member.type) for member in members if member.name in wanted)
         # A wanted defense is the opponent of those that meet one at a time.
         met = {member.id for member in duellists(members) if any(labels(m.type) for m in members if m.name in wanted)}
-        return [member for member in members
-                if not only or member.name in wanted or (attacks and consumes(member.type)) or member.id in met]
-
-    def lacking(self, round_name: str | None = None) -> list[str]:
-        """Of each submission that a round leaves out for its threat or access, a sentence; a round that is made has its members."""
-        with self.store.read() as transaction:
-            if round_name is not None and rounds.named(transaction, round_name) is not None:
-                return []
-            return [why for member in submissions.active(transaction) if (why := takes_no_part(member, self.config.rules))]
-
-    def _candidates(self, transaction: Transaction) -> list[StoredSubmission]:
-        """Who takes part in a round that is made now."""
-        return [member for member in submissions.active(transaction) if not takes_no_part(member, self.config.rules)]
+        started = [member for member in members
+                   if not only or member.name in wanted or (attacks and consumes(member.type)) or member.id in met]
+        # A round that is made has its members.
+        return TakingPart(members, started, list(lacking.values()) if known is None else [], images)
 
     def withdraw(self, name: str) -> str:
         """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
@@ -235,7 +255,8 @@ class Tournament:
         if known is None:
             once, served = (rounds.ensure_conditions(transaction, these) for these in conditions)
             known = rounds.ensure(transaction, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
-                                  (once, served), stored, self._candidates(transaction))
+                                  (once, served), stored, [member for member in submissions.active(transaction)
+                                                         if not takes_no_part(member, self.config.rules)])
         return known, rules, batches, stored
 
     def _on_images(self, transaction: Transaction, row: StoredRound, based: Sequence[Based], *,
@@ -261,6 +282,29 @@ class Tournament:
         """What holds for images here: the organiser's patterns, images that are submissions, the secret of code images."""
         with self.store.write() as transaction:
             return _image_rules(transaction, self.config)
+
+
+def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: bool) -> None:
+    """Refuse someone else's archive or image where it would run without isolation.
+
+    Directories are trusted; archives and images are not, unless a person says so. Asked
+    wherever something is accepted or about to run: what was accepted under Docker must not run without it unnoticed.
+
+    Args:
+        submissions: What is accepted, or would run.
+        isolated: Whether the sandbox isolates.
+        trusted: Whether the person said ``--trust-process-sandbox`` to this very command.
+
+    Raises:
+        SubmissionError: Nothing would hold one of them.
+    """
+    if isolated or trusted:
+        return
+    for given in submissions:
+        if given.kind != "directory":
+            raise SubmissionError(f"{given.name} is an {given.kind} and would run without isolation, with all rights of your user.",
+                                  "Start Docker (`harness doctor` says what is missing), or say --trust-process-sandbox if you "
+                                  "wrote it yourself.")
 
 
 class _Threatening(Protocol):

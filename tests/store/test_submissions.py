@@ -14,7 +14,8 @@ from harness.submission.load import Submission
 def hand_in(writing: Transaction, name: str, content: str) -> Registered:
     return submissions.register(writing, Submission(
         name=name, type="defense", team=None, baseline=False, digest=content, kind="directory", container="image:1",
-        container_gpu=None, entry_point="run.sh", profile="legacy", serves=False, code_dir=None), source=f"{name} {content}")
+        container_gpu=None, entry_point="run.sh", profile="legacy", serves=False, code_dir=None),
+        source=f"{name} {content}", own=True)
 
 
 def known(writing: Transaction) -> list[tuple[str, int, str, str]]:

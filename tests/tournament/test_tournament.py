@@ -51,7 +51,7 @@ def finish(tournament: Tournament, root: Path, **options) -> Summary:
 def test_loading_what_is_configured_writes_nothing(root) -> None:
     before = sorted(root.rglob("*"))
     loaded = load_configured(load(root / "tournament.yaml"))
-    assert sorted(submission.name for submission in loaded.values()) == sorted(PROGRAMS)
+    assert sorted(each.submission.name for each in loaded) == sorted(PROGRAMS)
     assert sorted(root.rglob("*")) == before
 
 
@@ -66,9 +66,9 @@ def test_registering_is_all_or_nothing(root, tournament) -> None:
     make.entry(root / "entries" / "aaa-new", "attack-bright")
     new, known = (load_configured(tournament.config.model_copy(update={"submissions": (str(root / "entries" / name),)}))
                   for name in ("aaa-new", "attack-darken"))
-    renamed = {source: replace(submission, name="renamed") for source, submission in known.items()}
+    renamed = [replace(each, submission=replace(each.submission, name="renamed")) for each in known]
     with pytest.raises(SubmissionError, match="same content"):
-        tournament.submit_configured({**new, **renamed})
+        tournament.register([*new, *renamed])
     with tournament.read() as transaction:
         assert sorted(held.name for held in submissions.active(transaction)) == sorted(PROGRAMS)
 
