@@ -139,10 +139,18 @@ class Scheduler:
         for finished in self._engine.wait(timeout_s):
             self._accept(finished)
         if self._engine.usable_slots() == 0:
-            reason = self.progress.host_errors.most_common(1)[0][0]
-            raise EngineError(f"Every slot has failed repeatedly on the host's side; no usable slot is left: {reason}",
-                              "Run `harness doctor`, then `harness run` again; nothing recorded is lost.")
+            raise self._nowhere_left()
         return True
+
+    def _nowhere_left(self) -> EngineError:
+        names = sorted(self._engine.absent())
+        lost = f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} lost" if names else ""
+        if lost and not self._engine.view():
+            return EngineError(f"No machine is left: {lost}.",
+                               "Start Ray there again, or on other machines, then `harness run` again; nothing recorded is lost.")
+        reason = next((reason for reason, _ in self.progress.host_errors.most_common(1)), "no reason is known.")
+        return EngineError(f"Every slot has failed repeatedly on the host's side{lost and f' ({lost})'}; no usable slot is left: "
+                           f"{reason}", "Run `harness doctor`, then `harness run` again; nothing recorded is lost.")
 
     def run(self) -> Progress:
         """Step until nothing is left."""

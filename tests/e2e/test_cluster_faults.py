@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -151,6 +152,27 @@ def test_nodes_killed_at_random_moments(make_place, ray_cluster) -> None:
         repeated += again(place)
         check(place, wanted)
     print(f"{kills} nodes killed in {rounds} rounds of {needed} runs; {repeated} runs made again, all of them in flight")  # noqa: T201
+
+
+@pytest.mark.soak
+def test_all_nodes_are_lost(finished, far, ray_cluster) -> None:
+    process = far.start("run")
+    far.until(lambda: far.done() >= SLOTS, process)
+    # The head stands meanwhile: it learns of all of them at once.
+    process.send_signal(signal.SIGSTOP)
+    while ray_cluster.nodes:
+        ray_cluster.remove(0)
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=240)
+    assert (process.returncode, "No machine is left: " in err, "Traceback" in err) == (2, True, False), err
+    assert "`harness run` again; nothing recorded is lost." in err
+    # As long as there is none, the next call says so.
+    nobody = far.harness("run")
+    assert (nobody.returncode, "no machine of it has CPUs for runs" in nobody.stderr) == (2, True), nobody.stderr
+    ray_cluster.fill()
+    far.run()
+    assert again(far) <= SLOTS * RUNS_OF_A_NODE
+    check(far, finished)
 
 
 @pytest.mark.soak

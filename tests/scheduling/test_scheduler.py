@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.engine.base import SlotView
 from harness.errors import EngineError
-from harness.execution.job import Job, RunResult
-from harness.sandbox.outcomes import Outcome
+from harness.execution.job import Finished, Job, RunResult
+from harness.sandbox.base import RunReport
+from harness.sandbox.outcomes import Ending, Outcome
 from harness.scheduling.board import DONE, NO_INPUT, PlannedInput
 from harness.scheduling.entrants import StoreState
 from harness.scheduling.scheduler import QUARANTINE_AFTER, Scheduler
@@ -147,6 +149,34 @@ def test_a_run_that_fails_with_one_node_after_another_is_never_given_up(
     assert len(ledger.accepted) == 1 + 2
     assert (progress.given_up, progress.left_out, engine.usable_slots()) == ({}, {}, 1)
     assert len(logged(caplog, f"A run {words} and begins anew.")) == losses
+
+
+@pytest.mark.parametrize(("lost", "left", "sentence"), [
+    (("north", "south"), False, r"No machine is left: north, south were lost\."),
+    (("north",), False, r"No machine is left: north was lost\."),
+    (("north",), True, r"Every slot has failed .* side \(north was lost\); .*: node north was lost"),
+    ((), True, r"Every slot has failed .*: no reason is known\."),
+], ids=["two", "the only one", "and the others' slots have failed", "none"])
+def test_where_no_slot_is_left_it_is_said_which_machines_were_lost_and_the_next_call_goes_on(lost, left, sentence) -> None:
+    field_, ledger = make_field(2, 2, 3), Ledger()
+    engine = FakeEngine(2, honest, random.Random(1))
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger)
+    for _ in range(5):
+        scheduler.step()
+    done = dict(ledger.accepted)
+    gone = [Finished(job, slot, RunResult(outcome=Outcome.HOST_ERROR, node_lost=True, report=RunReport(
+        Ending.HOST_ERROR, detail="node north was lost"))) for _, job, slot in engine._running] if lost else []
+    engine.wait = lambda timeout_s: gone
+    engine.usable_slots = lambda: 0
+    engine.absent = lambda: dict.fromkeys(lost, "lost 1 s ago")
+    engine.view = lambda: [SlotView(engine.slots[0], None, 0.0)] if left else []
+    with pytest.raises(EngineError, match=sentence):
+        scheduler.step()
+    scheduler.cancel()
+    assert ledger.accepted == done
+    # Nothing that was lost is given up, or counted against anybody.
+    assert not scheduler.progress.given_up
+    assert not scheduler.progress.left_out
 
 
 def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
