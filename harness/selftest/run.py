@@ -12,20 +12,20 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.config import Rules
 from harness.dataset.load import load as load_dataset
 from harness.ending import asked, check
 from harness.engine.base import Engine
 from harness.errors import HarnessError
 from harness.execution.job import Finished
-from harness.sandbox.base import CodeImages, Sandbox
+from harness.sandbox.base import CodeImages, Limits, Sandbox
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
-from harness.scheduling.entrants import Entrant
 from harness.scheduling.scheduler import Scheduler
 from harness.scoring import Results
 from harness.selftest import data, host, leftovers
@@ -36,6 +36,7 @@ from harness.selftest.secrets import Secrets
 from harness.selftest.table import detectors, duels
 from harness.selftest.workshop import Workshop
 from harness.store.lock import writer_lock
+from harness.store.values import StoredSubmission
 from harness.submission.load import Submission
 from harness.submission.load import load as load_submission
 from harness.tournament.choose_sandbox import DockerHost, resolve_bases
@@ -102,20 +103,12 @@ class _Corpus(Tournament):
 
     killed: frozenset[str] = frozenset()
 
-    def open_round(self, *args: Any, **options: Any) -> Round:  # noqa: ANN401 - as they are
-        """The round, with longer limits for all others."""
-        round_ = super().open_round(*args, **options)
-        lineup = round_.lineup
-        attacks, defenses, detectors = (tuple(self._patient(entrant) for entrant in side)
-                                        for side in (lineup.attacks, lineup.defenses, lineup.detectors))
-        return replace(round_, lineup=replace(lineup, attacks=attacks, defenses=defenses, detectors=detectors))
-
-    def _patient(self, entrant: Entrant) -> Entrant:
-        if entrant.name in self.killed:
-            return entrant
-        limits = entrant.limits
-        return replace(entrant, limits=replace(limits, time_limit_s=_PATIENCE * limits.time_limit_s,
-                                               start_limit_s=_PATIENCE * limits.start_limit_s))
+    def limits(self, member: StoredSubmission, rules: Rules) -> Limits:
+        """Longer ones for all others."""
+        limits = super().limits(member, rules)
+        if member.name in self.killed:
+            return limits
+        return replace(limits, time_limit_s=_PATIENCE * limits.time_limit_s, start_limit_s=_PATIENCE * limits.start_limit_s)
 
 
 def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME_LIMIT_S, slots: int | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.config import Rules, TournamentConfig
 from harness.dataset.load import Batch, Dataset
 from harness.formats.images import changed_images
-from harness.sandbox.base import Profile, Program
+from harness.sandbox.base import Limits, Profile, Program
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.outcomes import Outcome
 from harness.scheduling.board import DONE, DROPPED, NO_INPUT, SPARE, WAITING, Board, PlannedInput
@@ -25,7 +25,6 @@ from harness.store.facade import Transaction
 from harness.store.recorder import NewInput
 from harness.store.values import StoredBatch, StoredInput, StoredRound, StoredSubmission, is_task, task_kind
 from harness.tournament import duels
-from harness.tournament.conditions import limits_of
 from harness.tracks import Access, Threat, attackers, detectors, duellists, labellers
 
 
@@ -59,6 +58,7 @@ class RoundLoader:
         gpu: Whether runs will have a GPU.
         dataset: The round's.
         artifacts: What attacks made.
+        limits: What a member's runs may use.
     """
 
     transaction: Transaction
@@ -69,6 +69,7 @@ class RoundLoader:
     gpu: bool
     dataset: Dataset
     artifacts: ArtifactStore
+    limits: Callable[[StoredSubmission], Limits]
 
     def load(self, members: Sequence[StoredSubmission], batches: tuple[Batch, ...], rows: Sequence[StoredBatch],
              only: frozenset[str]) -> Round:
@@ -106,7 +107,7 @@ class RoundLoader:
         isolation = self.config.sandbox.isolation
         return Entrant(
             stored_id=member.id, name=member.name, track=member.type,
-            program=self._program(member), limits=limits_of(self.rules, self.config.sandbox),
+            program=self._program(member), limits=self.limits(member),
             conditions_id=self.row.conditions_of(member, isolation=isolation),
             served=isolation == "submission" and member.serves, expected_s=medians.get(member.id, float("nan")),
             threat=Threat(member.threat))

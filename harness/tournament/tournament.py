@@ -20,6 +20,7 @@ from harness.dataset.load import Batch, Dataset
 from harness.dataset.load import load as load_dataset
 from harness.errors import ConfigError, DatasetError, SubmissionError, UnknownNameError
 from harness.formats.images import pixel_digest
+from harness.sandbox.base import Limits
 from harness.sandbox.image_rules import BaseImage, ImageRules
 from harness.scoring.records import repair
 from harness.store import base_images, counters, rounds, submissions
@@ -32,7 +33,7 @@ from harness.submission.discover import Configured, LeftOut, configured_names, l
 from harness.submission.load import Submission, freeze
 from harness.submission.metadata import fold
 from harness.tournament.choose_sandbox import Given
-from harness.tournament.conditions import conditions_of, differences
+from harness.tournament.conditions import conditions_of, differences, limits_of
 from harness.tournament.duels import pairs
 from harness.tournament.round_loader import Round, RoundLoader
 from harness.tracks import TRACKS, Access, attackers, consumes, detectors, duellists, labellers, labels, produces
@@ -172,11 +173,7 @@ class Tournament:
             only: As for ``open_round``; every defense is run on what a wanted attack makes.
         """
         with self.store.write() as transaction:
-            known = rounds.named(transaction, round_name) if round_name is not None else None
-            active = submissions.active(transaction)
-            lacking = {member.id: why for member in active if (why := takes_no_part(member, self.config.rules))}
-            members = ([member for member in active if member.id not in lacking] if known is None
-                       else rounds.members(transaction, known.id))
+            _, members, left_out = self._members(transaction, round_name)
             images = _image_rules(transaction, self.config)
         wanted = _spelt(only, members)
         attacks = any(produces(member.type) for member in members if member.name in wanted)
@@ -184,8 +181,17 @@ class Tournament:
         met = {member.id for member in duellists(members) if any(labels(m.type) for m in members if m.name in wanted)}
         started = [member for member in members
                    if not only or member.name in wanted or (attacks and consumes(member.type)) or member.id in met]
-        # A round that is made has its members.
-        return TakingPart(members, started, list(lacking.values()) if known is None else [], images)
+        return TakingPart(members, started, left_out, images)
+
+    def _members(self, transaction: Transaction,
+                 name: str | None) -> tuple[StoredRound | None, list[StoredSubmission], list[str]]:
+        """A round that a person named and that is made, with its members; else who takes part now, and why others do not."""
+        made = rounds.named(transaction, name) if name is not None else None
+        if made is not None:
+            return made, rounds.members(transaction, made.id), []
+        active = submissions.active(transaction)
+        lacking = {member.id: why for member in active if (why := takes_no_part(member, self.config.rules))}
+        return None, [member for member in active if member.id not in lacking], list(lacking.values())
 
     def withdraw(self, name: str) -> str:
         """Take a submission out of the tournament and of the default round, at once; rounds that a person named keep it.
@@ -219,10 +225,17 @@ class Tournament:
             UnknownNameError: A name in ``only`` takes no part, or ``fresh`` names what is not there.
         """
         with self.store.write() as transaction:
-            known = name is not None and rounds.named(transaction, name) is not None
-            row, rules, batches, stored = self._round(transaction, dataset, sandbox, name, gpu=gpu)
-            members = rounds.members(transaction, row.id)
-            row, moved = self._on_images(transaction, row, _based(members, images or {}, gpu=gpu), known=known)
+            made, members, _ = self._members(transaction, name)
+            based = _based(members, images or {}, gpu=gpu)
+            image_rules = replace(_image_rules(transaction, self.config), pinned=images or {})
+            row, rules, batches, stored = self._round(transaction, dataset, sandbox, made, name or DEFAULT_ROUND, members, gpu=gpu)
+            moved: list[Moved] = []
+            if made is None:
+                row, moved = base_images.follow(transaction, row, based, self.config.sandbox.isolation)
+            elif changed := base_images.changed(transaction, row, based):
+                raise ConfigError(
+                    f"The round {row.name} was made on another image than {' and '.join(changed)} is now.",
+                    "Put that image back, or start another round: it takes over all results on images that are the same.")
             _check_members(members, rules)
             # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
             repair(transaction, {held.id: batch for held, batch in zip(stored, batches, strict=True)})
@@ -233,14 +246,19 @@ class Tournament:
                                        "`harness submissions` lists them.")
             if fresh is not None:
                 _forget(transaction, row, members, stored, rules, fresh)
-            image_rules = replace(_image_rules(transaction, self.config), pinned=images or {})
-            loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu, dataset, self.artifacts)
+            loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu, dataset, self.artifacts,
+                                 partial(self.limits, rules=rules))
             return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved))
 
-    def _round(self, transaction: Transaction, dataset: Dataset, sandbox: str, name: str | None, *,
+    def limits(self, member: StoredSubmission, rules: Rules) -> Limits:
+        """What a member's runs may use under a round's rules: as much as all others' may."""
+        del member
+        return limits_of(rules, self.config.sandbox)
+
+    def _round(self, transaction: Transaction, dataset: Dataset, sandbox: str, known: StoredRound | None, name: str,
+               members: Sequence[StoredSubmission], *,
                gpu: bool) -> tuple[StoredRound, Rules, tuple[Batch, ...], list[StoredBatch]]:
-        """The round's row, made or brought up to the file, with its rules and batches."""
-        known = rounds.named(transaction, name) if name is not None else None
+        """The row of a round that is known, or one made or brought up to the file, with its rules and batches."""
         if known is not None and known.dataset_digest != dataset.digest:
             raise DatasetError(f"The round {name} was made with another data set than {self.config.dataset}.",
                                "Name that data set in the tournament file, or start another round.")
@@ -254,20 +272,9 @@ class Tournament:
         stored = rounds.ensure_batches(transaction, batches, dataset.digest, lambda b: _clean_digest(dataset, b))
         if known is None:
             once, served = (rounds.ensure_conditions(transaction, these) for these in conditions)
-            known = rounds.ensure(transaction, name or DEFAULT_ROUND, self.config.name, dataset.digest, rules.model_dump_json(),
-                                  (once, served), stored, [member for member in submissions.active(transaction)
-                                                         if not takes_no_part(member, self.config.rules)])
+            known = rounds.ensure(transaction, name, self.config.name, dataset.digest, rules.model_dump_json(), (once, served),
+                                  stored, members)
         return known, rules, batches, stored
-
-    def _on_images(self, transaction: Transaction, row: StoredRound, based: Sequence[Based], *,
-                   known: bool) -> tuple[StoredRound, list[Moved]]:
-        """Let the default round follow what names of base images stand for now; a named one keeps what it was made on."""
-        if not known:
-            return base_images.follow(transaction, row, based, self.config.sandbox.isolation)
-        if changed := base_images.changed(transaction, row, based):
-            raise ConfigError(f"The round {row.name} was made on another image than {' and '.join(changed)} is now.",
-                              "Put that image back, or start another round: it takes over all results on images that are the same.")
-        return row, []
 
     def read(self) -> AbstractContextManager[Transaction]:
         """One snapshot of the store, to ask it for plain values (``harness.store.rounds``, ``submissions``, ...)."""
