@@ -17,7 +17,10 @@ class Entry:
 
     Attributes:
         order: Submission order; the earlier of two else equal entries is shown first.
-        median_time_s: Median wall clock of its ended runs (one batch each), None before the first.
+        median_time_s: Median wall clock of its ended runs (one batch each), None before the first. Where a round was measured on
+            several kinds of hardware, of those on the one that measured every entry; None where there is none such.
+        by_hardware: The median on each of several kinds, in one order for all entries, None where it has no run on one; nothing
+            where there is one kind.
         outcomes: Ended runs by outcome.
         mark: A short remark shown beside the name (an audit's disagreement, for example).
         threat: What an attack may change.
@@ -31,6 +34,7 @@ class Entry:
     order: int
     digest: str
     median_time_s: float | None = None
+    by_hardware: Mapping[str, float | None] = field(default_factory=dict, kw_only=True)
     outcomes: Mapping[str, int] = field(default_factory=dict)
     mark: str = ""
     threat: Threat = Threat.LINF

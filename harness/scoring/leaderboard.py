@@ -37,8 +37,8 @@ from harness.scoring.duel_scores import duel_cells, pair_shares
 from harness.scoring.tally import may_reject
 from harness.tracks import TRACKS, Access, Threat, consumes, labels, produces
 
-#: Fields of a row that only some tracks have.
-_OF_SOME = ("threat", "access", "by_threat", "robust", "robust_low", "robust_high", "by_access")
+#: Fields of a row that only some tracks or rounds have.
+_OF_SOME = ("threat", "access", "by_threat", "robust", "robust_low", "robust_high", "by_access", "by_hardware")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Row:
         robust_low: Low ends of the intervals, by access.
         robust_high: High ends.
         by_access: Its score over the attacks of each access.
+        by_hardware: Its median time on each kind of hardware, where the round was measured on several (``Entry.by_hardware``).
+            None elsewhere, and then not part of the JSON.
     """
 
     rank: int | None
@@ -89,6 +91,7 @@ class Row:
     robust_low: Mapping[str, float | None] | None = None
     robust_high: Mapping[str, float | None] | None = None
     by_access: Mapping[str, float | None] | None = None
+    by_hardware: Mapping[str, float | None] | None = None
 
     @property
     def failures(self) -> int:
@@ -325,6 +328,7 @@ def _rows(scores: TrackScores, own: Sequence[Entry], others: Sequence[Entry]) ->
             figures={name: number(values[place]) for name, values in scores.figures.items()},
             mark=" ".join(filter(None, (entry.mark, scores.remarks[place] if scores.remarks else ""))),
             threat=entry.threat.value if makes else None, access=entry.access.value if makes else None,
+            by_hardware=entry.by_hardware or None,
             by_threat=None if makes else {threat.value: number(values[place]) for threat, values in scores.by_threat.items()},
         )
 

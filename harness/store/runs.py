@@ -190,6 +190,13 @@ def newest_times(transaction: Transaction, submissions: Sequence[tuple[int, int]
     return times, tuple(str(row[6]) for row in kept)
 
 
+def slots_of_runs(transaction: Transaction) -> list[tuple[int, str, float]]:
+    """Id, slot and begin of every run that has a result, of any round."""
+    found = transaction.connection.execute(
+        select(RunRow.id, RunRow.slot, RunRow.started_at).where(RunRow.state == DONE, RunRow.slot.is_not(None)))
+    return [(run, str(slot), began) for run, slot, began in found]
+
+
 def running(transaction: Transaction) -> list[tuple[str, int, float]]:
     """Submission's name, batch id and begin of the runs that have begun and not ended, the oldest first."""
     found = transaction.connection.execute(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.tournament.tournament import Tournament
 
 #: Raised when scoring or the kept form changes without a new version of the program.
-_FORM = 5
+_FORM = 6
 
 
 def kept_leaderboard(config: TournamentConfig, view: View, round_name: str | None = None) -> Leaderboard | None:

@@ -25,6 +25,7 @@ from harness.store.recorder import PlayedDuel
 from harness.store.rounds import unpack_bits
 from harness.store.values import StoredRound, StoredSubmission, task_kind
 from harness.tournament import audit, duels
+from harness.tournament.hardware import Hardware, Times, compared
 from harness.tournament.query_results import asked
 from harness.tournament.tournament import Tournament
 from harness.tracks import Access, Answers, Threat, attackers, detectors, duellists, labellers
@@ -43,13 +44,15 @@ class _Ended:
     failed: int
     median_s: float | None
     outcomes: dict[str, int]
+    times: Times
 
     @classmethod
-    def of(cls, records: NDArray[Any]) -> _Ended:
+    def of(cls, records: NDArray[Any], hardware: Hardware) -> _Ended:
         counts = np.bincount(records["outcome"], minlength=max(NUMBERS.values()) + 1)
         return cls(len(records), int(np.count_nonzero(records["usable"] == 0)),
                    float(np.median(records["wall_s"])) if len(records) else None,
-                   {name.value: int(counts[number]) for name, number in NUMBERS.items() if counts[number]})
+                   {name.value: int(counts[number]) for name, number in NUMBERS.items() if counts[number]},
+                   hardware.times(records["run_id"], records["wall_s"]))
 
 
 @dataclass(eq=False)
@@ -146,6 +149,7 @@ class _Reader:
         self._row = row
         self._isolation = isolation
         self._planned: list[duels.Pair] | None = None
+        self._hardware = Hardware.read(transaction)
         self._dataset = dataset
         self._batches = dataset.batches(rules.batch_size, rules.bounds)
         self._width = max(len(batch.ids) for batch in self._batches)
@@ -183,7 +187,7 @@ class _Reader:
         for entry, member in enumerate(attacks):
             runs = records.of(member.id)
             runs = runs[np.isin(runs["input_id"], self._tasks[Threat(member.threat)])]
-            ended[member.id] = _Ended.of(runs)
+            ended[member.id] = _Ended.of(runs, self._hardware)
             where = self._batch_of[self._index(runs["input_id"])]
             attack_done[entry, where] = True
             made[entry, where] = np.where(runs["output_id"] > 0, self._index(runs["output_id"]), _NONE)
@@ -203,12 +207,12 @@ class _Reader:
             every = runs = records.of(member.id)
             asked = wanted[self._index(runs["input_id"])]
             runs = runs if asked.all() else runs[asked]
-            ended[member.id] = _Ended.of(runs)
+            ended[member.id] = _Ended.of(runs, self._hardware)
             duelled = self._duelled(entry, played)
             further.append(self._duel_answers(entry, played, every, wanted, duelled))
             # Its time is that of batches which all defenses have: it orders those of equal scores.
-            shown[member.id] = replace(_Ended.of(every[asked | duelled[self._index(every["input_id"])]]),
-                                       median_s=ended[member.id].median_s)
+            shown[member.id] = replace(_Ended.of(every[asked | duelled[self._index(every["input_id"])]], self._hardware),
+                                       median_s=ended[member.id].median_s, times=ended[member.id].times)
             verdicts, done = self._verdicts(runs)
             if self._mixed:
                 verdicts, done = self._dealt_back(verdicts, done, in_play)
@@ -220,10 +224,13 @@ class _Reader:
         halves = self._halves(made) if scorers else None
         for member in scorers:
             runs = records.of(member.id)
-            ended[member.id] = _Ended.of(runs if halves is None else runs[halves.in_play[self._index(runs["input_id"])]])
+            ended[member.id] = _Ended.of(runs if halves is None else runs[halves.in_play[self._index(runs["input_id"])]],
+                                         self._hardware)
         audited = audit.findings(self._transaction, self._row)
         marks = {name: audit.MARK for name, finding in audited.items() if finding.marked}
-        entries = {m.id: _entry(m, shown.get(m.id, ended[m.id]), marks.get(m.name, "")) for m in (*attacks, *defenses, *scorers)}
+        on = compared([runs.times for runs in (*ended.values(), *(each for duel in played for each in duel.runs))])
+        entries = {m.id: _entry(m, shown.get(m.id, ended[m.id]), marks.get(m.name, ""), on)
+                   for m in (*attacks, *defenses, *scorers)}
         return Results(
             attacks=tuple(entries[m.id] for m in attacks), defenses=tuple(entries[m.id] for m in defenses),
             truth=self._dataset.labels, target=self._dataset.targets,
@@ -234,7 +241,7 @@ class _Reader:
             detectors=tuple(entries[m.id] for m in scorers),
             detections=None if halves is None else self._detections(attacks, scorers, records, halves, made, attack_done),
             max_clean_rejections=None if self._rejection is None else self._rejection.max_clean,
-            duels=tuple(self._duels(each, defenses, marks) for each in played))
+            duels=tuple(self._duels(each, defenses, marks, on) for each in played))
 
     def _duel_attacks(self, access: Access, members: Sequence[StoredSubmission], records: _Records) -> _Played:
         """What attacks made in duels of this access, and nothing yet of what their opponents said."""
@@ -252,7 +259,7 @@ class _Reader:
             runs = records.of(attack.id)
             where = place[self._index(runs["input_id"])]
             runs, where = runs[where != _NONE], where[where != _NONE]
-            played.runs.append(_Ended.of(runs))
+            played.runs.append(_Ended.of(runs, self._hardware))
             played.ended[entry].reshape(-1)[where] = True
             played.made[entry].reshape(-1)[where] = np.where(runs["output_id"] > 0, self._index(runs["output_id"]), _NONE)
             if access is Access.QUERY:
@@ -292,14 +299,15 @@ class _Reader:
         return RunCounts(done=int(further.sum()), total=int((own & ~wanted).sum()),
                          failed=int(np.count_nonzero(runs["usable"][further] == 0)))
 
-    def _duels(self, played: _Played, defenses: Sequence[StoredSubmission], marks: Mapping[str, str]) -> Duels:
+    def _duels(self, played: _Played, defenses: Sequence[StoredSubmission], marks: Mapping[str, str],
+               on: tuple[list[str], bool]) -> Duels:
         position = {opponent.id: at for at, opponent in enumerate(defenses)}
         entries = {attack.id: at for at, attack in enumerate(played.attacks)}
         is_open = np.zeros(played.made.shape[:2], bool)
         for pair in played.pairs:
             is_open[entries[pair.attack.id], position[pair.opponent.id]] = True
         names = tuple(m.name for m in defenses)
-        attacks = tuple(_entry(m, runs, marks.get(m.name, "")) for m, runs in zip(played.attacks, played.runs, strict=True))
+        attacks = tuple(_entry(m, runs, marks.get(m.name, ""), on) for m, runs in zip(played.attacks, played.runs, strict=True))
         if played.access is Access.QUERY:
             return asked(
                 attacks, names, is_open, played.ended, played.queries, [(b.labels, b.targets) for b in self._batches],
@@ -529,10 +537,13 @@ def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
     return wide
 
 
-def _entry(member: StoredSubmission, runs: _Ended, mark: str) -> Entry:
+def _entry(member: StoredSubmission, runs: _Ended, mark: str, on: tuple[list[str], bool]) -> Entry:
+    kinds, comparable = on
+    apart = {kind: runs.times[kind][1] if kind in runs.times else None for kind in kinds} if len(kinds) > 1 else {}
+    median_s = runs.median_s if not apart else apart[kinds[0]] if comparable else None
     return Entry(name=member.name, team=member.team, type=member.type, baseline=member.baseline, order=member.id,
-                 digest=member.digest, median_time_s=runs.median_s, outcomes=runs.outcomes, mark=mark, threat=Threat(member.threat),
-                 access=Access(member.access))
+                 digest=member.digest, median_time_s=median_s, by_hardware=apart, outcomes=runs.outcomes, mark=mark,
+                 threat=Threat(member.threat), access=Access(member.access))
 
 
 def rules_of(row: StoredRound) -> Rules:

@@ -53,9 +53,12 @@ _FIRST = (
     BoardColumn("worst", lambda row: share(row.worst)),
     BoardColumn("against", lambda row: row.worst_opponent or NOTHING),
 )
+_SECONDS = BoardColumn("sec", lambda row: seconds(row.median_time_s))
+#: Kinds of hardware that have a column each, those with the most runs; `show` has all.
+_MOST_COLUMNS = 4
 _LAST = (
     BoardColumn("cover", lambda row: percent(row.coverage)),
-    BoardColumn("sec", lambda row: seconds(row.median_time_s)),
+    _SECONDS,
     BoardColumn("fails", lambda row: str(row.failures)),
     BoardColumn("raw", lambda row: NOTHING if row.raw is None else str(row.raw)),
 )
@@ -75,10 +78,30 @@ def median_words(value: float | None) -> str:
 def columns(track: Track, rows: Sequence[Row]) -> tuple[BoardColumn, ...]:
     """All columns of a track's table; its own figures stand among those that every table has, where there are any."""
     figures = [figure for figure in TRACKS[track].figures if figure.title and _known(rows, figure.name)]
-    last = [column for column in _LAST if column.title != "raw" or any(row.raw is not None for row in rows)]
+    last = [column for each in _LAST for column in (_by_hardware(rows) if each.title == "sec" else [each])
+            if column.title != "raw" or any(row.raw is not None for row in rows)]
     asked = [column for name, column in _QUERIES.items() if _known(rows, name)]
     held = [_ROBUST] if any((row.robust or {}).get(Access.BLACK_BOX) is not None for row in rows) else []
     return (*_FIRST, *map(_of_threat, own_threats(rows)), *held, *asked, *map(_figure, figures), *last)
+
+
+def _by_hardware(rows: Sequence[Row]) -> list[BoardColumn]:
+    """The times: one column, or one for each kind of hardware where none measured every entry."""
+    kinds = _apart(rows)
+    return [BoardColumn(f"sec {letter}", _time_on(kind)) for letter, kind in kinds.items()] or [_SECONDS]
+
+
+def _apart(rows: Sequence[Row]) -> dict[str, str]:
+    """The kinds of hardware that have a column each, by letter."""
+    kinds = next((list(row.by_hardware) for row in rows if row.by_hardware), [])
+    known = any(time is not None for row in rows for time in (row.by_hardware or {}).values())
+    if not known or any(row.median_time_s is not None for row in rows):
+        return {}
+    return {chr(ord("a") + place): kind for place, kind in enumerate(kinds[:_MOST_COLUMNS])}
+
+
+def _time_on(kind: str) -> Callable[[Row], str]:
+    return lambda row: seconds((row.by_hardware or {}).get(kind))
 
 
 def own_threats(rows: Sequence[Row]) -> list[str]:
@@ -146,6 +169,17 @@ def _of_access(access: str) -> tuple[BoardColumn, ...]:
             BoardColumn("mean", lambda row: share((row.by_access or {}).get(access))))
 
 
+def _times(rows: Sequence[Row]) -> list[str]:
+    """What the times are, where there are any."""
+    kinds = next((list(row.by_hardware) for row in rows if row.by_hardware), [])
+    if not kinds:
+        return ["sec: median per batch."] if any(row.rank_low is not None for row in rows) else []
+    if apart := _apart(rows):
+        on = "; ".join(f"{letter}: {kind}" for letter, kind in apart.items())
+        return [f"sec: median per batch on different hardware, whose times do not compare ({on})."]
+    return [f"sec: median per batch on {kinds[0]}, which ran every entry; `harness show NAME` has the times on other hardware."]
+
+
 def footnotes(board: Leaderboard, shown: Collection[str] | None = None) -> list[str]:
     """What the tables do not say of themselves; where ``shown`` names the columns that had room, nothing of others."""
     runs = board.runs
@@ -158,7 +192,7 @@ def footnotes(board: Leaderboard, shown: Collection[str] | None = None) -> list[
     ]
     if any(row.rank_low is not None for row in rows):
         lines.append(f"95%: bootstrap over images, {RESAMPLES:,} resamples; ranks hold for all at once.")
-        lines.append("sec: median per batch.")
+    lines += _times(rows)
     if any(row.robust for row in rows) and (shown is None or "robust" in shown):
         lines.append("robust: labelled correctly when clean and against every attack.")
     if any(_known((row,), name) for row in rows for name in _QUERIES):

@@ -15,12 +15,12 @@ import numpy as np
 from harness.sandbox.outcomes import Outcome
 from harness.store import round_state, rounds, runs
 from harness.store.values import DONE, OPEN, RUNNING
+from harness.tournament.hardware import hardware_words
 from harness.tracks import TRACKS
 from harness.views.progress import SlotView
 from harness.views.round_reader import RoundReader
 from harness.views.status import DuelCounts, KindCounts, NodeView, StatusView
 from harness.views.timing import RunTimes, busy_share, overhead_s, spent
-from harness.views.words import hardware_words
 
 #: Runs that the times are summed over; reading all 891,000 of a contest would take seconds.
 MOST_TIMED = 20_000

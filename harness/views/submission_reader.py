@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import shlex
 import time
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from harness.store import runs
 from harness.store.facade import Transaction
 from harness.store.values import DONE, StoredSubmission
 from harness.tournament import audit
+from harness.tournament.hardware import Slots, machine_words
 from harness.tournament.tournament import DEFAULT_ROUND, Tournament
 from harness.tracks import Access, Threat, detects, labels, produces
 from harness.views.curves import curves
@@ -30,7 +30,7 @@ from harness.views.leaderboard import access_words
 from harness.views.logs import LoggedRun
 from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, HardwareTimes, SubmissionView, Timings, curve_of, detected, met
-from harness.views.words import hardware_words, machine_words, plural
+from harness.views.words import plural
 
 #: What the commands look for by themselves.
 DEFAULT_CONFIG = Path("tournament.yaml")
@@ -112,19 +112,15 @@ class SubmissionReader(RoundReader):
 
     def _measured_on(self, rows: Iterable[runs.MeasuredRun]) -> tuple[tuple[str, ...], tuple[HardwareTimes, ...]]:
         """The slots that runs used, as they were when the runs began (a GPU can be exchanged), and times by hardware."""
-        known: dict[str, list[tuple[float, str, str]]] = {}
-        for name, seen_at, facts in runs.slots(self.transaction):
-            known.setdefault(name, []).append((seen_at, slot_words(facts), hardware_words(facts)))
+        known = Slots(self.transaction)
         found = set()
         times: dict[str, list[float]] = {}
         for row in rows:
-            seen = known.get(row.slot or "", [])
-            place = bisect.bisect_right(seen, row.started_at, key=lambda entry: entry[0])
-            if place:
-                _, words, hardware = seen[place - 1]
-                found.add(words)
+            slot = known.at(row.slot, row.started_at)
+            if slot is not None:
+                found.add(slot_words(slot.facts))
                 if row.wall_s is not None:
-                    times.setdefault(hardware, []).append(row.wall_s)
+                    times.setdefault(slot.hardware, []).append(row.wall_s)
         apart = sorted(times.items(), key=lambda entry: (-len(entry[1]), entry[0]))
         return tuple(sorted(found)), tuple(
             HardwareTimes(hardware, len(each), float(np.median(each)), max(each)) for hardware, each in apart)

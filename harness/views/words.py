@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 NOTHING = "-"
 
@@ -93,14 +92,3 @@ def shorten(name: str, width: int) -> str:
 def plural(count: int, word: str) -> str:
     """1 run, 2 runs, 1,000 runs."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def hardware_words(facts: Mapping[str, Any]) -> str:
-    """A slot's hardware, without what changes on one machine from day to day."""
-    gpu = facts.get("gpu")
-    return f"{gpu['name']}, {machine_words(facts)}" if gpu else machine_words(facts)
-
-
-def machine_words(facts: Mapping[str, Any]) -> str:
-    """A slot's machine."""
-    return f"{facts['cores']} cores of {facts['machine']}, {size(facts['memory_bytes'])}"

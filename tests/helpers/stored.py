@@ -6,8 +6,9 @@ nobody. A test that changes rows, as another program would, does it with a funct
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,17 @@ def slots(state: Path) -> tuple[set[str | None], set[str]]:
     """Names of the slots that runs were on, and of those that are described."""
     with look(state) as transaction:
         return set(transaction.connection.scalars(select(RunRow.slot))), set(transaction.connection.scalars(select(SlotRow.name)))
+
+
+def forget_slots(transaction: Transaction) -> None:
+    """As if no slot had been described."""
+    transaction.connection.execute(delete(SlotRow))
+
+
+def put_on_slot(transaction: Transaction, name: str, facts: dict[str, Any], run_ids: Collection[int]) -> None:
+    """Describe a slot, and say that these runs were on it."""
+    transaction.connection.execute(insert(SlotRow).values(name=name, seen_at=0.0, facts=json.dumps(facts)))
+    transaction.connection.execute(update(RunRow).where(RunRow.id.in_(run_ids)).values(slot=name))
 
 
 def is_sound(state: Path) -> bool:
