@@ -13,6 +13,7 @@ import pickle
 import pstats
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from harness.engine.local import LocalEngine
 from harness.engine.node import Node
 from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import About, Duty, RemoteNode, _myself
-from harness.execution.job import Finished, Job, Performed, Prepared, Slot
+from harness.execution.job import Finished, Job, Performed, Prepared, RunResult, Slot
 from harness.sandbox.base import Sandbox
 from harness.scheduling.scheduler import Scheduler
 from harness.store.logs import LogStore
@@ -67,11 +68,11 @@ class SleepingExecutor(NullExecutor):
         super().__init__(batches)
         self._sleep_s = sleep_s
 
-    def perform(self, prepared: Prepared, gpu: str | None, cancel: Any) -> Performed:  # noqa: ANN401 - the same
+    def perform(self, stage: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> Performed | RunResult:
         """Sleep."""
         if self._sleep_s:
             time.sleep(self._sleep_s)
-        return super().perform(prepared, gpu, cancel)
+        return super().perform(stage, gpu, cancel)
 
 
 class IdleNode(RemoteNode):
@@ -81,7 +82,7 @@ class IdleNode(RemoteNode):
         del cores
         assert isinstance(self._duty.make_sandbox, Work)
         slots = (Slot(f"{name}/cpu0", node=name),)
-        self._node = Node(self._duty.make_sandbox.executor())  # type: ignore[arg-type]
+        self._node = Node(self._duty.make_sandbox.executor())
         self._engine = LocalEngine(self._node, slots)
         return replace(_myself(), slots=slots)
 
@@ -125,7 +126,7 @@ def play(root: Path, make: Engines, *, profile: bool = False) -> Played:
 @contextmanager
 def local(root: Path, slots: int, sleep_s: float) -> Iterator[LocalEngine]:
     """This machine's engine."""
-    node = Node(Work(root, sleep_s).executor())  # type: ignore[arg-type]
+    node = Node(Work(root, sleep_s).executor())
     engine = LocalEngine(node, [Slot(f"cpu{number}") for number in range(slots)])
     try:
         yield engine

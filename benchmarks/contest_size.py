@@ -154,7 +154,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
         logs = LogStore(tournament.config.state / "logs")
         recorder = tournament.store.recorder(logs)
-        node = Node(NullExecutor(round_.lineup.batches))  # type: ignore[arg-type]
+        node = Node(NullExecutor(round_.lineup.batches))
         engine = LocalEngine(node, [Slot(f"cpu{i}") for i in range(options.slots)])
         scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder)
         progress = scheduler.run()

@@ -27,7 +27,7 @@ from harness.engine.host_load import HostLoad
 from harness.engine.trace import Tracer
 from harness.errors import EngineError
 from harness.event_log import facts
-from harness.execution.executor import Executor, Images
+from harness.execution.executor import Executor, Images, Stages
 from harness.execution.job import Finished, Job, Performed, Prepared, RunResult, Slot
 from harness.execution.session_pool import SessionPool
 from harness.sandbox.base import Sandbox
@@ -65,7 +65,7 @@ class Node:
         facts: What times measured on its slots belong to.
     """
 
-    def __init__(self, executor: Executor, *, sessions: SessionPool | None = None, settle: Callable[[str], str] | None = None,
+    def __init__(self, executor: Stages, *, sessions: SessionPool | None = None, settle: Callable[[str], str] | None = None,
                  tracer: Tracer | None = None, facts: Sequence[SlotFacts] = ()) -> None:
         self.facts = facts
         self._executor = executor

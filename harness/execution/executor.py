@@ -45,6 +45,25 @@ class Images(Protocol):
         """Clean images of a batch: uint8 [n, height, width, 3]."""
 
 
+class Stages(Protocol):
+    """What a node asks of an executor: the stages of a job, from many threads at once. A result is passed on as it is."""
+
+    def bring(self, job: Job) -> RunResult | None:
+        """Have what a job needs here; how it ended where that cannot be had."""
+
+    def prepare(self, job: Job) -> Prepared | RunResult:
+        """Before a slot is free."""
+
+    def perform(self, stage: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> Performed | RunResult:
+        """On a slot."""
+
+    def collect(self, stage: Performed | RunResult) -> RunResult:
+        """After the slot was given on."""
+
+    def close(self) -> None:
+        """Nothing is performed any more."""
+
+
 class Executor:
     """Performs jobs on this machine; all methods may be called from several threads.
 

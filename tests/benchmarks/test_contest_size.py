@@ -36,7 +36,7 @@ def run(root: Path, steps: int = 100_000) -> int:
         round_ = tournament.open_round(tournament.dataset(), sandbox="process")
         logs = LogStore(tournament.config.state / "logs")
         recorder = tournament.store.recorder(logs)
-        node = Node(NullExecutor(round_.lineup.batches))  # type: ignore[arg-type]
+        node = Node(NullExecutor(round_.lineup.batches))
         engine = LocalEngine(node, [Slot("cpu0"), Slot("cpu1")])
         scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder)
         for _ in range(steps):

@@ -54,15 +54,17 @@ class FakeExecutor:
         self._stage("prepare", job.run_id)
         return Prepared(job=job, directory=Path(), layout=Layout.draw(job.produced), arrays=False, prepare_s=0.0)
 
-    def perform(self, prepared: Prepared, gpu: str | None, cancel: threading.Event) -> Performed:
-        self.gpus[prepared.job.run_id] = gpu
-        self._stage("perform", prepared.job.run_id, cancel)
+    def perform(self, stage: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> Performed | RunResult:
+        assert isinstance(stage, Prepared)
+        self.gpus[stage.job.run_id] = gpu
+        self._stage("perform", stage.job.run_id, cancel)
         report = replace(self.report, ending=Ending.CANCELLED) if cancel.is_set() else self.report
-        return Performed(prepared=prepared, report=report, output=None)
+        return Performed(prepared=stage, report=report, output=None)
 
-    def collect(self, performed: Performed) -> RunResult:
-        self._stage("collect", performed.prepared.job.run_id)
-        return RunResult(outcome=Outcome.OK, report=performed.report)
+    def collect(self, stage: Performed | RunResult) -> RunResult:
+        assert isinstance(stage, Performed)
+        self._stage("collect", stage.prepared.job.run_id)
+        return RunResult(outcome=Outcome.OK, report=stage.report)
 
     def close(self) -> None:
         self.reached.append(("close", 0))
@@ -82,7 +84,7 @@ def engines():
     nodes: list[Node] = []
 
     def make(executor: FakeExecutor, slots: int = 2, **more) -> LocalEngine:
-        nodes.append(Node(executor, **more))  # type: ignore[arg-type]
+        nodes.append(Node(executor, **more))
         made.append(LocalEngine(nodes[-1], [Slot(f"s{i}") for i in range(slots)]))
         return made[-1]
 
@@ -243,7 +245,7 @@ def test_a_run_that_must_be_alone_runs_alone(engines) -> None:
 
 def test_a_job_learns_its_slots_gpu() -> None:
     executor = FakeExecutor()
-    node = Node(executor)  # type: ignore[arg-type]
+    node = Node(executor)
     engine = LocalEngine(node, [Slot("gpu0", "GPU-abc")])
     engine.submit(make_job(0))
     assert results(engine, 1) == [0]

@@ -80,7 +80,7 @@ def opened():
     nodes: list[Node] = []
 
     def make_node(executor: FakeExecutor, **more) -> Node:
-        nodes.append(Node(executor, **more))  # type: ignore[arg-type]
+        nodes.append(Node(executor, **more))
         return nodes[-1]
 
     yield make_node
@@ -116,13 +116,12 @@ def test_no_slot_is_held_before_and_after_the_program(opened) -> None:
 class Serving(FakeExecutor):
     """What an open program left is read before its slot is given on."""
 
-    def perform(self, prepared: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> RunResult:  # type: ignore[override]
-        performed = super().perform(prepared, gpu, cancel)  # type: ignore[arg-type]
-        return RunResult(outcome=Outcome.TIME_LIMIT, report=performed.report)
+    def perform(self, stage: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> RunResult:
+        return RunResult(outcome=Outcome.TIME_LIMIT, report=super().perform(stage, gpu, cancel).report)
 
-    def collect(self, performed: Performed | RunResult) -> RunResult:
-        assert isinstance(performed, RunResult)
-        return performed
+    def collect(self, stage: Performed | RunResult) -> RunResult:
+        assert isinstance(stage, RunResult)
+        return stage
 
 
 @pytest.mark.parametrize("kind", [FakeExecutor, Serving])
