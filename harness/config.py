@@ -89,7 +89,7 @@ def _path(value: object) -> object:
         message = "the path is empty"
         raise ValueError(message)
     if len(os.fsencode(value)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in value.split("/")):
-        message = "the path is longer than a file system takes"
+        message = "the path is too long for a file system"
         raise ValueError(message)
     return value
 
@@ -104,7 +104,7 @@ def _place_of_artifacts(value: str) -> str:
         _path(value.removeprefix("file:"))
         return value
     if not _OBJECT_STORE.fullmatch(value):
-        message = f"{value[:60]!a} is no place for artifacts; write file:DIRECTORY, or s3://BUCKET/PREFIX (gs://, az://)"
+        message = f"{value[:60]!a} is not a place for artifacts; write file:DIRECTORY, or s3://BUCKET/PREFIX (gs://, az://)"
         raise ValueError(message)
     return value
 
@@ -118,7 +118,7 @@ def parse_gpus(value: object) -> object:
         wrong = [item for item in value if isinstance(item, bool) or not isinstance(item, int | str)]
         if wrong:
             # Said here: of a union, pydantic would name the member that nobody meant.
-            message = f"{wrong[0]!r} names no GPU; write an index like 0 or a UUID"
+            message = f"{wrong[0]!r} is not a GPU; write an index like 0 or a UUID"
             raise ValueError(message)
         if not value:
             message = "an empty list leaves no slot; write none to use no GPU"
@@ -126,7 +126,7 @@ def parse_gpus(value: object) -> object:
         names = tuple(str(item) for item in value)
         for name in names:
             if not _GPU.fullmatch(name):
-                message = f"{name[:60]!a} names no GPU; write an index like 0 or a UUID"
+                message = f"{name[:60]!a} is not a GPU; write an index like 0 or a UUID"
                 raise ValueError(message)
             if names.count(name) > 1:
                 message = f"GPU {name} is named twice; name it once, and share it with slots_per_gpu"
@@ -247,26 +247,26 @@ class Rules(_Model):
         500.0, ge=0.01, le=_WEEK_S, description="Wall clock of one run, seconds, from the container's start.")
     mixed_batches: bool = Field(
         default=False, description="Mix the adversarial images of several attacks in each defense run, so that a batch "
-        "says nothing of its attack.")
+        "reveals nothing about its attack.")
     audit: float = Field(
-        0.0, ge=0, le=1, description="Share of served runs that is run again in fresh containers and compared, at least four of "
-        "each program.")
+        0.0, ge=0, le=1, description="Share of served runs repeated in fresh containers and compared; at least four of each "
+        "program.")
 
     rejection: Rejection | None = Field(
         None, description="`{max_clean: 0.05}` lets a defense answer -1 for an image that it takes for adversarial. That counts as "
-        "correct on adversarial images where it rejects at most this share of the clean ones, else as wrong. null: -1 is a label "
+        "correct on adversarial images if it rejects at most this share of the clean ones, else as wrong. null: -1 is a label "
         "that no image has.")
     access: Annotated[tuple[Access, ...], BeforeValidator(_access)] = Field(
         (), description="What attacks may know of a defense that they meet alone, in duels: a list of grey_box (a directory of "
         "its code), white_box (all of its code) and query (its answers). Empty: no attack meets a defense alone.")
     query: Query | None = Field(
-        None, description="`{budget: 1000, answers: labels}` says how many queries a query attack has for each image, and what it "
-        "is answered: labels, or scores (of all classes, beside the label). null: those values.")
+        None, description="`{budget: 1000, answers: labels}` sets a query attack's number of queries for each image, and the "
+        "answers: labels, or scores (of all classes, besides the label). null: those values.")
 
     @model_validator(mode="after")
     def _queries_that_somebody_asks(self) -> Self:
         if self.query is not None and Access.QUERY not in self.access:
-            message = "query says what query attacks are given, and access does not name query; name it there, or leave this out"
+            message = "query is set, but access does not name query; name it there, or leave this out"
             raise ValueError(message)
         return self
 
@@ -320,7 +320,8 @@ class SandboxConfig(_Model):
     """Sandbox limits."""
 
     backend: Literal["auto", "docker", "process"] = Field(
-        "auto", description="docker isolates; process does not (for your own programs); auto takes docker where it answers.")
+        "auto", description="docker isolates; process does not (for your own programs); auto: docker if an engine "
+        "answers, else process.")
     isolation: Literal["run", "submission"] = Field(
         "run", description="run: a fresh container for every run; submission: one container serves many batches.")
     cpus: Annotated[float, Condition(limit="cpus")] = Field(1.0, ge=0.01, le=_MOST_CPUS, description="CPU cores of one run.")
@@ -336,7 +337,7 @@ class SandboxConfig(_Model):
         120.0, ge=0.01, le=_WEEK_S, description="Seconds until a served program must be ready.")
     images: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
         None, description="Images that directories may name as `container`, as patterns like python:3.*-slim; what matches and "
-        "is not here is pulled when an entry is handed in. null: the base images, and what is on the host under a name.")
+        "is not on this host is pulled at submit. null: the base images, and what is on the host under a name.")
     runtime: Annotated[str | None, Condition()] = Field(
         None, min_length=1, max_length=100, description="Docker runtime, such as runsc or kata; null for the engine's default.")
 
@@ -356,11 +357,11 @@ class Workers(_Model):
     address: Annotated[str, Field(pattern=r"^(auto|[A-Za-z0-9.-]{1,253}:[0-9]{1,5})$")] = Field(
         "auto", description="With engine: ray: the head's host:port; auto: the cluster that this machine belongs to.")
     slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | Literal["auto"] = Field(
-        "auto", description="Runs at the same time on a machine; auto: CPU cores / sandbox.cpus.")
+        "auto", description="Concurrent runs on a machine; auto: CPU cores / sandbox.cpus.")
     gpus: Gpus = Field(
         "auto", description="GPUs to use: auto (all found), none, or a list of indices or UUIDs.")
     require: Require = Field(Require(), description="What a machine must have to take part.")
-    slots_per_gpu: int = Field(1, ge=1, le=100, description="Runs at the same time on one GPU.")
+    slots_per_gpu: int = Field(1, ge=1, le=100, description="Concurrent runs on one GPU.")
     session_memory: Memory | Literal["auto"] = Field(
         "auto", description="Memory for programs kept open with isolation: submission; auto: 70 % of what is free.")
 
@@ -369,7 +370,7 @@ class StoreConfig(_Model):
     """Where things are kept beside the state directory."""
 
     artifacts: Annotated[str, AfterValidator(_place_of_artifacts)] | None = Field(
-        None, description="Where what attacks made is kept: file:DIRECTORY, or an object store such as s3://bucket/contest "
+        None, description="Where adversarial images are kept: file:DIRECTORY, or an object store such as s3://bucket/contest "
         "(needs harness[cluster]). null: in the state directory.")
 
 

@@ -142,7 +142,7 @@ class _File(RotatingFileHandler):
         del record
         if not self._lost:
             self._lost = True
-            problem = f"{self.baseFilename} cannot be written ({sys.exc_info()[1]}); the contest goes on without it."
+            problem = f"{self.baseFilename} cannot be written ({sys.exc_info()[1]}); the contest continues without it."
             if sys.stderr is not None:
                 sys.stderr.write(f"{plain(problem)}\n")
 

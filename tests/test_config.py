@@ -122,10 +122,10 @@ WRONG = [
     (SMALL + "workers: {slots_per_gpu: 0}", r"workers\.slots_per_gpu"), (SMALL + "workers: {slots: 0}", r"workers\.slots"),
     (SMALL + "workers: {slots: -2}", r"workers\.slots"), (SMALL + "submissions: 7", "submissions"),
     (SMALL + "workers: {gpus: some}", r"workers\.gpus"), (SMALL + "workers: {gpus: 0}", r"workers\.gpus"),
-    (SMALL + "workers: {gpus: [true]}", r"workers\.gpus: True names no GPU"),
-    (SMALL + "workers: {gpus: [0, 1.5]}", r"workers\.gpus: 1\.5 names no GPU"),
+    (SMALL + "workers: {gpus: [true]}", r"workers\.gpus: True is not a GPU"),
+    (SMALL + "workers: {gpus: [0, 1.5]}", r"workers\.gpus: 1\.5 is not a GPU"),
     (SMALL + "workers: {gpus: []}", r"workers\.gpus: an empty list leaves no slot"),
-    (SMALL + "workers: {gpus: [[0]]}", r"workers\.gpus: \[0\] names no GPU"),
+    (SMALL + "workers: {gpus: [[0]]}", r"workers\.gpus: \[0\] is not a GPU"),
 ]
 
 
@@ -139,9 +139,9 @@ def test_a_wrong_value_names_its_field(loaded, text, field) -> None:
 
 TRAPS = [
     ("rules: {max_epsilon: [010, 016]}", "line 3: `010` is octal in YAML 1.1 and would be 8: write 10, or 8"),
-    ("rules: {batch_size: 10}\nrules: {time_limit_s: 5}", "line 4: `rules` is there twice (first in line 3)"),
-    ("name: u", "line 3: `name` is there twice"),
-    ("rules:\n  time_limit_s: 1:30", "line 4: `1:30` counts in sixties in YAML 1.1 and would be 90"),
+    ("rules: {batch_size: 10}\nrules: {time_limit_s: 5}", "line 4: `rules` appears twice (first in line 3)"),
+    ("name: u", "line 3: `name` appears twice"),
+    ("rules:\n  time_limit_s: 1:30", "line 4: `1:30` is base 60 in YAML 1.1 and would be 90"),
     ("rules:\n  time_limit_s: .inf", "line 4: `.inf` is not a finite number"),
     ("rules:\n  time_limit_s: 1e3", "line 4: field rules.time_limit_s: must be a number, not `1e3` (`1e3` is text in YAML 1.1"),
     ("rules:\n  time_limit_s: '5'", "line 4: field rules.time_limit_s: must be a number, not '5' in quotes"),
@@ -157,13 +157,13 @@ TRAPS = [
     ("submissions: a/*", "submissions: must be a list"), ("submissions: [1]", "submissions.0: must be text, not `1`"),
     ("submissions: [*.zip]", "line 3: `*` at the start"), ("submissions: ['']", "the path is empty"),
     ("state: ''", "the path is empty"),
-    ("state: 1.10", "state: must be a path, not `1.10`"), (f"state: {'x' * 300}", "longer than a file system takes"),
+    ("state: 1.10", "state: must be a path, not `1.10`"), (f"state: {'x' * 300}", "too long for a file system"),
     ("sandbox: {backend: podman}", "sandbox.backend: must be auto, docker or process, not `podman`"),
     ("sandbox: {runtime: ''}", "at least 1 character"),
     ("workers: {slots: some}", "workers.slots: must be a whole number or auto, not `some`"),
     ("workers: {slots: 100000}", "workers.slots: must be at most 1024, not `100000`"),
-    ("workers: {gpus: [0, 0]}", "GPU 0 is named twice"), ("workers: {gpus: [-1]}", "'-1' names no GPU"),
-    ("workers: {gpus: ['']}", "'' names no GPU"), ("sandbox: {memory: 4}", "4 bytes are too few; write 6m to 64t, with a unit"),
+    ("workers: {gpus: [0, 0]}", "GPU 0 is named twice"), ("workers: {gpus: [-1]}", "'-1' is not a GPU"),
+    ("workers: {gpus: ['']}", "'' is not a GPU"), ("sandbox: {memory: 4}", "4 bytes are too few; write 6m to 64t, with a unit"),
     ("sandbox: {memory: 65t}", "are too many"), ("sandbox: {memory: true}", "must be a whole number"),
     ("sandbox: {shm: 0}", "too few"),
     (f"sandbox: {{memory: {'9' * 400}g}}", "is not a size"), ("sandbox: {memory: 1e3m}", "'1e3m' is not a size"),

@@ -28,10 +28,10 @@ def read(state: Path) -> list[dict]:
 
 def test_a_line_says_when_what_and_of_whom(tmp_path: Path) -> None:
     with kept(tmp_path):
-        LOG.warning("A slot rests.", extra=facts(slot="cpu-0", seconds=2.0, reason=None, others=["a", "b"]))
+        LOG.warning("A slot backs off.", extra=facts(slot="cpu-0", seconds=2.0, reason=None, others=["a", "b"]))
     (line,) = read(tmp_path)
     assert line.pop("time").endswith("+00:00")
-    assert line == {"level": "warning", "part": "somewhere", "message": "A slot rests.", "slot": "cpu-0", "seconds": 2.0,
+    assert line == {"level": "warning", "part": "somewhere", "message": "A slot backs off.", "slot": "cpu-0", "seconds": 2.0,
                     "reason": None, "others": ["a", "b"]}
     LOG.warning("Nobody keeps this.")
     assert len(read(tmp_path)) == 1
@@ -99,7 +99,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(name: str, 
     UNWRITABLE[name](tmp_path / NAME)
     with kept(tmp_path):
         for _ in range(3000):
-            LOG.warning("A slot rests.")
+            LOG.warning("A slot backs off.")
     assert capsys.readouterr().err.count("cannot be written") == 1
 
 
@@ -120,7 +120,7 @@ def test_a_contest_logs_what_was_decided_its_begin_and_end_and_no_line_for_a_goo
     removed, begun, swept, ended = read(state)
     assert "process" in removed["said"], "that nothing isolates the programs is said first"
     assert [line["message"] for line in (begun, swept, ended)] == [
-        "A round begins.", "What an earlier harness left is removed.", "The round ends."]
+        "A round begins.", "Leftovers of an earlier harness are removed.", "The round ends."]
     assert (begun["done"], begun["total"], begun["sandbox"]) == (0, 30, "process")
     assert (ended["finished"], ended["outcomes"]) == (30, {"ok": 30})
     program = contest.parent / "entries" / "attack-darken" / "run"
@@ -135,4 +135,4 @@ def test_a_contest_goes_on_without_its_log(contest: Path, capsys) -> None:
     state.mkdir()
     (state / NAME).symlink_to("/dev/full")
     assert play(contest) == 30
-    assert capsys.readouterr().err.count("the contest goes on without it") == 1
+    assert capsys.readouterr().err.count("the contest continues without it") == 1

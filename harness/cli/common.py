@@ -41,7 +41,7 @@ def round_option(function: F) -> F:
 def trust_option(function: F) -> F:
     """``--trust-process-sandbox``: what came packed is the person's own."""
     return click.option("--trust-process-sandbox", is_flag=True,
-                        help="Take archives and images too where no sandbox isolates them.")(function)
+                        help="Accept archives and images even without isolation.")(function)
 
 
 def read_config(path: Path) -> TournamentConfig:

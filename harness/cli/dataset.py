@@ -19,10 +19,10 @@ def command() -> None:
 @command.command(epilog="Example: harness dataset build digits")
 @click.argument("name", type=click.Choice(["digits", "shapes", "photos"]))
 @click.option("--into", type=Place(), default=None, help="Directory; dataset/NAME by default.")
-@click.option("--images", type=Whole(1, 9999), default=1000, show_default=True, help="How many images (shapes, photos).")
+@click.option("--images", type=Whole(1, 9999), default=1000, show_default=True, help="Number of images (shapes, photos).")
 @click.option("--seed", type=Whole(-MANY, MANY), default=2017, show_default=True, help="Seed of images and targets (photos).")
 @click.option("--cache", type=Place(), default=Path(".cache/photos"), show_default=True,
-              help="Keeps Debian packages, and what the nets said, between builds (photos).")
+              help="Where Debian packages and the nets' predictions are kept between builds (photos).")
 def build(name: str, into: Path | None, images: int, seed: int, cache: Path) -> None:
     """Make a data set: NAME is digits, the default one; shapes, for contests of detection; or photos, with ImageNet's classes.
 
@@ -53,7 +53,7 @@ def _build_photos(root: Path, images: int, seed: int, cache: Path) -> None:
 
     with NetLabels() as labels:
         sheet = build_photos(root, labels, cache, images=images, seed=seed, tell=say)
-    say(f"Look at {sheet} before you use it: the labels are those of nets.")
+    say(f"Look at {sheet} before you use it: the labels come from nets.")
 
 
 @command.command(name="import", epilog="Example: harness dataset import images/ --csv images.csv --into dataset/dev")
@@ -68,7 +68,7 @@ def _build_photos(root: Path, images: int, seed: int, cache: Path) -> None:
               help="Added to every label of the CSV.")
 @click.option("--seed", type=Whole(-MANY, MANY), default=2017, show_default=True, help="Seed of the target classes (image folder).")
 @click.option("--label-with-nets", is_flag=True,
-              help="Take the images that three pretrained nets agree on; labels 1..1000 as in 2017 (the extra `photos`).")
+              help="Keep only images that three pretrained nets agree on; labels 1..1000 as in 2017 (the extra `photos`).")
 def import_(source: Path, csv_path: Path | None, into: Path, size: int, labels: tuple[int, int], label_offset: int,
             seed: int, *, label_with_nets: bool) -> None:
     """Make a data set from SOURCE: images with a 2017 CSV, a folder with one directory per class, or images that nets label."""
@@ -116,6 +116,6 @@ def verify(root: Path) -> None:
     for problem in problems:
         tell(problem)
     if problems:
-        raise DatasetError(f"{root} is not what its digest says ({plural(len(problems), 'difference')}).",
+        raise DatasetError(f"{root} does not match its digest ({plural(len(problems), 'difference')}).",
                            "Restore the files named above, or build or import it again.")
     say(f"{root} matches its digest.")

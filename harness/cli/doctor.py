@@ -21,8 +21,8 @@ _STYLE = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 @click.command("doctor", epilog="Example: harness doctor --config tournament.yaml --clean")
 @config_option
 @format_option
-@click.option("--clean", is_flag=True, help="Remove what a killed harness left, and this tournament's images of directories.")
-@click.option("--all", "everything", is_flag=True, help="With --clean: the images of every tournament on this engine.")
+@click.option("--clean", is_flag=True, help="Remove leftovers of a killed harness, and this tournament's code images.")
+@click.option("--all", "everything", is_flag=True, help="With --clean: the code images of every tournament on this engine.")
 def command(config_path: Path, format_: str, *, clean: bool, everything: bool) -> None:
     """Check this host: engine, limits, GPUs, disk, clocks, images. With workers.engine: ray, every machine as well.
 

@@ -26,7 +26,7 @@ def command(directory: Path, round_name: str | None, config_path: Path) -> None:
         results = load_results(tournament, tournament.dataset(), round_name)
     if results.runs.done < results.runs.total:
         say(f"The round {results.round} is not finished: {results.runs.done} of {results.runs.total} runs are done, and the files "
-            "hold what came of those. `harness run` goes on.")
+            "hold their results. `harness run` resumes.")
     paths, notes = export_all(results, directory)
     for path in (*paths, *export_2017(results, directory / "2017")):
         tell(str(path))

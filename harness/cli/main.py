@@ -21,19 +21,19 @@ from harness.errors import HarnessError
 
 #: Command to (module, one line for --help), in the order in which a newcomer needs them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "doctor": ("doctor", "Check what this host can do, and what to do about the rest."),
-    "init": ("init", "Write a tournament file to begin with."),
+    "doctor": ("doctor", "Check whether this host can run the tournament."),
+    "init": ("init", "Write a commented tournament file."),
     "dataset": ("dataset", "Build, import or verify a data set."),
     "validate": ("validate", "Check a submission and run it on a real batch."),
-    "submit": ("submit", "Put a directory, archive or image into the tournament."),
-    "submissions": ("submissions", "List what is registered."),
+    "submit": ("submit", "Submit a directory, archive or image."),
+    "submissions": ("submissions", "List the submissions."),
     "run": ("run", "Run or resume the tournament."),
     "status": ("status", "Show progress."),
-    "leaderboard": ("leaderboard", "The tables: who is ahead, and how certainly."),
-    "matrix": ("matrix", "Every attack against every defense."),
-    "show": ("show", "One submission: opponents, outcomes, reasons, times."),
-    "logs": ("logs", "What a submission's runs printed."),
-    "report": ("report", "Write a round as one HTML file to look at and to send."),
+    "leaderboard": ("leaderboard", "Print the ranking of each track, with uncertainty."),
+    "matrix": ("matrix", "Print every attack against every defense."),
+    "show": ("show", "Print one submission: opponents, outcomes, reasons, times."),
+    "logs": ("logs", "Print what a submission's runs wrote."),
+    "report": ("report", "Write a round as one self-contained HTML file."),
     "export": ("export", "Write the 2017 CSV files and all results."),
     "selftest": ("selftest", "Run the hostile corpus on this host."),
 }

@@ -33,7 +33,7 @@ def command(track: str | None, access: str | None, round_name: str | None, forma
     wanted = None if track is None else parse_track(track)
     known = Access.BLACK_BOX if access is None else parse_access(access)
     if wanted and detects(wanted) and known is not Access.BLACK_BOX:
-        raise UnknownNameError("Detectors are not run on what duels make.", "Leave out --access, or name another track.")
+        raise UnknownNameError("Detectors are not run on images made in duels.", "Leave out --access, or name another track.")
     with open_tournament(config_path) as tournament:
         results = load_results(tournament, tournament.dataset(), round_name)
     if wanted and detects(wanted):

@@ -28,16 +28,16 @@ _NAMED = 5
 
 
 @click.command(epilog="Example: harness run --slots 4 --only my_attack")
-@click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
-@click.option("--isolation", type=click.Choice(["run", "submission"]), help="Instead of sandbox.isolation.")
-@click.option("--slots", type=Whole(1, MOST_SLOTS), help="Runs at the same time, instead of workers.slots.")
-@click.option("--gpus", callback=parse_gpus, help="auto, none, or indices and UUIDs separated by commas.")
+@click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Overrides sandbox.backend.")
+@click.option("--isolation", type=click.Choice(["run", "submission"]), help="Overrides sandbox.isolation.")
+@click.option("--slots", type=Whole(1, MOST_SLOTS), help="Concurrent runs; overrides workers.slots.")
+@click.option("--gpus", callback=parse_gpus, help="auto, none, or indices and UUIDs separated by commas; overrides workers.gpus.")
 @click.option("--round", "round_name", callback=label, help="Start or resume a named round.")
-@click.option("--only", multiple=True, metavar="NAME", help="Only runs that concern this submission (repeatable).")
+@click.option("--only", multiple=True, metavar="NAME", help="Only runs that involve this submission (repeatable).")
 @click.option("--fresh", multiple=True, metavar="NAME", help="Drop this submission's results first (repeatable).")
 @click.option("--batch", type=Whole(0, MANY), help="With --fresh: only its results on this batch.")
-@click.option("--against", metavar="OPPONENT", help="With --fresh NAME: only its results on this attack, or `clean`; of an attack "
-              "its duels with this defense.")
+@click.option("--against", metavar="OPPONENT", help="With --fresh NAME: only its results on this attack, or `clean`; for an "
+              "attack, only its duels with this defense.")
 @click.option("--report", type=Place(), help="Write the round as an HTML file, each minute and at the end.")
 @click.option("--trace", type=Place(), help="Write what every slot did (Chrome/Perfetto trace).")
 @click.option("--verbose", is_flag=True, help="Also print what goes to the log: host failures, retries, clean-up.")
@@ -85,14 +85,14 @@ def _run(config: TournamentConfig, options: Options) -> int:
 def _tell(summary: Summary, only: Collection[str]) -> None:
     progress = summary.progress
     for what in summary.removed:
-        say(f"Removed what an earlier harness left: {what}.")
+        say(f"Removed leftovers of an earlier harness: {what}.")
     if progress.corrupt_inputs:
         say(f"{progress.corrupt_inputs} stored adversarial batches did not match their digest and were made again.")
     if summary.stopped:
-        say(f"Stopped with {progress.finished} runs done; everything recorded is kept. `harness run` goes on.")
+        say(f"Stopped with {progress.finished} runs done; everything recorded is kept. `harness run` resumes.")
         return
     if not progress.started:
-        whose = f"that concerns {', '.join(only)}" if only else "of this round"
+        whose = f"that involves {', '.join(only)}" if only else "of this round"
         say(f"Nothing new to run: every run {whose} has its result.")
     else:
         outcomes = ", ".join(f"{count} {name}" for name, count in progress.outcomes.most_common())
@@ -110,7 +110,7 @@ def _tell(summary: Summary, only: Collection[str]) -> None:
         raise EngineError(
             f"The round {summary.round_name} is not finished: {progress.given_up.total()} runs failed on the host's side and were "
             f"given up for now ({whose}{f' and others of {more} more' if more > 0 else ''}).",
-            "Run `harness doctor`, repair what it names, then `harness run` again: it goes on with these.")
+            "Run `harness doctor`, repair what it names, then `harness run` again: it resumes these.")
 
 
 class _Stop:
@@ -121,5 +121,5 @@ class _Stop:
     def __call__(self) -> bool:
         if asked.is_set() and not self.told:
             self.told = True
-            say("\nStopping: ending what runs ...")
+            say("\nStopping: ending running programs ...")
         return asked.is_set()

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: harness selftest --sandbox docker --only fork-bomb")
 @click.option("--sandbox", type=click.Choice(["docker", "process"]), default="docker", show_default=True,
-              help="Which sandbox to test; the process sandbox promises a part of the rows only.")
+              help="Which sandbox to test; the process sandbox covers only some rows.")
 @click.option("--only", multiple=True, metavar="ROW", help="Only this row (repeatable).")
 @click.option("--runtime", callback=label, help="Docker runtime, such as runsc; the engine's default otherwise.")
-@click.option("--slots", type=Whole(1, MOST_SLOTS), help="Runs at the same time; two for each core by default.")
+@click.option("--slots", type=Whole(1, MOST_SLOTS), help="Concurrent runs; two per core by default.")
 @click.option("--time-limit", type=Seconds(1, A_WEEK_S),
-              help="Seconds of a run that must be killed at its limit, 6 by default; all others have 5 times as long.")
+              help="Time limit in seconds of runs that must be killed at it, 6 by default; all others get 5 times as long.")
 @format_option
 def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int | None, time_limit: float | None,
             format_: str) -> int:
@@ -37,7 +37,7 @@ def command(sandbox: str, only: tuple[str, ...], runtime: str | None, slots: int
     chosen, warning = choose_sandbox(cast("Literal['docker', 'process']", sandbox), runtime)
     if warning:
         say(f"harness: {warning}")
-    say(f"Running {len(rows)} hostile rows beside honest entries ...")
+    say(f"Running {len(rows)} hostile rows together with honest entries ...")
     with held():
         findings = examine(rows, chosen, time_limit_s=time_limit or TIME_LIMIT_S, slots=slots, told=_progress)
     _tell(findings, format_)

@@ -77,7 +77,7 @@ class _Data(_Stream):
             self.lost = True
             what = "it is closed" if error.errno == errno.EBADF else error.strerror
             raise OutputError(f"Standard output cannot be written: {what}.",
-                              "Send it to a terminal, a pipe or a file with room.") from None
+                              "Send it to a terminal, a pipe or a disk with free space.") from None
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

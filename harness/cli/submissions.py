@@ -15,7 +15,7 @@ from harness.cli.common import config_option, format_option, open_tournament, sa
 @format_option
 @config_option
 def command(everything: bool, withdraw: str | None, format_: str, config_path: Path) -> None:
-    """List what is registered, with state and digest."""
+    """List the submissions, with state and digest."""
     from harness.report.show import show_submissions  # noqa: PLC0415
     from harness.store import submissions  # noqa: PLC0415
     from harness.views.submissions import FIELDS  # noqa: PLC0415

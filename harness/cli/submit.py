@@ -23,7 +23,7 @@ from harness.tracks import TRACKS
 @config_option
 def command(source: str, name: str | None, type_: str | None, team: str | None, baseline: bool | None,
             replace: bool, trust_process_sandbox: bool, config_path: Path) -> None:
-    """Put SOURCE (a directory, an archive or a Docker image) into the tournament, pinned by its digest."""
+    """Submit SOURCE (a directory, an archive or a Docker image) to the tournament, pinned by its digest."""
     from harness.submission.load import load  # noqa: PLC0415
     from harness.tournament.choose_sandbox import (  # noqa: PLC0415
         DockerHost,
@@ -46,12 +46,12 @@ def command(source: str, name: str | None, type_: str | None, team: str | None, 
         where = source if submission.kind == "image" else os.path.abspath(source)  # noqa: PTH100 - links are kept
         registered = tournament.submit(submission, source=where, replace=replace)
         row = registered.submission
-        words = {"new": "is registered", "same": "was registered already with the same content",
-                 "back": f"takes part again as version {row.version}, with the results that it has",
+        words = {"new": "is registered", "same": "is already registered with the same content",
+                 "back": f"takes part again as version {row.version}, with its results",
                  "version": f"changed: this is version {row.version}, earlier results stay with earlier versions"}
         say(f"{row.type} {row.name} {words[registered.change]} (digest {row.digest[:12]}).")
         if lacking := takes_no_part(row, config.rules):
             say(lacking)
         for problem in image_problems(submission.container, docker) if submission.kind == "image" else []:
-            say(f"It will hardly run: {problem.field_or_file}: {problem.sentence}\n  {problem.next_step}")
+            say(f"It will probably fail: {problem.field_or_file}: {problem.sentence}\n  {problem.next_step}")
         click.echo(row.digest)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("source")
 @click.option("--type", "type_", type=click.Choice(list(TRACKS)),
               help="Track, for an image without the label harness.type.")
-@click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Instead of sandbox.backend.")
+@click.option("--sandbox", type=click.Choice(["auto", "docker", "process"]), help="Overrides sandbox.backend.")
 @click.option("--static", is_flag=True, help="Static checks only; run nothing.")
 @trust_option
 @config_option
@@ -115,7 +115,7 @@ def _opponent(submission: Submission, config: TournamentConfig) -> Submission:
         if submission.access in defense.submission.open_to:
             return defense.submission
     raise SubmissionError(
-        f"{submission.name} cannot be tried: no defense that the tournament file names is open to {submission.access} attacks.",
+        f"{submission.name} cannot be tried: no defense in the tournament file is open to {submission.access} attacks.",
         "Name one in `submissions`, such as submissions/defenses/undefended_plain.")
 
 

@@ -62,7 +62,7 @@ class Place(click.Path):
             if not value:
                 self.fail("the path is empty.", param, ctx)
             if len(os.fsencode(value)) > _LONGEST_PATH or any(len(os.fsencode(p)) > _LONGEST_NAME for p in value.split("/")):
-                self.fail("the path is longer than a file system takes.", param, ctx)
+                self.fail("the path is too long for a file system.", param, ctx)
         return Path(os.fsdecode(super().convert(value, param, ctx)))  # type: ignore[arg-type]
 
 
@@ -86,6 +86,6 @@ def gpus(ctx: click.Context, param: click.Parameter, value: str | None) -> objec
 def label(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """A name that is kept and printed ever after: not empty, no blanks around it, nothing that cannot be seen; a callback."""
     if value is not None and not (value and value.isprintable() and value == value.strip() and len(value) <= _LONGEST_LABEL):
-        problem = f"{value[:60]!a} is no name; write 1 to {_LONGEST_LABEL} visible characters without blanks around them."
+        problem = f"{value[:60]!a} is not a name; write 1 to {_LONGEST_LABEL} visible characters without blanks at either end."
         raise click.BadParameter(problem, ctx, param)
     return value

@@ -70,13 +70,13 @@ def unpacked(package: Package, cache: Path, tell: Callable[[str], None] = lambda
         _unpack(package, file, place)
     except OSError as error:
         problem = f"{cache} cannot keep the package {package.name} ({error.strerror})."
-        raise DatasetError(problem, "Make room, or name another place with --cache.") from error
+        raise DatasetError(problem, "Free some space, or name another place with --cache.") from error
     return place
 
 
 def _fetch(package: Package, cache: Path) -> None:
     if shutil.which("apt-get") is None:
-        problem = f"The package {package.name} is fetched with apt-get, which is not here."
+        problem = f"The package {package.name} is fetched with apt-get, which is not installed."
         step = f"Put {package.file} of {_DISTRIBUTION} into {cache}, or make the data set on a Debian host and copy its directory."
         raise DatasetError(problem, step)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as directory:
@@ -95,7 +95,7 @@ def _fetch(package: Package, cache: Path) -> None:
 
 def _unpack(package: Package, file: Path, place: Path) -> None:
     if shutil.which("dpkg-deb") is None:
-        problem = f"{file} is unpacked with dpkg-deb, which is not here."
+        problem = f"{file} is unpacked with dpkg-deb, which is not installed."
         raise DatasetError(problem, "Install the package dpkg.")
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=file.parent) as directory:
         unfinished = Path(directory) / "part"

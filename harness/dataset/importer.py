@@ -71,7 +71,7 @@ class Imported:
         if self.resized:
             lines.append(f"{len(self.resized)} images had another size and were cropped and resized.")
         if self.twins:
-            lines.append(f"{len(self.twins)} images have the pixels of another one, the first {self.twins[0]}.")
+            lines.append(f"{len(self.twins)} images have the same pixels as another one, the first {self.twins[0]}.")
         if self.classes:
             lines.append("Labels: " + ", ".join(f"{label} = {name}" for label, name in enumerate(self.classes)) + ".")
         return lines
@@ -150,7 +150,7 @@ def import_folder(source: Path, into: Path, *, size: tuple[int, int] = (299, 299
     numbers = [name for name in classes if _NUMBER.fullmatch(name)]
     same = next((pair for pair in pairwise(numbers) if int(pair[0]) == int(pair[1])), None)
     if same is not None:
-        problem = f"{source} has the directories {same[0]} and {same[1]}, which are one number."
+        problem = f"{source} has the directories {same[0]} and {same[1]}, which are the same number."
         raise DatasetError(problem, "Rename one of them.")
     plans = []
     for label, name in enumerate(classes):
@@ -221,7 +221,7 @@ def _classes(source: Path, imported: Imported) -> list[str]:
         elif entry.is_dir():
             names.append(entry.name)
         else:
-            imported.leave_out("it lies in no directory of a class", entry.name)
+            imported.leave_out("it is in no class directory", entry.name)
     return names
 
 
@@ -240,10 +240,10 @@ def _why_not(path: Path) -> str:
     if path.name.startswith("."):
         return "its name begins with a dot"
     if path.is_dir():
-        return "it is a directory; images are looked for in no deeper one"
+        return "it is a directory, which is not searched for images"
     if path.suffix.lower() not in _SUFFIXES:
-        return f"its name ends with none of {' '.join(_SUFFIXES)}"
-    return "" if path.is_file() else "it is no file, or a link to nothing"
+        return f"its suffix is none of {' '.join(_SUFFIXES)}"
+    return "" if path.is_file() else "it is not a file, or a broken link"
 
 
 def _check(source: Path, size: tuple[int, int], label_range: tuple[int, int]) -> None:

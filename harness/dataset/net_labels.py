@@ -84,7 +84,7 @@ class NetLabels:
         line = self._program.stdout.readline()  # type: ignore[union-attr]
         if not line:
             said = self._log.read_text(errors="replace").strip().splitlines() or ["it says nothing"]
-            problem = f"The nets that label images ended: {said[-1]}."
+            problem = f"The nets that label images failed: {said[-1]}."
             raise DatasetError(problem, "Run `python -m lite_nets 0.4` to see why.")
         return json.loads(line)
 

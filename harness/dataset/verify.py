@@ -29,7 +29,7 @@ def verify(root: Path) -> list[str]:
         changed = [row.image_id for row in rows if found.get(row.image_id, row.pixel_sha256) != row.pixel_sha256]
         problems += [f"{IMAGES}/{image_id}.png: its pixels changed." for image_id in changed]
     elif len(found) < len(rows):
-        problems.append(f"{METADATA}: whether it changed cannot be told while images are missing.")
+        problems.append(f"{METADATA}: whether it changed is unknown while images are missing.")
     elif _digest(described, [HashedRecord(*row[:3], found[row.image_id]) for row in rows]) != described.digest:
         problems.append(f"{METADATA} or images: ids, labels, targets or pixels are not those of the digest.")
     return problems

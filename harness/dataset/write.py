@@ -92,7 +92,7 @@ def write_dataset(
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         problem = f"The data set {into} cannot be written ({error.strerror})."
-        raise DatasetError(problem, "Make room, or name a place that can be written.") from error
+        raise DatasetError(problem, "Free some space, or name a writable place.") from error
 
 
 def check_free(into: Path) -> None:

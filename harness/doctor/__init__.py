@@ -39,7 +39,7 @@ def examine(config: TournamentConfig, *, clean: bool = False, everything: bool =
     checks = [*_host(config), leftovers.areas(config.state, clean=clean)]
     info: Mapping[str, Any] | None = None
     if config.sandbox.backend == "process":
-        checks.append(Check("engine", "warn", "not asked (sandbox.backend: process): entries run without isolation",
+        checks.append(Check("engine", "warn", "not checked (sandbox.backend: process): entries run without isolation",
                             "Run strangers' entries with sandbox.backend: docker only."))
     else:
         checks.append(client.credentials())
@@ -91,7 +91,7 @@ def _engine(api: APIClient, info: Mapping[str, Any], config: TournamentConfig, *
         except EngineError as error:
             checks.append(Check(name, "fail", error.problem, error.next_step))
         except ENGINE_FAILURES as error:
-            checks.append(Check(name, "fail", f"the engine failed when it was asked ({explain(error)})",
+            checks.append(Check(name, "fail", f"the engine failed to answer ({explain(error)})",
                                 "Read the engine's log (`journalctl -u docker`)."))
     return checks
 

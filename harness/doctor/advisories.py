@@ -32,7 +32,7 @@ class Advisory:
 #: NVIDIA security bulletins of September 2024, February 2025 and July 2025.
 NVIDIA_TOOLKIT = (
     Advisory("CVE-2024-0132", ((1, 16, 2),), "a crafted image can read and write the host's file system"),
-    Advisory("CVE-2025-23359", ((1, 17, 4),), "the incomplete repair of CVE-2024-0132: the same again"),
+    Advisory("CVE-2025-23359", ((1, 17, 4),), "the incomplete fix of CVE-2024-0132: the same again"),
     Advisory("CVE-2025-23266", ((1, 17, 8),), "an image's LD_PRELOAD runs as root on the host, through a start-up hook"),
 )
 
@@ -78,7 +78,7 @@ def judge(name: str, text: str, advisories: tuple[Advisory, ...]) -> Check:
     found = "; ".join(f"{each.ident} ({each.effect})" for each in holes)
     wanted = ".".join(str(part) for part in max(each.fixed[-1] for each in holes))
     if re.search(r"[-+~](ds|deb|\d+ubuntu|\d+\+|\d+~|\d+\.el)", text):
-        return Check(name, "warn", f"{text}: by its number open to {found}",
-                     "Look up in your distribution's security tracker whether it repaired them; else install "
+        return Check(name, "warn", f"{text}: by its version number vulnerable to {found}",
+                     "Check in your distribution's security tracker whether it fixed them; otherwise install "
                      f"{wanted} or newer.")
-    return Check(name, "warn", f"{text}: open to {found}", f"Install {wanted} or newer before running strangers' entries.")
+    return Check(name, "warn", f"{text}: vulnerable to {found}", f"Install {wanted} or newer before running strangers' entries.")

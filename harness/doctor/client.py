@@ -57,4 +57,4 @@ def shared(api: APIClient, place: Path) -> Check:
         return Check(name, "warn", error.problem, error.next_step.replace("Run `harness doctor`.", "Run a container by hand."))
     if found is not None:
         return Check(name, "fail", found.problem, found.next_step)
-    return Check(name, "ok", f"the engine sees what the harness puts below {place.parent}")
+    return Check(name, "ok", f"the engine sees the harness's files below {place.parent}")

@@ -27,7 +27,7 @@ def version(info: Mapping[str, Any]) -> Check:
 def security(info: Mapping[str, Any]) -> list[Check]:
     """Seccomp, mandatory access control, user namespaces."""
     if info.get("SecurityOptions") is None:
-        return [Check("seccomp", "fail", "the engine does not say whether it filters system calls", "Look at `docker info`.")]
+        return [Check("seccomp", "fail", "the engine does not say whether it filters system calls", "Check `docker info`.")]
     options = [str(option) for option in info["SecurityOptions"]]
     names = {part.removeprefix("name=") for option in options for part in option.split(",") if part.startswith("name=")}
     unconfined = any("seccomp" in option and "unconfined" in option for option in options)
@@ -45,7 +45,7 @@ def security(info: Mapping[str, Any]) -> list[Check]:
     apart = sorted(names & {"userns", "rootless"})
     checks.append(
         Check("user namespaces", "ok", f"root in a container is nobody on the host ({', '.join(apart)})") if apart else
-        Check("user namespaces", "warn", "root in a 2017-format entry's container is the host's root, held by dropped "
+        Check("user namespaces", "warn", "root in a 2017-format entry's container is the host's root, confined by dropped "
               "capabilities, seccomp and no-new-privileges",
               "For strangers' entries set `sandbox.runtime: runsc` (gVisor), or give the contest a machine of its own."))
     return checks
@@ -78,7 +78,7 @@ def runtimes(info: Mapping[str, Any], wanted: str | None) -> Check:
     """Which container runtimes there are, and whether the one asked for is among them."""
     if info.get("Runtimes") is None:
         state: State = "fail" if wanted else "warn"
-        return Check("runtimes", state, "the engine does not say which it has", "Look at `docker info`.")
+        return Check("runtimes", state, "the engine does not say which it has", "Check `docker info`.")
     known = sorted(name for name in info["Runtimes"] if not name.startswith("io.containerd"))
     what = f"{', '.join(known) or 'none named'}; default {info.get('DefaultRuntime', '?')}"
     if wanted and wanted not in known:

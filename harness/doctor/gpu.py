@@ -16,7 +16,7 @@ def judge(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | tuple[str, ...]
     named = wanted if isinstance(wanted, tuple) else ()
     known = {gpu.index for gpu in gpus} | {gpu.uuid for gpu in gpus}
     if absent := [name for name in named if name not in known]:
-        return Check("GPUs", "fail", f"asked for (workers.gpus) and not here: {', '.join(absent)}",
+        return Check("GPUs", "fail", f"asked for (workers.gpus) and not found: {', '.join(absent)}",
                      "Name GPUs that `nvidia-smi -L` lists, or set workers.gpus: auto.")
     if not gpus:
         return Check("GPUs", "ok", "none; entries run on the CPU")

@@ -33,7 +33,7 @@ def room(name: str, path: Path) -> Check:
     try:
         facts = os.statvfs(_existing(path))
     except OSError as error:
-        return Check(name, "warn", f"{path} cannot be looked at ({error.strerror})", "Run this as the user that owns it.")
+        return Check(name, "warn", f"{path} cannot be inspected ({error.strerror})", "Run this as the user that owns it.")
     return judge_room(name, str(path), facts.f_bavail * facts.f_frsize, facts.f_favail if facts.f_files else None)
 
 
@@ -42,8 +42,8 @@ def engine_room(root: str) -> Check:
     if root and os.path.isdir(root):  # noqa: PTH112 - a path of another program's
         return room("disk of the engine", Path(root))
     where = f"at {root}, which is not on this host" if root else "where it does not say"
-    return Check("disk of the engine", "warn", f"its data lie {where}: their room is not known",
-                 "Look at it on the engine's own host.")
+    return Check("disk of the engine", "warn", f"its data lie {where}: their free space is unknown",
+                 "Check it on the engine's own host.")
 
 
 def judge_room(name: str, path: str, free_bytes: int, free_inodes: int | None) -> Check:
@@ -73,11 +73,11 @@ def writable(path: Path) -> Check:
 def memory(slots: int, memory_bytes: int, total_bytes: int | None) -> Check:
     """Whether all slots may use what one may."""
     if total_bytes is None:
-        return Check("memory", "warn", "how much this host has is not known: the kernel does not say",
+        return Check("memory", "warn", "how much this host has is unknown: the kernel does not say",
                      "Compare workers.slots times sandbox.memory with it yourself.")
     asked = f"{slots} slots of {memory_bytes / (1 << 30):.1f} GiB on a host of {total_bytes / (1 << 30):.1f} GiB"
     if memory_bytes > total_bytes:
-        return Check("memory", "fail", asked, "Lower sandbox.memory: one run may use more than there is.")
+        return Check("memory", "fail", asked, "Lower sandbox.memory: one run may use more than the host has.")
     if slots * memory_bytes > total_bytes:
         return Check("memory", "warn", asked,
                      "Lower sandbox.memory or workers.slots: one submission can exhaust memory for the others.")
@@ -107,7 +107,7 @@ def judge_clock(wall: float, drift: float, engine: float | None) -> Check:
     if wall < WRITTEN:
         return Check("clock", "warn", f"it shows {datetime.fromtimestamp(wall, UTC):%Y-%m-%d}", step)
     if drift > CLOCK_SKEW_S:
-        return Check("clock", "warn", f"it jumped by {drift:.1f} s while being looked at", step)
+        return Check("clock", "warn", f"it jumped by {drift:.1f} s while being checked", step)
     if engine is not None and abs(engine - wall) > CLOCK_SKEW_S:
         return Check("clock", "warn", f"the engine's clock differs by {abs(engine - wall):.0f} s from this host's", step)
     return Check("clock", "ok", f"{datetime.fromtimestamp(wall, UTC):%Y-%m-%d %H:%M} UTC, steady")
@@ -118,9 +118,9 @@ def decoders() -> Check:
     try:
         held = measures()
     except ReaderError as error:
-        return Check("decoders", "fail", str(error), "Free memory and processes, and look again.")
+        return Check("decoders", "fail", str(error), "Free memory and processes, and check again.")
     missing = [words for name, words in MEASURES.items() if name not in held]
     if not missing:
-        return Check("decoders", "ok", "as nobody, without network, files and other system calls than theirs")
+        return Check("decoders", "ok", "as nobody, without network, files or unneeded system calls")
     return Check("decoders", "warn", f"they run without {', without '.join(missing)}",
                  "Run the harness as root, on x86_64 or aarch64.")

@@ -52,7 +52,7 @@ def areas(state: Path, *, clean: bool) -> Check:
     """Output areas that are still mounted while no harness works on the state directory."""
     name, work = "left mounts", state / "work"
     if not os.access("/proc/self/mountinfo", os.R_OK):
-        return Check(name, "warn", "/proc/self/mountinfo cannot be read: what is mounted is not known", "Look at `mount`.")
+        return Check(name, "warn", "/proc/self/mountinfo cannot be read: mounts are unknown", "Check the output of `mount`.")
     mounted = mounts.ours_under(work) if work.is_dir() else []
     if not mounted:
         return Check(name, "ok", "none")

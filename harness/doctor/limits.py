@@ -83,7 +83,7 @@ def memory(ended: Ended) -> Check:
     if not ended.oom_killed and ended.exit_code != _KILLED:
         return Check("memory limit", "warn", f"the probe container failed (exit code {ended.exit_code})", "Run it again.")
     if not ended.oom_killed:
-        return Check("memory limit", "warn", f"it bites (exit code {ended.exit_code}), but the engine does not say OOMKilled",
+        return Check("memory limit", "warn", f"it works (exit code {ended.exit_code}), but the engine does not report OOMKilled",
                      "Memory kills will be reported as a non-zero exit.")
     return Check("memory limit", "ok", "a container with 64 MiB that took more was killed, and the engine says why")
 
@@ -115,7 +115,7 @@ def groups(ended: Ended) -> Check:
     """Whether the harness can read what a container uses: that of a program that ran for a second."""
     name = "control groups"
     if not ended.group_seen and ended.exit_code == 0:
-        return Check(name, "warn", "those of containers cannot be read: runs have no figures of CPU and memory, and unlinked files "
+        return Check(name, "warn", "those of containers cannot be read: runs have no CPU and memory figures, and unlinked files "
                      "do not count against the layer's limit",
                      "Run the harness on the engine's host, with /sys/fs/cgroup as it is there.")
     if not ended.group_seen:
@@ -136,5 +136,5 @@ def tried(api: APIClient, image: str) -> list[Check]:
             ended = trial(api, image, program, most)
             checks += [judge(ended) for judge in judges]
         except ENGINE_FAILURES as error:
-            checks.append(Check(name, "fail", f"it could not be tried ({explain(error)})", "Run a container by hand."))
+            checks.append(Check(name, "fail", f"it could not be tested ({explain(error)})", "Run a container by hand."))
     return checks

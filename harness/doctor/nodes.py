@@ -93,7 +93,7 @@ def _hear(ray: Any, name: str, actor: Any, asked: Any) -> list[Check]:  # noqa: 
         after = time.time()
     except ray.exceptions.RayError as error:
         said = str(error).strip().split("\n")[-1]
-        return [Check(f"{name}: node", "fail", f"it did not look at itself ({said})", _STEP)]
+        return [Check(f"{name}: node", "fail", f"it could not check itself ({said})", _STEP)]
     own = (judge_node(found), *found.checks, judge_difference(before, there, after))
     return [replace(check, name=f"{name}: {check.name}") for check in own]
 
@@ -104,7 +104,7 @@ def judge_node(found: Look) -> Check:
         what = f"it has harness {found.version}, and here is {__version__}"
         return Check("node", "fail", what, "Install one version everywhere.")
     if not found.token:
-        return Check("node", "fail", "its part of the cluster asks for no token",
+        return Check("node", "fail", "its Ray asks for no token",
                      "Set RAY_AUTH_MODE=token before `ray start` there.")
     return Check("node", "ok", f"harness {found.version}, and a token is asked for")
 

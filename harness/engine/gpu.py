@@ -84,13 +84,13 @@ def detect() -> tuple[Gpu, ...]:
         return ()
     found = parse(said)
     if len(found) != len(said.strip().splitlines()) or not found:
-        raise _unknown(f"nvidia-smi said what cannot be understood ({said.strip()[:100]!a})")
+        raise _unknown(f"the output of nvidia-smi cannot be parsed ({said.strip()[:100]!a})")
     return found
 
 
 def _unknown(why: str) -> EngineError:
-    return EngineError(f"Which GPUs this host has is not known: {why}.",
-                       "Repair the driver, or leave GPUs alone with `workers: {gpus: none}` (`harness run --gpus none`).")
+    return EngineError(f"The GPUs of this host are unknown: {why}.",
+                       "Repair the driver, or use no GPUs, with `workers: {gpus: none}` (`harness run --gpus none`).")
 
 
 def parse(text: str) -> tuple[Gpu, ...]:
@@ -135,12 +135,12 @@ class Settling:
         waited = False
         while (left := self._left(uuid)) is None or left > self.SLACK_MIB:
             if left is None:
-                return "Whether the killed run's GPU memory is free again is not known: nvidia-smi failed."
+                return "Whether the killed run's GPU memory was released is unknown: nvidia-smi failed."
             if time.monotonic() - began > self._patience_s:
                 return f"{left} MiB of GPU memory stayed in use after the run was killed."
             waited = True
             pause(0.2)
-        return f"GPU memory was free again {time.monotonic() - began:.1f} s after the run was killed." if waited else ""
+        return f"GPU memory was released {time.monotonic() - began:.1f} s after the run was killed." if waited else ""
 
     def _left(self, uuid: str) -> int | None:
         """MiB above the first reading; None where nobody can say."""

@@ -33,7 +33,7 @@ def check_slots(slots: int, memory_bytes: int) -> str:
     if memory_bytes > total:
         raise EngineError(f"One run may use {_gib(memory_bytes)} of memory (sandbox.memory), and this host has {_gib(total)}.",
                           "Lower sandbox.memory, or run on a larger host.")
-    return (f"{slots} runs of {_gib(memory_bytes)} at the same time may need more than the {_gib(total)} of this host; where they "
+    return (f"{slots} runs of {_gib(memory_bytes)} at the same time may need more than the {_gib(total)} of this host; if they "
             "do, one entry's memory use can end another's run. Lower sandbox.memory or workers.slots.")
 
 

@@ -265,7 +265,7 @@ def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> Session
     if budget == "auto":
         free = hostmemory.available_bytes()
         if free is None:
-            raise EngineError("How much memory is free on this host is not known: the kernel does not say.",
+            raise EngineError("How much memory is free on this host is unknown: the kernel does not say.",
                               "Write `session_memory` under `workers` in the tournament file.")
         budget = int(free * SESSION_MEMORY_SHARE)
     return SessionPool(sandbox, work, budget, config.workers.slots_per_gpu)

@@ -335,7 +335,7 @@ class RayEngine:
     def absent(self) -> Mapping[str, str]:
         """Nodes that were lost and have not come back."""
         now = time.monotonic()
-        return {name: f"lost {now - when:.0f} s ago; its runs began anew elsewhere" for name, when in self._lost.items()}
+        return {name: f"lost {now - when:.0f} s ago; its runs restarted elsewhere" for name, when in self._lost.items()}
 
     def stop(self) -> None:
         """End every node and leave the cluster."""
@@ -365,14 +365,14 @@ class RayEngine:
         while self._coming and time.monotonic() < until:
             self._welcome(1.0)
         for name in self._coming:
-            self._useless[name] = "it did not begin in time: something else may use its CPUs"
+            self._useless[name] = "it did not start in time: something else may use its CPUs"
         # With a GPU anywhere, runs are made with a GPU everywhere: the same image, and times that compare.
         self._gpu = any(slot.gpu for slot in self.slots)
         for node in [node for node in self._nodes.values() if not self._fits(node)]:
-            self._dismiss(node, "it has no GPU, and others have")
+            self._dismiss(node, "it has no GPU, but others have")
         if not self._nodes:
             reasons = "; ".join(f"{name}: {why}" for name, why in self._useless.items()) or "no machine of it has CPUs for runs"
-            raise EngineError(f"No node of the Ray cluster can work: {reasons}", "`ray status` shows what the cluster has.")
+            raise EngineError(f"No node of the Ray cluster is usable: {reasons}", "`ray status` shows what the cluster has.")
         self.remarks += [f"node {name} is left out: {why}" for name, why in self._useless.items()]
 
     def _look(self, *, now: bool = False) -> None:
@@ -403,7 +403,7 @@ class RayEngine:
             _LOG.warning("Ray's head does not answer.", extra=facts(address=self._ray_head, seconds=silent, reason=str(error)))
             if silent < _HEAD_LOST_S:
                 return False
-            raise EngineError(f"The head of the Ray cluster, {self._ray_head}, does not answer any more ({error}).",
+            raise EngineError(f"The head of the Ray cluster, {self._ray_head}, no longer answers ({error}).",
                               "Start Ray again on every machine, then `harness run` again; nothing recorded is lost.") from None
         self._ray_head_heard = time.monotonic()
         return True
@@ -438,7 +438,7 @@ class RayEngine:
                 continue
             self._nodes[node.name] = node
             self._lost.pop(node.name, None)
-            if trouble := _trouble(node.about) or ("" if self._fits(node) else "it has no GPU, and others have"):
+            if trouble := _trouble(node.about) or ("" if self._fits(node) else "it has no GPU, but others have"):
                 self._dismiss(node, trouble)
                 continue
             self.removed += [f"{what} on {node.name}" for what in node.about.removed]
@@ -496,14 +496,14 @@ def _begun(work: Callable[[str], None], ident: str) -> Future[None]:
 def _why_it_did_not_begin(error: Exception) -> str:
     said = str(error).strip()
     if _MEMORY in said:  # Ray says how to change that, in a long text
-        return (f"Ray ended its process because the machine's memory runs low; with {_MEMORY}=0 in the environment of `ray start` "
+        return (f"Ray killed its process because the machine ran low on memory; with {_MEMORY}=0 in the environment of `ray start` "
                 "it does not, and the harness's own limits are left")
     return said.split("\n")[-1]
 
 
 def _trouble(about: About) -> str:
     if not about.token:
-        return f"its part of the cluster asks for no token. {_HOW}"
+        return f"its Ray asks for no token. {_HOW}"
     if about.version != __version__:
         return f"it has harness {about.version}, and here is {__version__}"
     return about.trouble
@@ -538,7 +538,7 @@ def _refuse_silence(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _CONNECT_S).close()
     except (OSError, OverflowError) as error:
-        raise EngineError(f"The Ray cluster {address} cannot be joined: nobody answers there ({error}).", _JOIN) from None
+        raise EngineError(f"The Ray cluster {address} cannot be joined: nothing answers there ({error}).", _JOIN) from None
 
 
 def _say_nothing(*_: object, **__: object) -> None:
@@ -557,7 +557,7 @@ def connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an 
         raise EngineError("`workers.engine: ray` needs the package ray, which is not installed.",
                           "Install it with `pip install 'harness[ray]'`.") from None
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
-        raise EngineError(f"Ray {version} is too old: its ports take commands from anybody.",
+        raise EngineError(f"Ray {version} is too old: its ports accept commands from anyone.",
                           f"Install Ray {OLDEST[0]}.{OLDEST[1]} or newer on every machine.")
     if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         raise EngineError("Ray would be spoken to without a token: whoever reaches its ports could run what he likes.", _HOW)

@@ -245,5 +245,6 @@ def _own_directory(label: str, name: str) -> Path:
         state = root / hashlib.sha256(f"{label}\0{name}".encode()).hexdigest()[:16]
         state.mkdir(mode=0o711, exist_ok=True)
     except OSError as error:
-        raise EngineError(f"{root} cannot be written ({error.strerror}).", "Make room, or set TMPDIR before `ray start`.") from None
+        raise EngineError(f"{root} cannot be written ({error.strerror}).",
+                          "Free some space, or set TMPDIR before `ray start`.") from None
     return state

@@ -203,9 +203,9 @@ class _Oracle:
         try:
             pixels, index = self._read(output_dir)
         except RefusedFileError as refusal:
-            return Verdict(Ending.FINISHED, f"A question cannot be read: {refusal.reason}.")
+            return Verdict(Ending.FINISHED, f"A query cannot be read: {refusal.reason}.")
         except (OSError, ReaderError) as error:
-            return Verdict(Ending.HOST_ERROR, f"A question cannot be read: {error}.")
+            return Verdict(Ending.HOST_ERROR, f"A query cannot be read: {error}.")
         before = self._opponent.batches
         answers = _ask(self._record, self._opponent, self._positions[index], pixels)
         if answers is None:

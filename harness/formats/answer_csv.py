@@ -195,7 +195,7 @@ def _cause(row: Sequence[str], index_of: Mapping[str, int], answer: str) -> str 
         return f"a row has a name and no {answer}" if bare_name(name) in index_of else None
     for at, text in enumerate(row[1:], 2):
         if bare_name(text.strip()) in index_of:
-            return f"the image's name stands in column {at}: it belongs into the first column and the {answer} into the second"
+            return f"the image's name is in column {at}: it belongs in the first column and the {answer} in the second"
     stem, dot, suffix = name.rpartition(".")
     named = {
         stem: f"its names end in {dot + suffix!a}: write the names of the input files, or leave the suffix out",

@@ -38,7 +38,7 @@ def _object(pairs: list[tuple[str, Any]], text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"{_place(key, text)}the key {_shown(key)} is there twice, and only one of its values could count")
+            raise ValueError(f"{_place(key, text)}the key {_shown(key)} appears twice, and only one of its values could count")
         found[key] = value
     return found
 
@@ -50,7 +50,7 @@ def _place(key: str, text: str) -> str:
 
 
 def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON; write one that is finite")
+    raise ValueError(f"{name} is not a JSON number; write a finite one")
 
 
 def _integer(text: str) -> int:

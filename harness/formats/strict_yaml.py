@@ -120,7 +120,7 @@ def _mapping(node: yaml.MappingNode, place: Place, document: Document) -> dict[s
         key = _key(key_node)
         here = (*place, key)
         if key in found:
-            raise _at(key_node, f"`{key[:_SHOWN]}` is there twice (first in line {document.lines[here]}), "
+            raise _at(key_node, f"`{key[:_SHOWN]}` appears twice (first in line {document.lines[here]}), "
                              "and only one of them could count; remove one")
         document.lines[here] = _line(key_node)
         found[key] = _value(value_node, here, document)
@@ -160,7 +160,7 @@ def _items(node: yaml.SequenceNode, place: Place, document: Document) -> Iterato
 def _scalar(node: yaml.ScalarNode) -> object:
     text, kind = str(node.value), str(node.tag).rpartition(":")[2]
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise _at(node, f"{ascii(text)[:_SHOWN]} holds a character that no text may hold")
+        raise _at(node, f"{ascii(text)[:_SHOWN]} has a character that is not allowed in text")
     if node.style or kind == "str":
         return text
     if kind == "null":
@@ -194,7 +194,7 @@ def _odd_number(text: str, kind: str) -> str:
     plain = text.replace("_", "")
     if ":" in text:
         value = "" if means is None else f" and would be {means}"
-        words = f'counts in sixties in YAML 1.1{value}: write the number, or "{text}" in quotes'
+        words = f'is base 60 in YAML 1.1{value}: write the number, or "{text}" in quotes'
     elif plain.lstrip("+-").lower().startswith(("0x", "0b")):
         words = f"is {'hexadecimal' if 'x' in text.lower() else 'binary'} and would be {means}: write {means}"
     elif kind == "int" and plain.lstrip("+-").startswith("0"):

@@ -56,8 +56,8 @@ class HostMemory:
             self._least = min(self._least, max(0, left[1] - given_back))
         if not self._total or self._least > _LITTLE * self._total:
             return ""
-        return (f"The host ran out of memory ({self._least >> 20} of {self._total >> 20} MiB were left), and its kernel ended "
-                "programs that may have kept their limits.")
+        return (f"The host ran out of memory ({self._least >> 20} of {self._total >> 20} MiB were left), and its kernel killed "
+                "programs that may have kept to their limits.")
 
     def _count(self) -> int | None:
         found = _ENDED.search(self._read("vmstat"))

@@ -54,9 +54,9 @@ class BaseImage:
     """What the name of an image stood for when it was looked up, once for all runs of a call.
 
     Attributes:
-        ident: The image's id; None where it could not be had.
-        identity: What results obtained on it are kept under; empty where it could not be had.
-        refusal: Why it could not be had.
+        ident: The image's id; None where it is not available.
+        identity: What results obtained on it are kept under; empty where it is not available.
+        refusal: Why it is not available.
     """
 
     ident: str | None

@@ -109,7 +109,7 @@ POLICY: dict[Outcome, Policy] = {
         "Run `harness doctor`."),
     Outcome.CANCELLED: Policy(
         "nobody", False, False,
-        "The run was stopped together with the harness; it starts anew with the next `harness run`.", ""),
+        "The run was stopped together with the harness; it runs again with the next `harness run`.", ""),
 }
 
 

@@ -99,7 +99,7 @@ class ServedProgram:
         """See ``Session.serve``."""
         try:
             if self._left:
-                return self._serve_anew(request, cancel, oracle, 0.0)
+                return self._serve_restarted(request, cancel, oracle, 0.0)
             return self._serve(request, cancel, oracle, 0.0)
         except BaseException:  # Ctrl-C, or a fault of an oracle's: in the middle of a batch, it can serve no other
             self._end()
@@ -118,7 +118,7 @@ class ServedProgram:
         watch = Watch(request.limits.time_limit_s, cancel, self.output, list(self._opened.checks))
         told = self._ask(request, watch, oracle, used_s)
         if told is None:
-            return self._serve_anew(request, cancel, oracle, watch.elapsed_s)
+            return self._serve_restarted(request, cancel, oracle, watch.elapsed_s)
         if not isinstance(told, Answer):
             return self._over(told)
         verdict, wall_s = self._stop(watch)
@@ -146,11 +146,11 @@ class ServedProgram:
         if answered_s > watch.limit_s + OVERSLEPT_S:
             verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
         elif wall_s > watch.limit_s + OVERSLEPT_S:
-            verdict = Verdict(Ending.TIME_LIMIT, f"It answered, and stood still after {wall_s:.2f} s only; "
+            verdict = Verdict(Ending.TIME_LIMIT, f"It answered, but was frozen only after {wall_s:.2f} s only; "
                               f"the limit is {watch.limit_s:g} s.")
         return verdict, wall_s
 
-    def _serve_anew(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
+    def _serve_restarted(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
         """The batch from a new program in the place of one that had ended; the clock of the batch goes on."""
         began = time.monotonic()
         self._end()
@@ -164,22 +164,23 @@ class ServedProgram:
         took_s = time.monotonic() - began
         if isinstance(opened, RunReport):
             if opened.ending is Ending.TIME_LIMIT and limits.start_limit_s == left_s:
-                late = f"It had ended after the batch before, and was not ready again within the {request.limits.time_limit_s:g} s"
-                opened = replace(opened, detail=f"{late} of this one.")
+                late = ("It had exited after the previous batch, and was not ready again within the "
+                        f"{request.limits.time_limit_s:g} s of this one.")
+                opened = replace(opened, detail=late)
             return replace(opened, start_s=max(0.0, took_s - opened.wall_s), wall_s=used_s + opened.wall_s)
         self._hold(opened)
         done = self._serve(request, cancel, oracle, used_s + opened.ready_s)
-        anew = "The program had ended after the batch before; it was started anew."
-        return replace(done, start_s=max(0.0, took_s - opened.ready_s), detail=done.detail or anew)
+        restarted = "The program had exited after the previous batch; it was restarted."
+        return replace(done, start_s=max(0.0, took_s - opened.ready_s), detail=done.detail or restarted)
 
     @contextlib.contextmanager
     def _out_of_sight(self, request: RunRequest) -> Iterator[None]:
-        """Keep the batch, and what was begun of its output, from a program that is not ready."""
+        """Keep the batch, and its partial output, from a program that is not ready."""
         aside = self._opened.place.host_input.parent / "aside"
         request.input_dir.rename(aside)
         try:
             if not self.output.clear():
-                problem = "what was begun of its output stays"
+                problem = "its partial output could not be removed"
                 raise OSError(problem)
             yield
         finally:
@@ -210,7 +211,7 @@ class ServedProgram:
             return Verdict(Ending.FINISHED, "The program answered more often than it was asked.")
         try:
             if not self.output.clear():
-                return Verdict(Ending.HOST_ERROR, "The output of the batch before could not be removed.")
+                return Verdict(Ending.HOST_ERROR, "The output of the previous batch could not be removed.")
             request.output_dir.mkdir(exist_ok=True)
             request.output_dir.chmod(0o777)
         except OSError as error:
@@ -288,7 +289,7 @@ class _Questions:
         """Answer one question of a program that stands, and let it go on; a verdict where it has to be ended."""
         began, self.count = time.monotonic(), self.count + 1
         if token != self._token:
-            return Verdict(Ending.FINISHED, "The program asked its oracle before the question before was answered.")
+            return Verdict(Ending.FINISHED, "The program queried its oracle before its previous query was answered.")
         answered = self._oracle.answer(self._request.output_dir)
         if isinstance(answered, Verdict):
             return answered
@@ -380,7 +381,7 @@ def await_answer(opened: Opened, watch: Watch) -> Answer | State | Verdict:
             return reader.answers.popleft()
         if reader.flooded:
             return Verdict(Ending.FINISHED, f"The program printed more than {MAX_CANDIDATES} lines, "
-                           f"or {MAX_CANDIDATE_BYTES >> 20} MiB, that look like answers and are none.")
+                           f"or {MAX_CANDIDATE_BYTES >> 20} MiB, that look like answers but are not.")
         verdict = watch.look()
         if verdict is not None:
             return verdict

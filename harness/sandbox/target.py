@@ -26,11 +26,11 @@ def copy_target(target: Target, place: Path, *, writable: bool) -> None:
         OSError: It is not there, or cannot be copied.
     """
     if target.directory is None:
-        raise FileNotFoundError(None, "nobody said where the target's code lies", target.digest)
+        raise FileNotFoundError(None, "the directory of the target's code was not given", target.digest)
     root = target.directory.resolve()
     source = (root / target.part).resolve()
     if not source.is_relative_to(root):
-        raise FileNotFoundError(None, "it lies outside of its submission", str(source))
+        raise FileNotFoundError(None, "it is outside its submission", str(source))
     try:
         shutil.copytree(source, place, symlinks=True, copy_function=shutil.copyfile)
     except shutil.Error as error:

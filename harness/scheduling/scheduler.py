@@ -357,7 +357,7 @@ class Scheduler:
             self.progress.host_errors[finished.result.report.detail or "no reason is known."] += 1
             if finished.result.node_lost or finished.result.others_may:
                 said = "was lost with its node" if finished.result.node_lost else "has no image on its node"
-                _LOG.warning(f"A run {said} and begins anew.", extra=_facts(finished, reason=finished.result.report.detail))
+                _LOG.warning(f"A run {said} and starts again.", extra=_facts(finished, reason=finished.result.report.detail))
                 self.board.release(task)
                 return
             if finished.result.nobody_can:
@@ -405,7 +405,7 @@ class Scheduler:
         if out:
             _LOG.error("A slot is out of service.", extra=facts(slot=finished.slot.name, reason=reason))
         else:
-            _LOG.warning("A slot rests.", extra=facts(slot=finished.slot.name, seconds=seconds, reason=reason))
+            _LOG.warning("A slot backs off.", extra=facts(slot=finished.slot.name, seconds=seconds, reason=reason))
 
     def _at_fault(self, task: Task, result: RunResult) -> int:
         """Whose program the host failed with: of a duel by queries, either side's."""

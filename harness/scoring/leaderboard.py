@@ -374,7 +374,7 @@ def duels_of(results: Results, access: Access) -> Duels:
     if found is None:
         known = ", ".join(duels.access for duels in results.duels)
         raise UnknownNameError(f"The round {results.round} has no duels of the access {access}.",
-                               f"It has: {known}." if known else "Duels are what `rules.access` of the tournament file allows.")
+                               f"It has: {known}." if known else "`rules.access` in the tournament file allows duels.")
     return found
 
 

@@ -235,7 +235,7 @@ class _Scene:
                   "the planted port": self._secrets.answers()}
         found = [f"the mark is not in {place}: the hunts prove nothing" for place, lies in places.items() if not lies]
         if self._sandbox.isolates and self._secrets.visitors:
-            found.append(f"somebody came to the planted port or sockets: {self._secrets.visitors[:3]}")
+            found.append(f"the planted port or sockets had visitors: {self._secrets.visitors[:3]}")
         return found
 
     def _refusal(self, source: Source, *, bases: bool) -> str | None:

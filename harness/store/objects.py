@@ -64,7 +64,7 @@ class ObjectBlobs:
                         return size
                 else:
                     return len(data)
-        raise StoreError(f"{self._url} does not take {name}: it says each time that somebody else writes it, and nobody has.",
+        raise StoreError(f"{self._url} does not take {name}: it reports another writer each time, and there is none.",
                          "Run `harness run` again; nothing recorded is lost.")
 
     def load(self, name: str, check: Callable[[bytes], _T]) -> _T:

@@ -54,7 +54,7 @@ def ensure_batches(transaction: Transaction, batches: Sequence[Batch], dataset_d
     for batch in batches:
         if first.setdefault(batch.task_digest, batch.index) != batch.index:
             raise DatasetError(f"Batches {first[batch.task_digest]} and {batch.index} have the same images, targets and bound.",
-                               "Take the copies out of the data set, or change rules.batch_size.")
+                               "Remove the copies from the data set, or change rules.batch_size.")
     session = transaction.session
     rows = []
     tasks = {(row, kind) for row, kind in session.execute(

@@ -66,7 +66,7 @@ class StoredImages:
             if self._blobs.has(_list_name(ident)):
                 return
             if not self._engine.has_image(ident):
-                raise ImageUnavailableError(f"The Docker image {ident[:19]} is on no machine that is asked for it.", "Load it.")
+                raise ImageUnavailableError(f"The Docker image {ident[:19]} is on none of the machines asked for it.", "Load it.")
             _LOG.info("An image is saved for other machines.", extra=facts(image=ident))
             pieces = [self._save(piece) for piece in _pieces(self._engine.save_image(ident))]
             # Last: who finds it finds its pieces.
@@ -107,7 +107,7 @@ class StoredImages:
             try:
                 self._engine.pull_image(name)
             except HarnessError as error:
-                _LOG.info("An image is not had from its registry.", extra=facts(image=ident, reason=error.problem))
+                _LOG.info("An image could not be pulled from its registry.", extra=facts(image=ident, reason=error.problem))
             if self._engine.has_image(ident):
                 _LOG.info("An image was pulled.", extra=facts(image=ident, name=name))
                 return True
@@ -115,14 +115,15 @@ class StoredImages:
 
     def _load(self, ident: str) -> None:
         if not self._blobs.has(_list_name(ident)):
-            raise ImageUnavailableError(f"The Docker image {ident[:19]} is neither here nor in the artifact store.", "Load it.")
+            raise ImageUnavailableError(f"The Docker image {ident[:19]} is neither on this host nor in the artifact store.",
+                                        "Load it.")
         try:
             pieces = self._blobs.load(_list_name(ident), _listed)
             self._engine.load_image(self._fetched(pieces))
         except DamagedError as error:
             # It is saved anew for whoever asks next.
             self._blobs.set_aside(_list_name(ident))
-            raise EngineError(f"The Docker image {ident[:19]} cannot be had from the artifact store: {error}.",
+            raise EngineError(f"The Docker image {ident[:19]} cannot be fetched from the artifact store: {error}.",
                               "Run `harness run` again: it stores what is missing.") from None
         if not self._engine.has_image(ident):
             raise EngineError(f"The Docker image {ident[:19]} was loaded, and the engine here gives it another id.",
@@ -132,7 +133,7 @@ class StoredImages:
     def _fetched(self, pieces: Iterable[str]) -> Iterator[bytes]:
         for piece in pieces:
             if self._cancelled.is_set():
-                raise EngineError("The loading of a Docker image was cancelled.", "")
+                raise EngineError("Loading a Docker image was cancelled.", "")
             yield self._blobs.load(_piece_name(piece), lambda data, own=piece: _unpacked(data, own))  # type: ignore[misc]
 
     def _save(self, piece: bytes) -> str:

@@ -112,16 +112,16 @@ def check(transaction: Transaction, submission: Submission, *, source: str, own:
         SubmissionError: The name is somebody else's, or the submission calls itself a baseline.
     """
     if submission.baseline and "baseline" not in submission.said and not (own and submission.kind == "directory"):
-        raise SubmissionError(f"{source} calls itself a baseline, which only the organiser can.",
+        raise SubmissionError(f"{source} calls itself a baseline, which only the organiser may do.",
                               "Submit it with --baseline if it is one, else with --no-baseline.")
     name = _spelling(transaction, submission.name)
     versions = transaction.session.scalars(select(SubmissionRow).where(SubmissionRow.name == name)
                                .order_by(SubmissionRow.version.desc())).all()
     if versions and (reason := _stranger(transaction, versions, submission, source, own=own)):
         owner = versions[0]
-        whose = f"team {owner.team}" if owner.team else f"whoever handed in {owner.source}"
+        whose = f"team {owner.team}" if owner.team else f"whoever submitted {owner.source}"
         raise SubmissionError(f"The name {name} belongs to {whose} ({owner.type}), and {source} {reason}.",
-                              "Give it another name with --name, or say --replace if it shall replace that one.")
+                              "Give it another name with --name, or pass --replace to replace that one.")
 
 
 def _stranger(transaction: Transaction, rows: Sequence[SubmissionRow], submission: Submission, source: str, *, own: bool) -> str:
@@ -139,7 +139,7 @@ def _stranger(transaction: Transaction, rows: Sequence[SubmissionRow], submissio
     if team:
         # The directory's metadata are the organiser's, if the tournament file names it.
         believed = own or "team" in submission.said or transaction.session.get(CounterRow, _confirmation(owner.id)) is None
-        return "" if believed else f"is of team {team} by its own word alone (say --team if that is so)"
+        return "" if believed else f"is of team {team} by its own word alone (pass --team if that is so)"
     return "" if _same_hand(owner, submission, source, own=own) else "is of no known team (--team)"
 
 
@@ -176,7 +176,7 @@ def withdraw(transaction: Transaction, name: str, round_name: str) -> StoredSubm
     session = transaction.session
     row = _find(transaction, name)
     if row.state != "active":
-        raise UnknownNameError(f"{row.name} does not take part any more.", "`harness submissions --all` lists every version.")
+        raise UnknownNameError(f"{row.name} no longer takes part.", "`harness submissions --all` lists every version.")
     row.state = "withdrawn"
     known = select(RoundRow.id).where(RoundRow.name == round_name)
     session.execute(delete(RoundSubmissionRow).where(RoundSubmissionRow.round_id.in_(known),

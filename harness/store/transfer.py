@@ -37,7 +37,7 @@ def publish_code(blobs: Blobs, code: Path, digest: str) -> None:
     """
     contents = code_tree.contents(code)
     if _sha256(contents) != digest:
-        raise StoreError(f"The code in {code} is no longer what was handed in.", "Put it back, or hand the submission in again.")
+        raise StoreError(f"The code in {code} is no longer what was submitted.", "Restore it, or submit it again.")
     for node, sha256 in code_tree.listed(contents):
         if node.kind == "file" and not blobs.has(_file_name(sha256)):
             blobs.save(_file_name(sha256), (code / node.path).read_bytes())
@@ -70,7 +70,7 @@ class FetchedCode:
                 try:
                     self._fetch(digest, place)
                 except DamagedError as error:
-                    raise StoreError(f"The code {digest[:12]} cannot be had from the store: {error}.",
+                    raise StoreError(f"The code {digest[:12]} cannot be fetched from the store: {error}.",
                                      "Run `harness run` again: it stores what is missing.") from None
                 except OSError as error:
                     raise StoreError(f"The code {digest[:12]} cannot be written to {place} ({error.strerror}).") from None
@@ -136,7 +136,7 @@ class StoredPixels:
                 try:
                     found = self._blobs.load(_pixels_name(digest), lambda data: _pixels(data, digest))
                 except DamagedError as error:
-                    raise StoreError(f"The images of batch {batch.index} cannot be had from the store: {error}.",
+                    raise StoreError(f"The images of batch {batch.index} cannot be fetched from the store: {error}.",
                                      "Run `harness run` again: it stores what is missing.") from None
             self._kept[digest] = found
             self._kept.move_to_end(digest)
@@ -151,7 +151,7 @@ def _pixels(data: bytes, digest: str) -> NDArray[np.uint8]:
     except (ValueError, EOFError, OSError) as error:
         raise DamagedError(str(error)) from None
     if pixels.dtype != np.uint8 or pixels.ndim != _DIMENSIONS:
-        raise DamagedError("they are no images")
+        raise DamagedError("they are not images")
     if clean_digest((pixels.shape[2], pixels.shape[1]), [pixel_sha256(image) for image in pixels]) != digest:
         raise DamagedError("they do not match their digest")
     pixels.flags.writeable = False

@@ -91,10 +91,10 @@ def _unpack(path: Path, target: Path) -> None:
         raise SubmissionError(problem, "Pack plain files and directories again, with zip or tar and without a password.") from error
     except _WriteError as error:
         problem = f"The archive {path} cannot be unpacked ({error})."
-        raise SubmissionError(problem, "Make room for it, or shorten its paths.") from error
+        raise SubmissionError(problem, "Free some space for it, or shorten its paths.") from error
     # zipfile, tarfile and zlib raise whatever a malformed archive drives them into.
     except Exception as error:
-        problem = f"The archive {path} is damaged, or is none ({type(error).__name__})."
+        problem = f"The archive {path} is damaged, or not an archive ({type(error).__name__})."
         raise SubmissionError(problem, "Pack it again as .zip, .tar or .tar.gz.") from error
 
 

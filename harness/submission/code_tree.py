@@ -354,7 +354,7 @@ class _Walker:
     def _check_name(self, path: str, name: str) -> None:
         if path.count("/") >= MAX_DEPTH or len(os.fsencode(path)) > MAX_PATH_BYTES:
             raise SubmissionError(f"{shown(self._root)} nests directories too deeply: {shown(path)}.",
-                                  f"Use at most {MAX_DEPTH} in one another, and paths of at most {MAX_PATH_BYTES} bytes.")
+                                  f"Use at most {MAX_DEPTH} nested directories, and paths of at most {MAX_PATH_BYTES} bytes.")
         if name.startswith(_WHITEOUT):
             raise SubmissionError(f"{shown(self._root / path)} has a name that Docker takes for the removal of a file.",
                                   f"Give it a name that does not begin with `{_WHITEOUT}`.")

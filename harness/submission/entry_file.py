@@ -55,7 +55,7 @@ def start_problems(root: Path, entry_point: str, *, lent: bool = False) -> list[
     if path.is_dir():
         return [Problem(entry_point, "the entry point is a directory.", "Name a file of the submission as entry_point.")]
     if not path.is_file():
-        return [Problem(entry_point, "the entry point is not there.", "Add the file, or correct entry_point.")]
+        return [Problem(entry_point, "the entry point does not exist.", "Add the file, or correct entry_point.")]
     problems = []
     if not lent and not path.stat().st_mode & 0o111:
         problems.append(Problem(entry_point, "it is not executable.", f"Run `chmod +x {entry_point}` and pack it again."))
@@ -68,7 +68,7 @@ def _format_problems(root: Path, name: str, head: bytes) -> list[Problem]:
     if head.startswith(_ELF):
         return _elf_problems(name, head)
     if head.startswith((_UTF8_MARK + b"#!", b"\xff\xfe#")):
-        return [Problem(name, "a byte-order mark stands before its first line.", "Save it as UTF-8 without one.")]
+        return [Problem(name, "a byte-order mark precedes its first line.", "Save it as UTF-8 without one.")]
     if not head.startswith(b"#!"):
         step = "Make its first line `#!/bin/bash` or `#!/usr/bin/env python3`."
         return [Problem(name, "it is neither a program nor a script with `#!` as its first two characters.", step)]
@@ -92,7 +92,7 @@ def _interpreter_problems(root: Path, name: str, head: bytes) -> list[Problem]:
     interpreter = words[0]
     shown = ascii(interpreter.decode("utf-8", "replace"))
     if _PRIVATE_PLACES.match(interpreter):
-        return [Problem(name, f"its interpreter {shown} is a place on the author's own machine.", step)]
+        return [Problem(name, f"its interpreter {shown} is a path on the author's own machine.", step)]
     if interpreter.startswith(b"/code/"):
         inside = interpreter.removeprefix(b"/code/").decode("utf-8", "replace")
         return [] if (root / inside).is_file() else [Problem(name, f"its interpreter {shown} is not there.", step)]

@@ -240,7 +240,7 @@ def freeze(submission: Submission, submissions_dir: Path) -> Submission:
         kept = code_tree.keep(submission.code_dir, place, submission.digest, apart=METADATA)
     except OSError as error:
         problem = f"The code of {submission.name} cannot be copied to {place} ({error.strerror})."
-        raise SubmissionError(problem, "Make room, or make the state directory writable.") from error
+        raise SubmissionError(problem, "Free some space, or make the state directory writable.") from error
     if not kept:
         raise SubmissionError(f"The code of {submission.name} changed while it was read.", "Submit it again.")
     return replace(submission, code_dir=place)
@@ -310,7 +310,7 @@ def _looked_up(reference: str, image_info: Callable[[str], ImageInfo] | None) ->
         raise SubmissionError(problem, "Name a directory, a .zip, .tar or .tar.gz, or a Docker image.")
     if image_info is None:
         near = close_by(reference)
-        problem = f"{reference} is neither a directory nor an archive, and no Docker engine is at hand to look for an image."
+        problem = f"{reference} is neither a directory nor an archive, and there is no Docker engine to look for an image."
         problem += f" There is {near}." if near else ""
         raise SubmissionError(problem, "Correct the path, or start the Docker engine.")
     try:
@@ -332,7 +332,7 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
     kind = asked.type or said.get("harness.type", "")
     name = asked.name or said.get("harness.name") or own_name
     if name == "sha256":
-        raise SubmissionError(f"The image {reference} is given by its id, which is no name.", "Give a name with --name.")
+        raise SubmissionError(f"The image {reference} is given by its id, which is not a name.", "Give a name with --name.")
     team = asked.team or said.get("harness.team")
     profile = said.get("harness.profile", "strict")
     serves = said.get("harness.protocol") == "serve"

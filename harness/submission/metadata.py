@@ -130,8 +130,8 @@ def access_problem(access: object, track: object, field: str = "access", *, serv
     if isinstance(track, str) and track in TRACKS and not TRACKS[track].takes_bound:
         return Problem(field, f"a {track} attacks nobody.", f"Remove `{field}`.")
     if access == Access.QUERY and not serves:
-        return Problem(field, "a query attack asks in the middle of its work, which only a served program can.",
-                       "Say that it serves: `protocol` (an image's label harness.protocol) is `serve`.")
+        return Problem(field, "a query attack has to be a served program, to ask during its work.",
+                       "Set `protocol` (an image's label harness.protocol) to `serve`.")
     return None
 
 
@@ -196,7 +196,7 @@ def _inside(value: object, field: str, what: str) -> list[Problem]:
     if len(value.encode()) > _MAX_PATH_BYTES or any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
         return [Problem(field, f"{_told(value)} is too long for a path.", step)]
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        return [Problem(field, f"{_told(value)} does not lie in the submission.", step)]
+        return [Problem(field, f"{_told(value)} is not in the submission.", step)]
     return []
 
 

@@ -53,10 +53,10 @@ def _deeper(root: Path, names: list[str]) -> Problem | None:
         return None
     told = ", ".join(shown(place) for place in found[:_MOST_TOLD])
     if len(found) > 1:
-        return Problem(_METADATA, f"it is not in the root; there are {len(found)}: in {told}.", "Hand each in by itself.")
+        return Problem(_METADATA, f"it is not in the root; there are {len(found)}: in {told}.", "Submit each by itself.")
     beside = [name for name in names if name != found[0].split("/", maxsplit=1)[0]]
-    lie = f"; beside that lie {', '.join(shown(name) for name in beside[:_MOST_TOLD])}" if beside else ""
-    return Problem(_METADATA, f"it is not in the root, but in {told}{lie}.", f"Hand in, or pack, {told} alone.")
+    lie = f"; beside that are {', '.join(shown(name) for name in beside[:_MOST_TOLD])}" if beside else ""
+    return Problem(_METADATA, f"it is not in the root, but in {told}{lie}.", f"Submit, or pack, {told} alone.")
 
 
 def close_by(path: str) -> str:

@@ -26,7 +26,7 @@ WARNING = ("No Docker engine is used: submissions run as ordinary processes of t
            "Run only programs that you trust.")
 
 
-_OR_PROCESS = "Or say --sandbox process to run programs that you trust without isolation."
+_OR_PROCESS = "Or pass --sandbox process to run programs that you trust without isolation."
 
 
 class DockerHost:

@@ -217,7 +217,7 @@ def _unread(submission: Submission) -> list[str]:
     """What its metadata say without effect."""
     if submission.code_dir is None:
         return []
-    said = [f"metadata.json: nobody reads the field {field!a}. Did you mean `{known}`?"
+    said = [f"metadata.json: unknown field {field!a}. Did you mean `{known}`?"
             for field, known in misspelt_fields(submission.code_dir).items()]
     if submission.base and Access.GREY_BOX not in submission.open_to:
         said.append(f"base: there is no whitebox.py in {submission.base!a}, so that grey-box attacks do not meet this defense.")
@@ -310,13 +310,13 @@ def _judge_resources(trial: Trial, limits: Limits) -> None:
     trial.remarks.append(f"It took {report.wall_s:.1f} s of {limits.time_limit_s:.0f} s.")
     _judge_share(trial, "time", report.wall_s / limits.time_limit_s, "Do less work per image: the contest's host may be slower.")
     if report.peak_memory_bytes:
-        trial.remarks.append(f"It held up to {report.peak_memory_bytes >> 20} MiB of {limits.memory_bytes >> 20} MiB.")
+        trial.remarks.append(f"It used up to {report.peak_memory_bytes >> 20} MiB of {limits.memory_bytes >> 20} MiB.")
         _judge_share(trial, "memory", report.peak_memory_bytes / limits.memory_bytes, "Process fewer images at once.")
 
 
 def _judge_share(trial: Trial, what: str, share: float, step: str) -> None:
     if share > _TOO_CLOSE:
-        trial.problems.append(Problem(what, f"{share:.0%} of the limit: a slightly slower host passes it.", step))
+        trial.problems.append(Problem(what, f"{share:.0%} of the limit: a slightly slower host exceeds it.", step))
     elif share > _CLOSE:
         trial.remarks.append(f"That is {share:.0%} of the {what} limit: mind that the contest's host may be slower.")
 
@@ -330,8 +330,8 @@ def _judge_pixels(trial: Trial, batch: Batch, *, baseline: bool) -> None:
         trial.remarks.append(f"{result.beyond} of {result.expected} images changed outside of one square: they are refused.")
     elif result.beyond:
         done = "clips" if batch.threat is Threat.LINF else "scales back"
-        trial.remarks.append(f"The harness {done} what is beyond, without a penalty, here {result.beyond} of {result.expected} "
-                             "images: those that count are not quite its own.")
+        trial.remarks.append(f"The harness {done} what exceeds the bound, without penalty, here in {result.beyond} of "
+                             f"{result.expected} images: those that count differ from the attack's own.")
     elif result.measured == 0 and batch.bound:
         unchanged = "No pixel of any image was changed."
         if baseline:
@@ -353,7 +353,7 @@ def _judge_labels(trial: Trial, batch: Batch) -> None:
     for offset, words in ((1, "one too low"), (-1, "one too high")):
         if _accuracy(labels + offset, batch.labels) > accuracy + _OFF_BY_ONE_MARGIN:
             trial.problems.append(Problem(
-                "labels", f"they look {words}: moved by one they are right {_accuracy(labels + offset, batch.labels):.0%} of "
+                "labels", f"they look {words}: shifted by one they are right {_accuracy(labels + offset, batch.labels):.0%} of "
                 f"the time instead of {accuracy:.0%}.", "Check the label offset (2017's labels start at 1, torch's at 0)."))
 
 
@@ -390,7 +390,7 @@ def _judge_guesses(trial: Trial, batch: Batch, label_range: tuple[int, int]) -> 
         trial.problems.append(Problem("labels", f"every answer is {given[0]}, whatever the image.",
                                       "Check how images are read and scaled before they reach the model."))
     elif _at_least(right, images, share) > _LIKELY_CHANCE:
-        trial.problems.append(Problem("labels", f"{right} of {images} are right on clean images, which guessing does as well.",
+        trial.problems.append(Problem("labels", f"{right} of {images} are right on clean images, no better than guessing.",
                                       "Check the weights, the order of the classes, and how images are scaled."))
 
 
@@ -415,7 +415,7 @@ def _judge_scores(trial: Trial, attacked: NDArray[np.bool_]) -> None:
     if answers.given.all() and (0.5 - area) / chance > _FAR_BELOW_CHANCE:
         trial.problems.append(Problem(
             "scores", f"clean images score higher than adversarial ones (AUROC {area:.2f}): higher must mean adversarial.",
-            "Turn the score's sign around."))
+            "Negate the score."))
 
 
 def _at_least(successes: int, trials: int, share: float) -> float:
@@ -434,7 +434,7 @@ def _judge_served(trial: Trial, served: RunResult) -> None:
         trial.problems.append(Problem(f"serving: {served.outcome.value}", f"{policy.sentence} ({detail})",
                                       'Remove "protocol": "serve", or answer every batch as docs/submissions.md says.'))
         return
-    trial.remarks.append(f"It serves: a batch took {served.report.wall_s:.1f} s once it was open.")
+    trial.remarks.append(f"It serves: a batch took {served.report.wall_s:.1f} s once it was ready.")
     once = trial.result
     # Pixels by their digest: comparing what was made would compare arrays.
     same = (served.made and served.made.digest) == (once.made and once.made.digest)

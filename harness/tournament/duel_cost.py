@@ -22,7 +22,7 @@ def cost(lineup: Lineup, board: Board, unmet: tuple[tuple[str, Access], ...], sl
         unmet: Attacks that no defense of the round is open to.
         slots: How many runs go side by side.
     """
-    said = [f"{name} meets nobody: no defense of the round is open to {access} attacks." for name, access in unmet]
+    said = [f"{name} has no opponent: no defense of the round is open to {access} attacks." for name, access in unmet]
     rows = [(row, attack, attack.duel) for row, attack in enumerate(lineup.attacks) if attack.duel is not None]
     pairs = Counter(duel.access for _, _, duel in rows)
     runs = 0
@@ -35,7 +35,7 @@ def cost(lineup: Lineup, board: Board, unmet: tuple[tuple[str, Access], ...], sl
                     f"duels, {each * is_open * board.batches} runs.")
     left = list(_left(lineup, board))
     if left:
-        said.append(f"Of these {runs} runs {len(left)} are not made yet: {_time(left, slots)}.")
+        said.append(f"Of these {runs} runs {len(left)} are not done yet: {_time(left, slots)}.")
     elif runs:
         said.append(f"Each of these {runs} runs has its result already.")
     return said
@@ -54,7 +54,7 @@ def _left(lineup: Lineup, board: Board) -> Iterator[Entrant]:
 def _time(left: list[Entrant], slots: int) -> str:
     known = np.array([entrant.expected_s for entrant in left])
     if np.isnan(known).all():
-        return "how long they take is not known, none of these entries has run yet"
+        return "how long they take is unknown, as none of these entries has run yet"
     seconds = float(np.nan_to_num(known, nan=float(np.nanmedian(known))).sum()) / slots
     minutes, unknown = seconds / 60, np.isnan(known).any()
     shown = f"{math.ceil(seconds)} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"  # noqa: PLR2004

@@ -140,7 +140,7 @@ class Machine:
                 found[reference] = self._sandbox.pin_base(reference, who.images)
             if found[reference].ident is None:
                 watcher.say(f"{member.name}: {found[reference].refusal}")
-                _LOG.warning("A base image cannot be had.", extra=facts(submission=member.name, said=found[reference].refusal))
+                _LOG.warning("A base image is not available.", extra=facts(submission=member.name, said=found[reference].refusal))
         return found
 
     def sweep(self) -> list[str]:

@@ -74,8 +74,8 @@ def text(name: str, like: str) -> str:
         like: A key of ``LIKE``.
     """
     values = {"name": name, **LIKE[like]}
-    lines = ["# A tournament. Paths are relative to this file. `harness run` reads it anew each time; what it decides for a result",
-             "# (limits, images) is kept with the result, so a changed limit runs again what it concerns and nothing else.", ""]
+    lines = ["# A tournament. Paths are relative to this file. `harness run` reads it each time; what affects a result",
+             "# (limits, images) is kept with it, so a changed limit repeats the runs that it affects and nothing else.", ""]
     within: list[str] = []
     for key, field in fields(TournamentConfig):
         *parents, leaf = key.split(".")

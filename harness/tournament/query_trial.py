@@ -83,7 +83,7 @@ class QueryTrial:
         elif not result.asked and self._baseline:
             self.remarks.append("It asked nothing, and what it returned fools nobody.")
         elif not result.asked:
-            self.problems.append(Problem("queries", "it asked nothing, and what it returned fools nobody.", "Ask its oracle."))
+            self.problems.append(Problem("queries", "it asked nothing, and what it returned fools nobody.", "Query its oracle."))
         self.remarks.append(f"{charged} queries to {self._names[1]} were charged, {np.median(result.counts):g} for the median "
                             f"image, where {self._budget} are allowed. {len(found)} of {images} images were found to fool it.")
 
@@ -96,5 +96,5 @@ def _seat(wanted: Wanted, loan: Loan) -> Contestant:
 
 def _nobody(name: str, report: RunReport) -> EngineError:
     detail = report.detail or report.stderr.strip()[-300:] or f"exit code {report.exit_code}"
-    return EngineError(f"The duel could not be played, {name} is at fault: {detail}",
+    return EngineError(f"The duel could not be run, because of {name}: {detail}",
                        f"Validate {name} by itself, or run `harness doctor`.")

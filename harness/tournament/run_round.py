@@ -84,7 +84,7 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
         for registered in tournament.register(configured, left_out):
             _tell_change(say, registered)
         for text in said:
-            _LOG.info("What is said before the round.", extra=facts(said=text))
+            _LOG.info("Remarks before the round.", extra=facts(said=text))
         with watcher:
             summary = play_round(tournament, dataset, sandbox, options, watcher, stop)
         if not summary.stopped:
@@ -95,7 +95,7 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
 
 
 def _left_out(say: Callable[[str], None], source: str, error: SubmissionError) -> None:
-    say(f"{source} is left out, the contest goes on without it: {error}")
+    say(f"{source} is left out, the contest continues without it: {error}")
 
 
 def _tell_change(say: Callable[[str], None], registered: Registered) -> None:
@@ -103,7 +103,7 @@ def _tell_change(say: Callable[[str], None], registered: Registered) -> None:
     if registered.change == "version":
         say(f"{name} changed: this is version {version}.")
     if registered.change == "back":
-        say(f"{name} takes part again as version {version}, with the results that it has.")
+        say(f"{name} takes part again as version {version}, with its results.")
 
 
 def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options,
@@ -134,7 +134,7 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             _LOG.info("An attack does not take part.", extra=facts(said=left_out))
         for remark in machine.remarks():
             watcher.say(f"harness: {remark}")
-            _LOG.warning("What is to be known of the machines.", extra=facts(said=remark))
+            _LOG.warning("Remarks on the machines.", extra=facts(said=remark))
         images = machine.pin_images(who, watcher)
         removed = machine.sweep()
         faults.reach("swept")
@@ -148,11 +148,11 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
         for said in cost(round_.lineup, round_.board, round_.unmet, len(machine.slots)):
             watcher.say(said)
-            _LOG.info("What the duels of the round cost.", extra=facts(said=said))
+            _LOG.info("The cost of the round's duels.", extra=facts(said=said))
         for moved in round_.moved:
             watcher.say(_moved(moved))
         for what in removed:
-            _LOG.info("What an earlier harness left is removed.", extra=facts(what=what))
+            _LOG.info("Leftovers of an earlier harness are removed.", extra=facts(what=what))
         progress = Progress()
         stopped = machine.run(round_, watcher, stop, progress, removed)
         asked: set[tuple[int, int, int]] = set()
@@ -172,4 +172,4 @@ def _moved(moved: Moved) -> str:
     submissions = "a submission" if moved.submissions == 1 else f"{moved.submissions} submissions"
     runs = "a run" if moved.results == 1 else f"{moved.results} runs"
     return (f"{moved.reference} is another image than before: {runs} of {submissions} on it "
-            f"{'is' if moved.results == 1 else 'are'} made again, and results on the image before are kept.")
+            f"{'is' if moved.results == 1 else 'are'} repeated, and results on the earlier image are kept.")

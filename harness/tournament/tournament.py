@@ -310,7 +310,7 @@ def refuse_untrusted(submissions: Iterable[Given], *, isolated: bool, trusted: b
     for given in submissions:
         if given.kind != "directory":
             raise SubmissionError(f"{given.name} is an {given.kind} and would run without isolation, with all rights of your user.",
-                                  "Start Docker (`harness doctor` says what is missing), or say --trust-process-sandbox if you "
+                                  "Start Docker (`harness doctor` says what is missing), or pass --trust-process-sandbox if you "
                                   "wrote it yourself.")
 
 
@@ -341,11 +341,11 @@ def _check_members(members: Sequence[StoredSubmission], rules: Rules) -> None:
     scorers = detectors(members)
     if scorers and not attackers(members):
         black_box = "black-box attack" if duellists(members) else "attack"
-        raise ConfigError(f"The detector {scorers[0].name} has nothing to look at: no {black_box} takes part in the round.",
+        raise ConfigError(f"The detector {scorers[0].name} has no images to score: no {black_box} takes part in the round.",
                           f"Submit a {black_box}, or leave the detectors out." if duellists(members) else
                           "Submit an attack, or leave the detectors out.")
     if rules.rejection is not None and not labellers(members):
-        raise ConfigError("rules.rejection says when a defense may reject an image, and no defense takes part in the round.",
+        raise ConfigError("rules.rejection is set, but no defense takes part in the round.",
                           "Submit a defense, or leave rules.rejection out.")
 
 

@@ -80,14 +80,14 @@ class _Looked:
     def judged(self, answers: Answers | None) -> tuple[Problem | None, list[str]]:
         """What costs its attackers something, and what is good to know."""
         if "untried" in self.found:
-            return None, [f"{self.file} was not tried, the image has too little for that: {self.found['untried']}."]
+            return None, [f"{self.file} was not tried, because its image lacks what that needs: {self.found['untried']}."]
         fault = self._fault(answers)
         remarks = []
         if fault is None:
             remarks.append(f"{self.file}: logits of {self.found['classes']} classes; attacks may read "
                            f"{'it' if self.file == 'whitebox.py' else 'the base'} where the tournament has such duels.")
             if (none := _NO_GRADIENT.get(str(self.found["gradient"]))) is not None:
-                remarks.append(f"{self.file}: {none}: what gradients do not pass belongs into `transform`.")
+                remarks.append(f"{self.file}: {none}: what gradients do not pass belongs in `transform`.")
         return None if fault is None else Problem(self.file, fault, _STEP), remarks
 
     def _fault(self, answers: Answers | None) -> str | None:

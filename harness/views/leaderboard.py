@@ -183,8 +183,8 @@ def _times(rows: Sequence[Row]) -> list[str]:
 def footnotes(board: Leaderboard, shown: Collection[str] | None = None) -> list[str]:
     """What the tables do not say of themselves; where ``shown`` names the columns that had room, nothing of others."""
     runs = board.runs
-    state = "complete" if runs.done == runs.total else "the scores are of what is done so far"
-    state = state if runs.total else "nobody takes part that could be run"
+    state = "complete" if runs.done == runs.total else "the scores cover what is done so far"
+    state = state if runs.total else "there is no entry to run"
     rows = [row for track in board.tracks.values() for row in track]
     lines = [
         f"{board.tournament} / {board.round}, {board.scoring} scoring over {plural(board.images, 'image')}.",
@@ -196,7 +196,7 @@ def footnotes(board: Leaderboard, shown: Collection[str] | None = None) -> list[
     if any(row.robust for row in rows) and (shown is None or "robust" in shown):
         lines.append("robust: labelled correctly when clean and against every attack.")
     if any(_known((row,), name) for row in rows for name in _QUERIES):
-        lines.append("queries, distance: medians; an image that was not earned counts as the budget, and as its way to mid-grey.")
+        lines.append("queries, distance: medians; an image not earned counts as the budget, and as its distance to mid-grey.")
     if any(row.baseline for row in rows):
         lines.append(f"{BASELINE_MARK} baseline.")
     marks = sorted({mark for row in rows for mark in row.mark.split()})

@@ -41,7 +41,7 @@ class NodeView:
 
     Attributes:
         hardware: In words.
-        lost: Whether it went away; its runs began anew elsewhere.
+        lost: Whether it went away; its runs restarted elsewhere.
     """
 
     name: str

@@ -247,7 +247,7 @@ def standing(view: SubmissionView) -> list[str]:
                              "counts as the budget).")
         if row.figures.get("median_distance") is not None:
             sentences.append(f"Change that earns an image: {row.figures['median_distance']:g} (median L2 norm; one that is not "
-                             "earned counts as its way to mid-grey).")
+                             "earned counts as its distance to mid-grey).")
     if row is not None and view.unlabelled:
         sentences.append(f"Of its raw score of {row.raw:,}, {plural(view.unlabelled, 'image')} got no label from a defense; "
                          "that counts as a wrong label.")
@@ -279,5 +279,5 @@ def timing(timings: Timings) -> list[str]:
     apart = [f"On {each.hardware}: {seconds(each.median_s)} s (median of {plural(each.runs, 'run')}), at most "
              f"{seconds(each.longest_s)} s." for each in timings.by_hardware]
     if len(apart) > 1:
-        measured += ["Times on different hardware do not compare; apart they are:", *apart]
+        measured += ["Times on different hardware are not comparable; separately they are:", *apart]
     return [", ".join(parts) + ".", *measured]

@@ -35,7 +35,8 @@ from harness.views.words import plural
 #: What the commands look for by themselves.
 DEFAULT_CONFIG = Path("tournament.yaml")
 #: What became of images beyond their bound.
-_CUT = {Threat.LINF: "epsilon (up to {}); they were cut to it", Threat.L2: "their L2 bound (up to {}); they were scaled back to it",
+_CUT = {Threat.LINF: "epsilon (up to {}); they were clipped to it",
+        Threat.L2: "their L2 bound (up to {}); they were scaled back to it",
         Threat.PATCH: "their square (up to {} pixels); they were refused", Threat.UNRESTRICTED: "{}"}
 #: Refused outputs of one run that are shown with their reasons.
 SHOWN_REFUSED = 5
@@ -250,7 +251,7 @@ def audit_note(found: audit.Finding) -> str:
     if found.differs:
         parts.append(f"{found.differs} {'was' if found.differs == 1 else 'were'} the odd one of ten, "
                      + ("more often than chance explains: its answers depend on earlier batches" if found.marked
-                        else "not more often than chance may explain"))
+                        else "no more often than chance explains"))
     if found.uncompared:
         parts.append(f"{found.uncompared} could not be compared, because a limit ended one of the runs")
     if found.undecided:

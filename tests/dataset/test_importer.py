@@ -191,7 +191,7 @@ def test_classes_that_are_numbers_are_in_the_order_of_the_numbers(tmp_path):
 
 
 def test_two_directories_of_one_number(tmp_path):
-    with pytest.raises(DatasetError, match="which are one number"):
+    with pytest.raises(DatasetError, match="which are the same number"):
         import_folder(folder(tmp_path / "f", "1/a.png", "01/a.png"), tmp_path / "d", size=(8, 8))
 
 
@@ -208,8 +208,8 @@ def test_what_a_folder_leaves_out_is_counted_and_named(tmp_path):
     imported = import_folder(source, tmp_path / "d", size=(8, 8))
     assert imported.taken == 7
     assert {reason.split()[-1]: names for reason, names in imported.left_out.items()} == {
-        "one": ["a/deep"], "dot": [".c", "a/.4.png"], "class": ["loose.png"], ".ppm": ["a/notes.txt"],
-        "nothing": ["a/lost.png", "b/pipe.png"]}
+        "images": ["a/deep"], "dot": [".c", "a/.4.png"], "directory": ["loose.png"], ".ppm": ["a/notes.txt"],
+        "link": ["a/lost.png", "b/pipe.png"]}
     assert imported.resized == ["8.png"]
     assert len(imported.twins) == 2
     assert any(", labels " in twin for twin in imported.twins)

@@ -170,7 +170,7 @@ FAULTS = {
     "yaml is broken": (lambda root: (root / "dataset.yaml").write_text("{"), "cannot be read"),
     "yaml is not text": (lambda root: (root / "dataset.yaml").write_bytes(b"\xff\xff"), "cannot be read"),
     "field missing": (lambda root: (root / "dataset.yaml").write_text("name: x\n"), "`digest` is wrong"),
-    "a field twice": (lambda root: add(root, "width: 6"), r"dataset\.yaml cannot be read: line \d+: `width` is there twice"),
+    "a field twice": (lambda root: add(root, "width: 6"), r"dataset\.yaml cannot be read: line \d+: `width` appears twice"),
     "a slip of the pen": (lambda root: add(root, "license: x"), r"line \d+: unknown field license"),
     "an octal size": (lambda root: replace(root, "width: 6", "width: 06"), "`06` is octal in YAML 1.1"),
     "a size as text": (lambda root: replace(root, "width: 6", "width: '6'"), "`width` is wrong: it must be a whole number"),

@@ -177,7 +177,7 @@ def test_a_package_is_fetched_with_apt_once(made, tmp_path, monkeypatch) -> None
 
 
 @pytest.mark.parametrize(("apt", "sentence"), [
-    ("", r"fetched with apt-get, which is not here\. Put stamps_1_all\.deb of Debian 12 into "),
+    ("", r"fetched with apt-get, which is not installed\. Put stamps_1_all\.deb of Debian 12 into "),
     ("echo E: Version 1 for stamps was not found >&2; exit 100",
      r"cannot fetch stamps 1 \(Version 1 for stamps was not found\)\. Run `apt-get update`"),
     ("echo other > stamps_1_all.deb", r"is not the package that the data set is made from \(SHA-256 "),
@@ -241,7 +241,7 @@ def test_labels_count_from_one_and_come_from_a_program_of_its_own() -> None:
         assert nets.classes == ["tench", "goldfish"]
         assert nets.of(pictures([0, 7])) == [None, 8]
         assert nets.of(pictures([1])) == [2]
-        with pytest.raises(DatasetError, match=r"The nets that label images ended: a net broke\."):
+        with pytest.raises(DatasetError, match=r"The nets that label images failed: a net broke\."):
             nets.of(pictures([255]))
 
 

@@ -202,10 +202,10 @@ ROWS = [
         ("validate", "entries/attack-darken")),
     Row("a threat without its bounds", config("max_epsilon:", "threats: {l2: {}}\n  max_epsilon:"), ("rules.threats.l2.bounds",)),
     Row("round with a detector and no attack", instead("detector-level", "attack-darken"),
-        ("detector-level has nothing to look at", "Submit an attack")),
+        ("detector-level has no images to score", "Submit an attack")),
     Row("round with a detector whose only attack lacks its threat",
         lambda p: (metadata(threat="l2")(p), make.entry(p.root / "entries/detector-level", "detector-level")),
-        ("detector-level has nothing to look at",)),
+        ("detector-level has no images to score",)),
     Row("round with rejection and no defense", lambda p: (
         config("rules:", "rules:\n  rejection: {max_clean: 0.05}")(p), remove("entries/defense-mean")(p)),
         ("rules.rejection", "no defense takes part", "Submit a defense")),
@@ -324,7 +324,7 @@ def packed_baseline(place: Place) -> None:
 LEFT_OUT: dict[str, tuple[Callable[[Place], object], str]] = {
     "no type": (metadata(type=None), "the field is missing"),
     "a pipe in it": (lambda p: os.mkfifo(p.root / "entries/attack-darken/pipe"), "neither a file nor a directory"),
-    "no entry at all": (lambda p: (p.root / "entries/README.md").write_text("hello\n"), "is damaged, or is none"),
+    "no entry at all": (lambda p: (p.root / "entries/README.md").write_text("hello\n"), "is damaged, or not an archive"),
     "a baseline that is packed": (packed_baseline, "calls itself a baseline"),
 }
 

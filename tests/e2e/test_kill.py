@@ -135,7 +135,7 @@ def test_killed_while_containers_run(make_place, docker_client, light_image) -> 
     process.kill()
     assert campaign._killed(process)
     again = place.run()
-    assert "Removed what an earlier harness left: container" in again.stderr
+    assert "Removed leftovers of an earlier harness: container" in again.stderr
     assert differences(place.tables(), wanted) == []
     assert docker_client.containers.list(all=True, ignore_removed=True, filters={"label": label}) == []
     assert place.leftovers() == []

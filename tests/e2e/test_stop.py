@@ -35,7 +35,7 @@ def test_a_signal_stops_the_run_and_says_how_to_go_on(sleeping, number) -> None:
         kill_group(process)
     assert process.returncode == 130, err
     assert took < STOP_S
-    assert "`harness run` goes on" in err
+    assert "`harness run` resumes" in err
     assert "Traceback" not in err
     assert sleeping.leftovers() == []
     # What was recorded is kept, what ran is on record as stopped and waits again.
@@ -108,7 +108,7 @@ def test_the_lock_is_gone_with_a_killed_process(sleeping) -> None:
     sleeping.until(lambda: any(run.attempt > 1 for run in stored.runs(sleeping.state)), second)
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=60)
-    assert "Removed what an earlier harness left" in err
+    assert "Removed leftovers of an earlier harness" in err
 
 
 @pytest.mark.docker

@@ -98,7 +98,7 @@ def test_an_old_version_that_was_put_back_can_be_withdrawn(place) -> None:
     assert place.versions(WITHDRAWN) == [(1, "withdrawn"), (2, "superseded")]
     again = place.harness("submissions", "--withdraw", WITHDRAWN)
     assert again.returncode == 2
-    assert f"{WITHDRAWN} does not take part any more" in again.stderr
+    assert f"{WITHDRAWN} no longer takes part" in again.stderr
 
 
 def test_withdrawn_content_under_another_name_supersedes_who_had_it(place) -> None:

@@ -98,7 +98,7 @@ def test_a_run_that_a_machine_failed_in_goes_to_another_one_even_where_that_has_
 
 def test_why_a_machine_did_not_begin_is_said_in_one_line() -> None:
     told = "The actor died.\n\tTo disable worker killing, set `RAY_memory_monitor_refresh_ms` to zero. Since 2.56, ..."
-    assert "memory runs low; with RAY_memory_monitor_refresh_ms=0" in _why_it_did_not_begin(RuntimeError(told))
+    assert "low on memory; with RAY_memory_monitor_refresh_ms=0" in _why_it_did_not_begin(RuntimeError(told))
     assert _why_it_did_not_begin(RuntimeError("The actor died.\n  ...\nValueError: no such thing\n")) == "ValueError: no such thing"
 
 

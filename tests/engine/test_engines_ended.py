@@ -129,7 +129,7 @@ def test_a_store_that_a_node_does_not_see_is_told_at_the_start(head, ray_cluster
 def test_no_node_with_the_gpu_that_is_asked_for_is_one_sentence_that_names_all(head, ray_cluster) -> None:
     workers = head.config.workers.model_copy(update={"require": Require(gpu="K9000"), "gpus": "auto"})
     asks = head.config.model_copy(update={"workers": workers})
-    with pytest.raises(EngineError, match=r"No node of the Ray cluster can work: (\S+: No GPU of this host is .* K9000.*){3}"):
+    with pytest.raises(EngineError, match=r"No node of the Ray cluster is usable: (\S+: No GPU of this host is .* K9000.*){3}"):
         RayEngine(replace(duty(head), config=asks), ray_cluster.address, print)
 
 

@@ -106,7 +106,7 @@ def test_code_that_cannot_be_had_is_the_hosts_failure(head, machine) -> None:
     head.blobs("vandal").set_aside(f"code/{job.program.digest}")
     result = travelled(machine("north"), job).result
     assert result.outcome is Outcome.HOST_ERROR
-    assert "cannot be had from the store" in result.report.detail
+    assert "cannot be fetched from the store" in result.report.detail
 
 
 def test_a_machine_is_ended_while_it_performs(head, machine) -> None:

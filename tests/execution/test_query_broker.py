@@ -139,11 +139,11 @@ ENDED = Outcome.EXITED_NONZERO
 FIVE = "for step in range(5): ask(all_moved(1), every)\n"
 ATTACKERS = {
     "a flood of one token": Hostile("lay(all_moved(1), every)\nfor _ in range(1000): say(query=token)\nhear()\ntime.sleep(60)",
-                                    ENDED, "before the question before", 4, 4),
+                                    ENDED, "before its previous query", 4, 4),
     "a token that it guesses": Hostile("lay(all_moved(1), every)\nsay(query='0123456789abcdef')\ntime.sleep(60)", ENDED,
-                                       "before the question before", 0, 0),
+                                       "before its previous query", 0, 0),
     "yesterday's token": Hostile("old = token\nask(all_moved(1), every)\nsay(query=old)\ntime.sleep(60)", ENDED,
-                                 "before the question before", 4, 4),
+                                 "before its previous query", 4, 4),
     "asks without a question": Hostile("say(query=token)\ntime.sleep(60)", ENDED, "there is no index.npy", 0, 0),
     "lies about indices: none of the batch": Hostile("ask(all_moved(1), [0, 1, 2, 4])", ENDED, "from 0 to 3", 0, 0),
     "lies about indices: below zero": Hostile("ask(all_moved(1), [0, 1, 2, -1])", ENDED, "from 0 to 3", 0, 0),

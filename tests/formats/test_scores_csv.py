@@ -53,7 +53,7 @@ def test_notes_name_the_file_and_the_answer():
     read = read_scores(b"a;0.5\nb;1\n", NAMES)
     assert any(note.startswith("scores.csv:") and "semicolons" in note for note in read.notes)
     assert "the score 'nan' is not a finite number" in read_scores(b"a,nan", NAMES).refused[0]
-    assert any("and the score into the second" in note for note in read_scores(b"0.5,a\n", NAMES).notes)
+    assert any("and the score in the second" in note for note in read_scores(b"0.5,a\n", NAMES).notes)
     assert read_scores(b"", NAMES).notes == ["scores.csv is empty."]
 
 

@@ -308,7 +308,7 @@ def test_a_base_that_went_after_it_was_found_is_not_the_submissions_fault(sandbo
     gone = BaseImage("sha256:" + "0" * 64, "x")
     report = bench.run(sandbox, based(bench.program(BASH + "echo never"), bench.image, gone))
     assert report.ending is Ending.HOST_ERROR
-    assert "is not on this host any more" in report.detail
+    assert "is no longer on this host" in report.detail
 
 
 def test_killed_from_outside_is_not_the_programs_fault(sandbox, bench) -> None:

@@ -184,7 +184,7 @@ def test_root_without_its_rights_may_not_read_what_is_another_users(make, docker
     tree = {"app": (0o700, 1000, None), "app/run": (0o700, 1000, SH)}
     image = make(tree, Entrypoint=["/app/run"], Labels={"harness.profile": "legacy"})
     (problem,) = docker_sandbox.image_problems(image)
-    assert "root without its special rights, who may not enter /app " in problem.sentence
+    assert "root without capabilities, who may not enter /app " in problem.sentence
 
 
 @pytest.mark.docker

@@ -88,16 +88,16 @@ def test_whose_fault_it_is(row, late) -> None:
 
 
 WORDS = {
-    "no such repository": ("none of that name, or wants a login", "docker login"),
-    "no such tag": ("none of that name and tag", "tag"),
+    "no such repository": ("no image of that name, or requires a login", "docker login"),
+    "no such tag": ("no image of that name and tag", "tag"),
     "no such name": ("no image can have that name", "Check the name"),
-    "a password is asked for": ("wants a login", "docker login"),
+    "a password is asked for": ("requires a login", "docker login"),
     "no such registry": ("the name of its registry cannot be resolved", "docker load"),
     "another machine": ("other architectures only", "architecture"),
-    "too many, though it says denied": ("gives no more for now", "Wait"),
+    "too many, though it says denied": ("rate limit is reached", "Wait"),
     "timed out": ("cannot be reached", "network"),
     "refused": ("cannot be reached", "network"),
-    "the disk is full": ("no room for it", "Free space"),
+    "the disk is full": ("no space for it", "Free space"),
     "nothing known": ("cannot be pulled (something else)", "Check the name"),
 }
 
@@ -142,7 +142,7 @@ def test_what_an_author_names_is_the_submissions_fault_and_says_nothing_of_the_n
     engine = Asked((UNAVAILABLE | OUT_OF_ORDER)[row], answers=True)  # type: ignore[arg-type]
     with pytest.raises(ImageUnavailableError) as caught:
         images.base(engine, "example/x:1", ImageRules(("example/*",)), pull=True)  # type: ignore[arg-type]
-    assert caught.value.problem == "The Docker image 'example/x:1' could not be had."
+    assert caught.value.problem == "The Docker image 'example/x:1' is not available."
     assert engine.credentials == [{}]
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_allowed_or_not_at_submit_is_never_asked_for(rules, pull) ->
 def test_an_image_of_2017_names_the_one_that_would_do() -> None:
     with pytest.raises(ImageUnavailableError) as caught:
         images.base(Asked("x", answers=True), "gcr.io/tensorflow/tensorflow:1.1.0", ImageRules(), pull=True)  # type: ignore[arg-type]
-    assert "localhost/harness-compat-tf1:1 holds what it held" in caught.value.next_step
+    assert "localhost/harness-compat-tf1:1 replaces it" in caught.value.next_step
     assert "`docker/build.py compat-tf1` makes it." in caught.value.next_step
 
 

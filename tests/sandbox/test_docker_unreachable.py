@@ -86,12 +86,12 @@ class Row(NamedTuple):
 
 ENVIRONMENTS = {
     "no scheme that is known": Row(
-        {"DOCKER_HOST": "garbage://x"}, ("DOCKER_HOST", "'garbage://x'", "no address"), "unset DOCKER_HOST"),
-    "a path": Row({"DOCKER_HOST": "/var/run/docker.sock"}, ("'/var/run/docker.sock'", "no address"), "unix:///PATH"),
-    "no port": Row({"DOCKER_HOST": "tcp://"}, ("'tcp://'", "no address"), "tcp://HOST:PORT"),
-    "a port that is no number": Row({"DOCKER_HOST": "tcp://localhost:abc"}, ("'abc'", "no address"), "tcp://HOST:PORT"),
-    "a port beyond all": Row({"DOCKER_HOST": "tcp://localhost:99999"}, ("99999", "no address"), "tcp://HOST:PORT"),
-    "half an address": Row({"DOCKER_HOST": "tcp://[::1"}, ("'tcp://[::1'", "no address"), "tcp://HOST:PORT"),
+        {"DOCKER_HOST": "garbage://x"}, ("DOCKER_HOST", "'garbage://x'", "not the address"), "unset DOCKER_HOST"),
+    "a path": Row({"DOCKER_HOST": "/var/run/docker.sock"}, ("'/var/run/docker.sock'", "not the address"), "unix:///PATH"),
+    "no port": Row({"DOCKER_HOST": "tcp://"}, ("'tcp://'", "not the address"), "tcp://HOST:PORT"),
+    "a port that is no number": Row({"DOCKER_HOST": "tcp://localhost:abc"}, ("'abc'", "not the address"), "tcp://HOST:PORT"),
+    "a port beyond all": Row({"DOCKER_HOST": "tcp://localhost:99999"}, ("99999", "not the address"), "tcp://HOST:PORT"),
+    "half an address": Row({"DOCKER_HOST": "tcp://[::1"}, ("'tcp://[::1'", "not the address"), "tcp://HOST:PORT"),
     "Windows": Row({"DOCKER_HOST": "npipe:////./pipe/docker"}, ("npipe", "Windows"), "unix:///PATH"),
     "nobody at the port": Row({"DOCKER_HOST": "tcp://127.0.0.1:1"}, ("'tcp://127.0.0.1:1'", "nothing listens there"), "port"),
     "no such host": Row(
@@ -101,7 +101,7 @@ ENVIRONMENTS = {
     "a directory for a socket": Row({"DOCKER_HOST": "unix://{here}"}, ("{here} is a directory, not a socket",), "systemctl start"),
     "a file for a socket": Row({"DOCKER_HOST": "unix://{here}/file"}, ("{here}/file is a file, not a socket",), "systemctl start"),
     "a dead socket": Row(
-        {"DOCKER_HOST": "unix://{here}/dead.sock"}, ("nobody listens at {here}/dead.sock",), "Start it", absent=True),
+        {"DOCKER_HOST": "unix://{here}/dead.sock"}, ("nothing listens at {here}/dead.sock",), "Start it", absent=True),
     "a long path": Row({"DOCKER_HOST": f"unix:///{'x' * 120}"}, ("too long",), "shorter path"),
     "SSH without its library": Row({"DOCKER_HOST": "ssh://me@there"}, ("'ssh://me@there'", "paramiko", "not installed"),
                                    "unset DOCKER_HOST"),
@@ -145,14 +145,14 @@ def test_what_the_environment_says_wrong(name, tmp_path, monkeypatch) -> None:
 
 ANSWERS: dict[str, tuple[Answer | None, str, str]] = {
     "silence": (None, "did not answer within 0.3 s", "journalctl"),
-    "hangs up": (raw(b""), "ends the connection without an answer", "TLS"),
-    "another protocol": (raw(b"SSH-2.0-OpenSSH_9\r\n"), "no Docker engine ('SSH-2.0", "DOCKER_HOST"),
+    "hangs up": (raw(b""), "closes the connection without an answer", "TLS"),
+    "another protocol": (raw(b"SSH-2.0-OpenSSH_9\r\n"), "not a Docker engine ('SSH-2.0", "DOCKER_HOST"),
     "TLS, by its bytes": (raw(b"\x15\x03\x01\x00\x02\x02"), "speaks TLS", "DOCKER_TLS_VERIFY=1"),
     "TLS, by its words": (
         says("400 Bad Request", "Client sent an HTTP request to an HTTPS server."), "speaks TLS", "DOCKER_CERT_PATH"),
-    "a web page": (says("200 OK", "<html>"), "no Docker engine", "Correct DOCKER_HOST"),
-    "no such page": (says("404 Not Found", "no"), "no Docker engine", "Correct DOCKER_HOST"),
-    "a list": (says("200 OK", "{}"), "no Docker engine", "Correct DOCKER_HOST"),
+    "a web page": (says("200 OK", "<html>"), "not a Docker engine", "Correct DOCKER_HOST"),
+    "no such page": (says("404 Not Found", "no"), "not a Docker engine", "Correct DOCKER_HOST"),
+    "a list": (says("200 OK", "{}"), "not a Docker engine", "Correct DOCKER_HOST"),
     "a failure": (says("500 Internal Server Error", '{"message": "the store is broken"}'), "the store is broken", "journalctl"),
     "a plugin's refusal": (says("403 Forbidden", '{"message": "authorization denied by plugin"}'), "refuses", "plugin"),
     "an old engine": (says("200 OK", '{"ApiVersion": "1.12"}'), "too old", "20.10"),
@@ -161,7 +161,7 @@ ANSWERS: dict[str, tuple[Answer | None, str, str]] = {
                       "too new", "pip install --upgrade docker"),
     "a terminal's codes": (
         says("500 Oops", '{"message": "\x1b]0;x\x07broken"}'.replace("\x1b", "\\u001b").replace("\x07", "\\u0007")),
-                           "failure (broken)", "journalctl"),
+                           "returned an error (broken)", "journalctl"),
 }
 
 
@@ -194,7 +194,7 @@ KNOWN = {
                          "usermod -aG docker"),
     "in the group since this login": (
         replace(ABSENT, kinds=REFUSED, group="docker", member=True), "does not know it yet", "Log out"),
-    "a socket of nobody's": (replace(ABSENT, kinds=REFUSED), "may not use the Docker engine's socket", "be root"),
+    "a socket of nobody's": (replace(ABSENT, kinds=REFUSED), "may not use the Docker engine's socket", "run as root"),
     "a proxy answers": (Facts(host="tcp://engine:2375", status=503, proxy="HTTP_PROXY"), "HTTP_PROXY", "NO_PROXY"),
     "not trusted": (replace(TCP, said="[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", kinds=frozenset({"SSLError"})),
                     "ca.pem in /certs does not vouch", "ca.pem"),

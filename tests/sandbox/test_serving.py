@@ -278,7 +278,7 @@ def test_one_that_was_gone_before_the_batch_is_started_anew(desk) -> None:
     report, outputs = desk.serve()
     assert (report.ending, report.exit_code) == (Ending.FINISHED, 0), report
     assert outputs == {"x.png": b"batch2"}
-    assert "started anew" in report.detail
+    assert "restarted" in report.detail
     assert report.start_s > 0
     assert desk.session.alive
     assert desk.serve()[0].detail == ""
@@ -300,7 +300,7 @@ def test_when_it_went_is_what_counts_and_not_when_that_was_noticed(desk, monkeyp
     monkeypatch.setattr(desk.session._running, "settle", late)
     report, outputs = desk.serve()
     assert (report.ending, outputs) == (Ending.FINISHED, {"x.png": b"batch2"}), report
-    assert "started anew" in report.detail
+    assert "restarted" in report.detail
 
 
 def test_nothing_of_a_batch_is_in_sight_before_the_program_is_ready_again(desk) -> None:
@@ -317,7 +317,7 @@ seen += look()
     report, outputs = desk.serve()
     assert report.ending is Ending.FINISHED, report
     assert outputs == {"x.png": b"batch2", "seen": b"[]"}
-    assert "started anew" in report.detail
+    assert "restarted" in report.detail
     assert report.wall_s > 0.3, "a start in the middle of a batch is the batch's time"
     assert report.start_s > 0
 

@@ -148,7 +148,7 @@ def test_a_run_that_fails_with_one_node_after_another_is_never_given_up(
     progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, ledger).run()
     assert len(ledger.accepted) == 1 + 2
     assert (progress.given_up, progress.left_out, engine.usable_slots()) == ({}, {}, 1)
-    assert len(logged(caplog, f"A run {words} and begins anew.")) == losses
+    assert len(logged(caplog, f"A run {words} and starts again.")) == losses
 
 
 @pytest.mark.parametrize(("lost", "left", "sentence"), [
@@ -193,7 +193,7 @@ def test_a_slot_that_always_fails_is_quarantined_and_the_others_go_on(caplog: py
     scheduler.run()
     assert engine.usable_slots() == 1
     assert [facts["slot"] for facts in logged(caplog, "A slot is out of service.")] == [bad.name]
-    rests = [facts["seconds"] for facts in logged(caplog, "A slot rests.")]
+    rests = [facts["seconds"] for facts in logged(caplog, "A slot backs off.")]
     assert rests
     assert rests == sorted(rests)
 
@@ -210,7 +210,7 @@ def test_a_submission_that_no_machine_can_run_is_given_up_at_once_and_no_slot_fo
     progress = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger()).run()
     assert progress.left_out == {name: f"No node can get the image of {name}" for name in ("attack0", "attack1", "defense0")}
     assert (progress.finished, progress.given_up.total()) == (8, 8 + 8 + 8 + 8)
-    assert not logged(caplog, "A slot rests.")
+    assert not logged(caplog, "A slot backs off.")
     assert len(engine.submitted) <= 8 + 3
 
 

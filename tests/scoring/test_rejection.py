@@ -202,7 +202,7 @@ def test_rules_without_it_are_kept_as_ever() -> None:
 
 @pytest.mark.parametrize(("programs", "rules", "words"), [
     (("attack-darken",), {"rejection": {"max_clean": 0.05}}, "rules.rejection"),
-    (("detector-level", "defense-mean"), {}, "detector-level has nothing to look at")])
+    (("detector-level", "defense-mean"), {}, "detector-level has no images to score")])
 def test_a_round_that_lacks_a_side_is_refused(tmp_path: Path, programs: tuple[str, ...], rules: dict[str, Any],
                                               words: str) -> None:
     config = load(make.tournament(tmp_path, programs, rules=rules))

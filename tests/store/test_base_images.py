@@ -92,7 +92,7 @@ def test_only_what_ran_on_the_other_image_runs_again(contest) -> None:
     assert contest.run() == (3 + 2 * 6, [])
     assert contest.run() == (0, [])
     contest.names[FULL] = BaseImage("sha256:3", "full with another torch")
-    said = "is another image than before: 6 runs of a submission on it are made again, and results on the image before are kept."
+    said = "is another image than before: 6 runs of a submission on it are repeated, and results on the earlier image are kept."
     assert contest.run() == (6, [f"{FULL} {said}"])
     assert contest.run() == (0, [])
     contest.names[FULL] = BaseImage("sha256:2", "full")

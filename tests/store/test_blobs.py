@@ -128,7 +128,7 @@ def test_a_write_that_is_refused_for_now_is_made_again(object_server, faults) ->
 def test_a_write_that_always_meets_another_is_an_error_in_the_end(object_server) -> None:
     blobs = ObjectBlobs(object_server.place())
     object_server.faults = [("PUT", "409 Conflict")] * 100
-    with pytest.raises(StoreError, match="somebody else writes it"):
+    with pytest.raises(StoreError, match="another writer each time"):
         blobs.save(NAME, b"good one")
 
 
@@ -243,7 +243,7 @@ def test_what_was_damaged_in_the_store_is_not_used_and_published_again(tmp_path,
             path.unlink()
         else:
             path.write_bytes(damage(path.read_bytes()) if path.stat().st_size else b"x")
-    with pytest.raises(StoreError, match="cannot be had from the store"):
+    with pytest.raises(StoreError, match="cannot be fetched from the store"):
         fetch()
     assert not (tmp_path / "elsewhere" / digest).exists()
     while True:  # an attempt finds one damaged file
@@ -258,7 +258,7 @@ def test_what_was_damaged_in_the_store_is_not_used_and_published_again(tmp_path,
 def test_code_that_changed_is_not_published(tmp_path) -> None:
     digest = code(tmp_path / "code")
     (tmp_path / "code" / "more").write_text("")
-    with pytest.raises(StoreError, match="no longer what was handed in"):
+    with pytest.raises(StoreError, match="no longer what was submitted"):
         publish_code(FileBlobs(tmp_path / "store"), tmp_path / "code", digest)
     assert not (tmp_path / "store").exists()
 

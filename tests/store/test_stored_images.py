@@ -31,7 +31,7 @@ def machine(tmp_path, monkeypatch):
 
 def test_an_image_is_saved_once_and_loaded_once_by_each(machine) -> None:
     (head, here), (north, there) = machine("head", "sha256:a"), machine("north")
-    with pytest.raises(ImageUnavailableError, match="neither here nor in the artifact store"):
+    with pytest.raises(ImageUnavailableError, match="neither on this host nor in the artifact store"):
         there.bring("sha256:a")
     for _ in range(2):
         here.publish("sha256:a")
@@ -68,7 +68,7 @@ def test_an_image_that_cannot_be_loaded_is_the_hosts_failure(machine, image) -> 
 
 
 def test_an_image_that_is_nowhere_is_told(machine) -> None:
-    with pytest.raises(ImageUnavailableError, match="on no machine"):
+    with pytest.raises(ImageUnavailableError, match="on none of the machines"):
         machine("head")[1].publish("sha256:gone")
 
 

@@ -224,7 +224,7 @@ def test_ratio(tmp_path, monkeypatch):
 @pytest.mark.parametrize("data", [b"PK", b"PK\x03\x04", b"\x1f\x8b", gzip.compress(b"x", mtime=0), b"hello" * 1000, b""])
 def test_no_archive(tmp_path, data):
     (tmp_path / "a.zip").write_bytes(data)
-    with pytest.raises(SubmissionError, match="damaged, or is none"):
+    with pytest.raises(SubmissionError, match="damaged, or not an archive"):
         archive.unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -56,7 +56,7 @@ def test_beyond_epsilon_costs_nothing(dataset: Dataset, tmp_path: Path) -> None:
     trial = tried(dataset, tmp_path, "attack", ATTACK.format(body="attack = lambda images, epsilon: images + 2 * epsilon"))
     assert trial.problems == []
     assert any("Largest change of a pixel: 32 of 16" in remark for remark in trial.remarks)
-    assert any("clips what is beyond, without a penalty" in remark for remark in trial.remarks)
+    assert any("clips what exceeds the bound, without penalty" in remark for remark in trial.remarks)
 
 
 def test_a_crash_shows_the_end_of_stderr(dataset: Dataset, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_metadata_say_without_effect(tmp_path: Path) -> None:
     said = {"type": "defense", "container": "none", "entry_point": "main.py", "base": "inner", "Protokol": "serve"}
     (tmp_path / "metadata.json").write_text(json.dumps(said))
     assert _unread(load(tmp_path, name="d")) == [
-        "metadata.json: nobody reads the field 'Protokol'. Did you mean `protocol`?",
+        "metadata.json: unknown field 'Protokol'. Did you mean `protocol`?",
         "base: there is no whitebox.py in 'inner', so that grey-box attacks do not meet this defense."]
     (tmp_path / "inner" / "whitebox.py").write_text("")
     (tmp_path / "metadata.json").write_text(json.dumps({**said, "Protokol": 1, "protocol": "run"}))
@@ -215,7 +215,7 @@ BEYOND = {
     "within an l2 norm": Beyond(Threat.L2, 49, "return images + 7", ("Largest L2 norm of a change: 49 of 49 allowed.",)),
     "beyond an l2 norm": Beyond(Threat.L2, 48, "return images + 7", (
         "Largest L2 norm of a change: 49 of 48 allowed.",
-        "The harness scales back what is beyond, without a penalty, here 12 of 12 images")),
+        "The harness scales back what exceeds the bound, without penalty, here in 12 of 12 images")),
     "within a patch": Beyond(Threat.PATCH, 2, ONE_CORNER.format(2), ("Largest side of a changed square: 2 of 2 allowed.",)),
     "beyond a patch": Beyond(Threat.PATCH, 2, ONE_CORNER.format(3), (
         "Largest side of a changed square: 3 of 2 allowed.", "12 of 12 images changed outside of one square: they are refused."),

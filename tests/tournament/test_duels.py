@@ -137,7 +137,7 @@ def test_what_duels_cost_is_said_before(played) -> None:
     assert [text for text in played.duels.said if "uel" in text or "runs" in text] == [
         "Duels, grey_box: 1 attack x 3 defenses x 3 batches; open pairs: 1 of 3; 3 duels, 6 runs.",
         "Duels, white_box: 1 attack x 3 defenses x 3 batches; open pairs: 2 of 3; 6 duels, 12 runs.",
-        next(text for text in played.duels.said if text.startswith("Of these 18 runs 18 are not made yet: about ")
+        next(text for text in played.duels.said if text.startswith("Of these 18 runs 18 are not done yet: about ")
              and text.endswith(" s on 2 slots, as far as is known."))]
     assert not [text for text in played.alone.said if "uel" in text]
 
@@ -169,7 +169,7 @@ def test_duels_change_nothing_for_those_who_meet_everybody(played) -> None:
 def test_nothing_is_played_again_and_a_new_version_plays_its_own(again) -> None:
     listener = run(again)
     assert listener.started == {}
-    assert not [text for text in listener.said if "not made yet" in text]
+    assert not [text for text in listener.said if "not done yet" in text]
     (again / "entries" / "open-a" / "whitebox.py").write_text("# darker open-a\n")
     assert run(again).started == {"white": BATCHES, "open-a": 2 * BATCHES}, "it makes what attack-darken made"
     shutil.copyfile(again / "entries" / "open-b" / "inner" / "whitebox.py", again / "entries" / "open-b" / "inner" / "more")

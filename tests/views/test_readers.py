@@ -168,7 +168,7 @@ def test_an_audit_is_told_in_a_sentence() -> None:
     assert audit_note(Finding(audited=1, same=1)) == (
         "Audit: of 1 served run run again in fresh containers, 1 gave the same result.")
     suspicious = audit_note(Finding(audited=9, same=5, randomised=1, differs=1, undecided=2))
-    assert "1 was the odd one of ten, not more often than chance may explain; 2 differed and wait" in suspicious
+    assert "1 was the odd one of ten, no more often than chance explains; 2 differed and wait" in suspicious
     marked = audit_note(Finding(audited=7, same=1, differs=5, uncompared=1))
     assert "5 were the odd one of ten, more often than chance explains: its answers depend on earlier batches" in marked
     assert "1 could not be compared, because a limit ended one of the runs" in marked
@@ -177,7 +177,7 @@ def test_an_audit_is_told_in_a_sentence() -> None:
 def test_pixels_beyond_epsilon_are_reported(tournament: Tournament) -> None:
     with tournament.read() as transaction:
         view = SubmissionReader(tournament, transaction).submission("a")
-    assert view.notes == ("In 1 of its runs images went beyond epsilon (up to 19); they were cut to it.",)
+    assert view.notes == ("In 1 of its runs images went beyond epsilon (up to 19); they were clipped to it.",)
     assert view.details["version"] == "2 (active)"
     assert view.failures == ()
 

@@ -82,7 +82,7 @@ def _decode(request: dict[str, Any], files: list[int], memory: mmap.mmap, parent
         shared.current[0] = index
         left_s = budget_s - float(shared.spent_s[0])
         if left_s <= 0:
-            shared.refuse(index, f"the {budget_s:.0f} s of processor time for reading this batch's images are used up")
+            shared.refuse(index, f"the {budget_s:.0f} s of CPU time for reading this batch's images are used up")
             continue
         began = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, min(CPU_LIMIT_S, left_s + 0.1))

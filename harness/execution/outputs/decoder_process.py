@@ -30,8 +30,8 @@ DECODER_BYTES = 1 << 30
 #: Above the worker's own limit for one image.
 STUCK_S = 330.0
 _SIGNALS: dict[int, str] = {
-    signal.SIGPROF: "decoding it takes too much processor time",
-    signal.SIGALRM: "decoding it does not end",
+    signal.SIGPROF: "decoding it takes too much CPU time",
+    signal.SIGALRM: "decoding it hangs",
 }
 
 
@@ -136,7 +136,7 @@ class Worker:
             pass  # it died before it could be asked; its exit code says how
         code = self._end()
         kind = "signal" if code < 0 else "exit code"
-        return _SIGNALS.get(-code, f"decoding it ends the decoder ({kind} {abs(code)})")
+        return _SIGNALS.get(-code, f"decoding it crashes the decoder ({kind} {abs(code)})")
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the process; raises ``ReaderError`` where that cannot be had."""

@@ -95,7 +95,7 @@ def plain_line(snapshot: Snapshot, elapsed_s: float) -> str:
     share = 100 * snapshot.done // snapshot.total if snapshot.total else 100
     parts = [f"{snapshot.done:,}/{snapshot.total:,} runs ({share}%) after {duration(elapsed_s)}"]
     if snapshot.done < snapshot.total:
-        parts.append(f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left not known yet")
+        parts.append(f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left unknown")
         busy = sum(bool(slot.what) for slot in snapshot.slots)
         if snapshot.slots:
             nodes = {slot.node for slot in snapshot.slots if slot.node}
@@ -110,7 +110,7 @@ def plain_line(snapshot: Snapshot, elapsed_s: float) -> str:
 def picture(snapshot: Snapshot, width: int, elapsed_s: float) -> RenderableType:
     """The screen: bar, outcomes, one line per slot; each line fits the width."""
     share = snapshot.done / snapshot.total if snapshot.total else 1.0
-    left = f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left not known yet"
+    left = f"about {duration(snapshot.eta_s)} left" if snapshot.eta_s is not None else "time left unknown"
     tail = f" {snapshot.done:,}/{snapshot.total:,} {int(100 * share)}%  {duration(elapsed_s)}, {left}"
     bar = max(5, min(_BAR_WIDEST, width - len(tail)))
     full = int(bar * share)

@@ -74,7 +74,7 @@ def _print_time(view: StatusView, console: Console) -> None:
 
 def _node_line(node: NodeView) -> str:
     if node.lost:
-        return f"Node {node.name} was lost; its runs began anew elsewhere."
+        return f"Node {node.name} was lost; its runs restarted elsewhere."
     return f"Node {node.name}: {plural(node.slots, 'slot')}, {node.hardware}."
 
 

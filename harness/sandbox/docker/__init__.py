@@ -35,7 +35,7 @@ from harness.tracks import TRACKS
 
 __all__ = ["DockerSandbox", "engine_answers"]
 
-_NOT_SHOWN = "The opponent's code could not be laid out ({})."
+_NOT_SHOWN = "The opponent's code could not be staged ({})."
 
 
 class DockerSandbox:

@@ -70,7 +70,7 @@ def _malformed(read: dict[str, Any]) -> str | None:
             auth.AuthConfig.parse_auth(read.get("auths") or {}, raise_on_error=True)
     except (DockerException, ValueError, TypeError, LookupError, AttributeError):
         wrong = "auths"
-    return f"has a value of another form than the docker command's under {wrong}" if wrong else None
+    return f"has a value of the wrong type under {wrong}" if wrong else None
 
 
 def missing_helpers(path: Path | None) -> dict[str, str]:

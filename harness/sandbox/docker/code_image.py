@@ -51,7 +51,7 @@ def ensure(api: APIClient, program: Program, base: images.ImageFacts, good: imag
     """
     covered = [volume for volume in base.volumes if volume.rstrip("/") in {"", "/code"}]
     if covered:
-        problem = f"The Docker image {program.image!r} declares a volume at {covered[0]!r}, where the code has to lie."
+        problem = f"The Docker image {program.image!r} declares a volume at {covered[0]!r}, where the code has to be."
         raise ImageUnavailableError(problem, "Name an image without it in metadata.json.")
     tag = program.rules.code_tag(program.digest, base.ident)
     name = f"{CODE_REPOSITORY}:{tag}"
@@ -66,7 +66,7 @@ def ensure(api: APIClient, program: Program, base: images.ImageFacts, good: imag
             raise EngineError(problem, "Run `harness doctor`.") from error
         found = images.find(api, name)
     if found is None:
-        problem = f"The image {name} was made and is gone."
+        problem = f"The image {name} was made, but is gone."
         raise EngineError(problem, "Run `harness doctor`.")
     return found
 

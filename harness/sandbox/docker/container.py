@@ -226,7 +226,7 @@ class Container:
         """Kill if need be, and remove; never raises. A container that stays is tried again later."""
         if not removed(self._api, self.ident):
             self._orphans.append(self.ident)
-            _LOG.warning("A container could not be removed; it is tried again later.", extra=facts(container=self.ident[:12]))
+            _LOG.warning("A container could not be removed; it will be tried again.", extra=facts(container=self.ident[:12]))
         if self.stream is not None:
             self.stream.close()
 

@@ -84,7 +84,7 @@ def of_refused_program(exit_code: int, stdout: str, stderr: str) -> Verdict | No
         return None
     hint = ""
     if line.endswith("no such file or directory"):
-        hint = " (the file is there: its first line names an interpreter that is not, or ends in CR LF)"
+        hint = " (the file exists: its first line names a missing interpreter, or ends in CR LF)"
     elif line.endswith("exec format error"):
         hint = " (no #! line, or made for another architecture)"
     return Verdict(Ending.START_FAILED, line + hint)

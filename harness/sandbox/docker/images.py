@@ -43,21 +43,22 @@ def _reason(pattern: str, words: str, step: str) -> tuple[re.Pattern[str], str, 
 
 #: What a registry's or the engine's answer means, read from the top.
 _REASONS = (
-    _reason(r"toomanyrequests|too many requests|rate limit", "its registry gives no more for now",
+    _reason(r"toomanyrequests|too many requests|rate limit", "its registry's rate limit is reached",
             "Wait, log in to it (`docker login`), or load the image on this host."),
-    _reason(r"no space left", "there is no room for it", "Free space where Docker keeps its data."),
+    _reason(r"no space left", "there is no space for it", "Free space where Docker keeps its data."),
     _reason(r"no such host|server misbehaving|name resolution", "the name of its registry cannot be resolved",
-            "Correct the registry's name, look at the engine's network, or load the image on this host (`docker load`)."),
+            "Correct the registry's name, check the engine's network, or load the image on this host (`docker load`)."),
     _reason(r"x509|tls: |HTTP response to HTTPS", "its registry's TLS is not accepted",
             "Give the engine the registry's certificate, or load the image on this host."),
     _reason(r"time[d ]*out|deadline|refused|unreachable|no route|connection reset|proxyconnect|unexpected http status: 5|EOF",
             "its registry cannot be reached",
-            "Look at the network and the engine's proxy, or load the image on this host (`docker load`)."),
+            "Check the network and the engine's proxy, or load the image on this host (`docker load`)."),
     _reason(r"no matching manifest|no match for platform", "its registry has it for other architectures only",
             "Build it for this host's architecture."),
-    _reason(r"denied|unauthorized|authentication required|no basic auth", "its registry has none of that name, or wants a login",
+    _reason(r"denied|unauthorized|authentication required|no basic auth",
+            "its registry has no image of that name, or requires a login",
             "Check the name, log in (`docker login`), or build or load the image on this host."),
-    _reason(r"unknown|not found|does not exist", "its registry has none of that name and tag",
+    _reason(r"unknown|not found|does not exist", "its registry has no image of that name and tag",
             "Check name and tag, or build or load the image on this host."),
     _reason(r"invalid", "no image can have that name", "Check the name."),
 )
@@ -142,8 +143,8 @@ def pinned(api: APIClient, reference: str, image: BaseImage) -> ImageFacts:
         raise ImageUnavailableError(image.refusal, "")
     facts = find(api, image.ident)
     if facts is None:
-        problem = f"The Docker image that {reference!r} was when the round began ({image.ident[:19]}) is not on this host any more."
-        raise EngineError(problem, "`harness run` again takes the image that has this name now.")
+        problem = f"The Docker image that {reference!r} was when the round began ({image.ident[:19]}) is no longer on this host."
+        raise EngineError(problem, "Run `harness run` again to use the image that has this name now.")
     return facts
 
 
@@ -168,7 +169,7 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
             # Whatever went wrong is not told: it is the answer of a host that an author chose.
             if api_silent(api):
                 raise
-            problem = f"The Docker image {reference!r} could not be had."
+            problem = f"The Docker image {reference!r} is not available."
             raise ImageUnavailableError(problem, "Name one that the organiser offers, or ask the organiser to load it.") from error
         facts = find(api, reference)
     if facts is None:
@@ -176,7 +177,7 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
         instead = would_do(reference)
         step = "Name one that the organiser offers, or ask the organiser to load it."
         if instead is not None:
-            step = f"{instead} holds what it held: name it under `images` in the tournament file. {_making(instead)}"
+            step = f"{instead} replaces it: name it under `images` in the tournament file. {_making(instead)}"
         raise ImageUnavailableError(problem, step)
     refused = rules.problem(reference, facts.ident, facts.names, facts.labels)
     if refused is not None:

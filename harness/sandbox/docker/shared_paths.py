@@ -49,7 +49,7 @@ def problem(api: APIClient, place: Path) -> EngineError | None:
                     (folder / "token").write_bytes(token)
                 return _compared(api, probe, token)
     except (*ENGINE_FAILURES, tarfile.TarError) as error:
-        sentence = f"Whether the Docker engine sees the directories below {place} could not be tried ({explain(error)})."
+        sentence = f"Whether the Docker engine sees the directories below {place} could not be tested ({explain(error)})."
         raise EngineError(sentence, "Run `harness doctor`.") from error
 
 
@@ -57,7 +57,7 @@ def _compared(api: APIClient, probe: Path, token: bytes) -> EngineError | None:
     # The oldest: a container keeps its image from being removed, and the newest may be one that is just being made.
     images = sorted(api.images(), key=lambda image: int(image["Created"]))
     if not images:
-        raise EngineError("Whether the Docker engine sees this host's directories could not be tried: it has no image.",
+        raise EngineError("Whether the Docker engine sees this host's directories could not be tested: it has no image.",
                           "Make the base images with `docker/build.py`.")
     place = probe.parent
     step = _STEP.format(place=place)

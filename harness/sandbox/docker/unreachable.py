@@ -119,7 +119,7 @@ _ENGINE_LOG = "Read the engine's log (`journalctl -u docker`) and restart it (`s
 CAUSES: tuple[Cause, ...] = (
     # What is wrong before anybody is asked.
     Cause("certificates", lambda f: bool(f.tls and f.certs_missing) and "TLSParameterError" in f.kinds,
-          "TLS is asked for by {tls}, and {f.cert_dir} has no {certs_missing} that can be read.", _TLS_STEP),
+          "TLS is enabled by {tls}, and {f.cert_dir} has no {certs_missing} that can be read.", _TLS_STEP),
     Cause("client configuration", lambda f: bool(f.config_problem) and not f.kinds & {"ConnectionError", "ReadTimeout"}
           and f.status is None,
           "The Docker client cannot be set up: {f.config} {f.config_problem}.", "Correct that file, or move it away."),
@@ -130,12 +130,12 @@ CAUSES: tuple[Cause, ...] = (
     Cause("SSH identity", lambda f: f.ssh and _kind(
           "AuthenticationException", "PasswordRequiredException", "BadHostKeyException", "SSHException")(f),
           "The SSH server of DOCKER_HOST ({f.host!r}) or this user is not accepted ({f.said}).",
-          "Make `ssh` to that host work without a question (its key in known_hosts, yours in an agent), or {f.clear}."),
+          "Make `ssh` to that host work without a prompt (its key in known_hosts, yours in an agent), or {f.clear}."),
     Cause("SSH", lambda f: f.ssh,
           "DOCKER_HOST names {f.host!r}, and no SSH server answers there ({f.said}).",
           "Correct the host in DOCKER_HOST, or {f.clear}."),
     Cause("address", lambda f: bool(f.host) and f.status is None and f.failed_alone,
-          "DOCKER_HOST is {f.host!r}, which is no address of an engine ({f.said}).",
+          "DOCKER_HOST is {f.host!r}, which is not the address of an engine ({f.said}).",
           "Write unix:///PATH or tcp://HOST:PORT, or {f.clear}."),
     Cause("socket path", _said("AF_UNIX path too long"),
           "The path of the socket {f.socket!r} is too long for the kernel (107 bytes).", "Use a shorter path in DOCKER_HOST."),
@@ -145,7 +145,7 @@ CAUSES: tuple[Cause, ...] = (
           "Log out and in again, or run `newgrp {f.group}`."),
     Cause("permission", lambda f: "PermissionError" in f.kinds and bool(f.socket),
           "This user may not use the Docker engine's socket {f.socket}{of_group}.",
-          "{join}, or be root (both mean full rights on this host)."),
+          "{join}, or run as root (both mean full rights on this host)."),
     Cause("no name", _kind("gaierror", "NameResolutionError"),
           "No Docker engine answers: DOCKER_HOST names {f.host!r}, whose host name cannot be resolved.",
           "Correct the host in DOCKER_HOST, or {f.clear}."),
@@ -176,7 +176,7 @@ CAUSES: tuple[Cause, ...] = (
           "Install one (`apt-get install docker.io`) and start it (`systemctl start docker`); DOCKER_HOST names one elsewhere.",
           absent=True),
     Cause("stopped", lambda f: f.no_listener and bool(f.socket),
-          "No Docker engine answers: nobody listens at {f.socket}, which an engine that has ended left behind.",
+          "No Docker engine answers: nothing listens at {f.socket}, which an engine that has ended left behind.",
           "Start it (`systemctl start docker`).", absent=True),
     # An address elsewhere.
     Cause("refused", lambda f: f.no_listener,
@@ -185,10 +185,10 @@ CAUSES: tuple[Cause, ...] = (
     Cause("unreachable", lambda f: bool(f.kinds & {"ConnectTimeout", "ConnectTimeoutError"})
           or _said("no route to host|network is unreachable|host is down")(f),
           "No Docker engine answers: DOCKER_HOST names {f.host!r}, which cannot be reached ({f.said}).",
-          "Correct the host, look at the network, or {f.clear}."),
+          "Correct the host, check the network, or {f.clear}."),
     # TLS.
     Cause("TLS wanted", _said(r"HTTP request to an HTTPS server|\\x15\\x03"),
-          "The engine of DOCKER_HOST ({f.host!r}) speaks TLS, and no variable asks for it.",
+          "The engine of DOCKER_HOST ({f.host!r}) speaks TLS, but no variable enables it.",
           "Set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key.pem."),
     Cause("TLS files", lambda f: bool(f.tls) and _said(
           r"PEM lib|NO_START_LINE|KEY_VALUES_MISMATCH|ASN1|BAD_BASE64|Could not find the TLS|NO_CERTIFICATE_OR_CRL")(f),
@@ -198,7 +198,7 @@ CAUSES: tuple[Cause, ...] = (
           "Use the name that the certificate is made for, and its own ca.pem."),
     Cause("TLS not spoken", lambda f: bool(f.tls) and _said(
           "WRONG_VERSION_NUMBER|record layer failure|UNKNOWN_PROTOCOL|EOF occurred")(f),
-          "TLS is asked for by {tls}, and what listens at {f.host!r} does not speak it.",
+          "TLS is enabled by {tls}, and what listens at {f.host!r} does not speak it.",
           "Correct the port (2376 with TLS), or unset {tls} if that engine has none."),
     Cause("TLS", lambda f: "SSLError" in f.kinds,
           "No TLS connection to the engine of DOCKER_HOST ({f.host!r}) can be made ({f.said}).", _TLS_STEP),
@@ -210,25 +210,25 @@ CAUSES: tuple[Cause, ...] = (
     Cause("hangs", _kind("ReadTimeout", "ReadTimeoutError", "TimeoutError"),
           "The Docker engine is there ({where}) and did not answer within {f.timeout_s:g} s.", _ENGINE_LOG),
     Cause("plugin", lambda f: f.status == 403,  # noqa: PLR2004 - HTTP
-          "The Docker engine refuses this user's requests ({f.said}).", "Look at its authorization plugin, or be root."),
+          "The Docker engine refuses this user's requests ({f.said}).", "Check its authorization plugin, or run as root."),
     Cause("fails", lambda f: f.status is not None and f.status >= 500,  # noqa: PLR2004 - HTTP
-          "The Docker engine answers with a failure ({f.said}).", _ENGINE_LOG),
+          "The Docker engine returned an error ({f.said}).", _ENGINE_LOG),
     Cause("no engine", lambda f: f.status is not None or bool(f.kinds & {"BadStatusLine", "JSONDecodeError", "KeyError"}),
-          "What listens at {where} is no Docker engine ({f.said}).", "Correct DOCKER_HOST, or unset it for {default}."),
+          "What listens at {where} is not a Docker engine ({f.said}).", "Correct DOCKER_HOST, or unset it for {default}."),
     Cause("hangs up", _kind("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"),
-          "What listens at {where} ends the connection without an answer.",
-          "See whether that is an engine, and one without TLS; read its log (`journalctl -u docker`)."),
+          "What listens at {where} closes the connection without an answer.",
+          "Check whether that is an engine, and one without TLS; read its log (`journalctl -u docker`)."),
 )
 _UNKNOWN = Cause("unknown", lambda _: True, "No Docker engine can be used ({f.said}).",
                  "Run `docker version` to see more; {f.clear} if that is wrong.")
 
 #: What a call fails with that an engine answered before, in words.
 _SHORT = (
-    ({"ReadTimeout", "ReadTimeoutError", "TimeoutError"}, "it took the request and gave no answer in time"),
+    ({"ReadTimeout", "ReadTimeoutError", "TimeoutError"}, "it accepted the request and did not answer in time"),
     ({"FileNotFoundError"}, "its socket is gone"),
-    ({"ConnectionRefusedError"}, "nobody listens at its address any more"),
+    ({"ConnectionRefusedError"}, "nothing listens at its address any more"),
     ({"PermissionError"}, "this user may not use its socket any more"),
-    ({"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"}, "it ended the connection"),
+    ({"RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "IncompleteRead"}, "it closed the connection"),
 )
 
 

@@ -33,7 +33,7 @@ _OPEN_FILES = 16384
 _PATIENCE_S = 10.0
 #: What the kernel says of a program that it does not start, for the author.
 _REFUSALS = {
-    errno.ENOENT: "no such file, or its first line names an interpreter that is not there or ends in CR LF",
+    errno.ENOENT: "no such file, or its first line names a missing interpreter or ends in CR LF",
     errno.EACCES: "permission denied: the file is not executable",
     errno.ENOEXEC: "exec format error: no #! line, or made for another architecture",
     errno.ENOTDIR: "a part of the path is not a directory",

@@ -88,7 +88,7 @@ ROWS = (
            links={"/output_images": "../../../../../../{outside}"}),
     _image("image-with-link-for-proc", "has a link in the place of /proc", one_of(Outcome.START_FAILED, Outcome.OK), "any",
            links={"/proc": "/var"}),
-    _image("image-that-starts-nowhere", "starts a program that is not there", _FAILED, "none",
+    _image("image-that-starts-nowhere", "starts a program that does not exist", _FAILED, "none",
            config={"Entrypoint": ["/nowhere"]}),
     Row("image-that-starts-nothing", "has neither an ENTRYPOINT nor a CMD", _FAILED, "none", build="scratch", profile="strict",
         options={"starts": False}),

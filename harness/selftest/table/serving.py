@@ -30,7 +30,7 @@ ROWS = (
     _serves("serves-and-writes-on", "spoils its labels after it has answered", _OK, track="defense", check="all_right"),
     _serves("serves-a-link-for-its-output", "puts a link to its input in the place of its output", Outcome.NO_OUTPUT,
             usable="none"),
-    Row("serves-and-works-while-it-starts", "goes away in the middle of a batch, and works on it while it is started anew",
+    Row("serves-and-works-while-it-starts", "exits in the middle of a batch, and works on it while it is restarted",
         one_of(_OK), track="defense", serves=True, hunts=True),
     Row("serves-batches-of-others", "looks for other batches beside its own", one_of(_OK), track="defense", serves=True,
         hunts=True),

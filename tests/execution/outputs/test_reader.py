@@ -160,12 +160,12 @@ def faulty(monkeypatch, reader, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "place", "words"), [
-    (b"crash", 0, "ends the decoder (signal 11)"),
-    (b"crash", 2, "ends the decoder (signal 11)"),
-    (b"crash", 3, "ends the decoder (signal 11)"),
-    (b"crash without a signal of its own", 1, "ends the decoder (signal 11)"),
-    (b"spin", 2, "too much processor time"),
-    (b"hang", 2, "does not end"),
+    (b"crash", 0, "crashes the decoder (signal 11)"),
+    (b"crash", 2, "crashes the decoder (signal 11)"),
+    (b"crash", 3, "crashes the decoder (signal 11)"),
+    (b"crash without a signal of its own", 1, "crashes the decoder (signal 11)"),
+    (b"spin", 2, "too much CPU time"),
+    (b"hang", 2, "decoding it hangs"),
 ])
 def test_an_image_that_ends_the_decoder_costs_one_image(tmp_path, faulty, content, words, place):
     write(tmp_path)
@@ -370,7 +370,7 @@ def test_slow_images_use_up_the_batchs_processor_time(tmp_path, reader, monkeypa
     assert used.user + used.system < 6, "40 such images take 12 s of processor time, and 0.5 s are to be had"
     assert output.produced[0], "one is read"
     assert not output.produced[-1]
-    assert "processor time for reading this batch's images" in output.refused[39]
+    assert "CPU time for reading this batch's images" in output.refused[39]
 
 
 def test_the_budget_is_of_one_batch_and_honest_images_are_far_below_it(tmp_path, reader):

@@ -83,14 +83,14 @@ def test_a_terminal_is_redrawn_and_left_with_one_line() -> None:
 def cluster(slots: int) -> Snapshot:
     views = tuple(SlotView(f"{node}/cpu{number}", "jpeg on batch 1" if number else "", 1, 500, resting=number == 0, node=node)
                   for node in ("north", "west") for number in range(slots))
-    return Snapshot(5, 10, 0, {"ok": 5}, views, 75, {"south": "lost 3 s ago; its runs began anew elsewhere"})
+    return Snapshot(5, 10, 0, {"ok": 5}, views, 75, {"south": "lost 3 s ago; its runs restarted elsewhere"})
 
 
 @pytest.mark.parametrize(("slots", "shown"), [(2, 4), (20, 0)])
 def test_each_machine_has_a_line_and_slots_where_they_are_few(screen, slots, shown) -> None:
     lines = screen(lambda console: console.print(picture(cluster(slots), console.width, 60)), 100)
     assert lines[2].split() == f"north {slots - 1} of {slots} slots busy, 1 backing off after host errors".split()
-    assert lines[3].split() == ["south", "lost", "3", "s", "ago;", "its", "runs", "began", "anew", "elsewhere"]
+    assert lines[3].split() == ["south", "lost", "3", "s", "ago;", "its", "runs", "restarted", "elsewhere"]
     assert lines[4].startswith("west")
     assert len(lines) == 5 + shown
 

@@ -60,4 +60,4 @@ def test_each_machine_has_a_line_and_a_lost_one_says_so(screen) -> None:
     nodes = (NodeView("north", 4, "16 cores of x86_64, 128 GiB"), NodeView("south", 4, "16 cores of x86_64, 128 GiB", lost=True))
     lines = screen(lambda console: print_status(view(active=True, nodes=nodes), console))
     assert "Node north: 4 slots, 16 cores of x86_64, 128 GiB." in lines
-    assert "Node south was lost; its runs began anew elsewhere." in lines
+    assert "Node south was lost; its runs restarted elsewhere." in lines
