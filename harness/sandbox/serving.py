@@ -146,7 +146,7 @@ class ServedProgram:
         if answered_s > watch.limit_s + OVERSLEPT_S:
             verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
         elif wall_s > watch.limit_s + OVERSLEPT_S:
-            verdict = Verdict(Ending.TIME_LIMIT, f"It answered, but was frozen only after {wall_s:.2f} s only; "
+            verdict = Verdict(Ending.TIME_LIMIT, f"It answered, but was frozen only after {wall_s:.2f} s; "
                               f"the limit is {watch.limit_s:g} s.")
         return verdict, wall_s
 

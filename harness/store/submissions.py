@@ -139,7 +139,7 @@ def _stranger(transaction: Transaction, rows: Sequence[SubmissionRow], submissio
     if team:
         # The directory's metadata are the organiser's, if the tournament file names it.
         believed = own or "team" in submission.said or transaction.session.get(CounterRow, _confirmation(owner.id)) is None
-        return "" if believed else f"is of team {team} by its own word alone (pass --team if that is so)"
+        return "" if believed else f"says only in its own metadata that it is of team {team} (pass --team if it is)"
     return "" if _same_hand(owner, submission, source, own=own) else "is of no known team (--team)"
 
 
