@@ -1,4 +1,4 @@
-"""What one question of a query attack costs beside the defense's own computing: 100 images of 32x32, answered with labels.
+"""What one call of a query attack's oracle costs besides the defense's own computing: 100 images of 32x32, answered with labels.
 
 Attack and defense are SDK entries whose functions do nothing, so all that a call of the oracle takes is the way: freeze, read, lay
 out, serve, read back, answer, thaw. The floor of the same run is one pipe between two processes: the array there, labels back.
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--sandboxes", default="process,docker")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    print(f"A question of {options.images} rows of {options.size}x{options.size}, ms of {options.rounds} calls. {machine()}.\n")
+    print(f"A call of {options.images} rows of {options.size}x{options.size}, ms of {options.rounds} calls. {machine()}.\n")
     clean = np.random.default_rng(1).integers(0, 256, (options.images, options.size, options.size, 3), np.uint8)
     duel = QueryDuel(clean=clean, threat=Threat.LINF, bound=8, budget=options.rounds)
     floor = floor_ms(clean, options.rounds)
@@ -152,7 +152,7 @@ def main() -> None:
         for name, sandbox in sandboxes(options.sandboxes, Path(directory)).items():
             took, processor_ms = round_ms(sandbox, Path(directory) / name, duel, profile)
             median = statistics.median(took)
-            rows.append([f"a question, {name} sandbox", median, min(took), processor_ms, median / statistics.median(floor),
+            rows.append([f"a call, {name} sandbox", median, min(took), processor_ms, median / statistics.median(floor),
                          f"<= {TARGET_MS:g}", verdict(median, TARGET_MS)])
             if isinstance(sandbox, CodeImages):
                 sandbox.remove_code_images([digest(track) for track in PROGRAMS])
