@@ -14,7 +14,7 @@ from typing import Any
 from docker import APIClient
 
 from harness.config import TournamentConfig
-from harness.doctor import client, engine, gpu, host, leftovers, limits, nodes
+from harness.doctor import client, database, engine, gpu, host, leftovers, limits, nodes
 from harness.doctor.check import Check, State, usable
 from harness.engine import host_memory as hostmemory
 from harness.errors import EngineError
@@ -36,7 +36,7 @@ def examine(config: TournamentConfig, *, clean: bool = False, everything: bool =
         clean: Remove what killed harnesses left here, and this tournament's code images.
         everything: Of all tournaments on this engine.
     """
-    checks = [*_host(config), leftovers.areas(config.state, clean=clean)]
+    checks = [*_host(config), *database.database(config), leftovers.areas(config.state, clean=clean)]
     info: Mapping[str, Any] | None = None
     if config.sandbox.backend == "process":
         checks.append(Check("engine", "warn", "not checked (sandbox.backend: process): entries run without isolation",

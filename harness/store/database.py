@@ -22,6 +22,7 @@ from harness.errors import StoreError
 from harness.store.lock import writer_lock
 from harness.store.migrations import ADDED, STEPS, migrate
 from harness.store.models import SCHEMA_VERSION, Base, CounterRow
+from harness.store.values import crc_of
 
 #: How long a command waits for another program that holds the database.
 BUSY_TIMEOUT_S = 30
@@ -76,6 +77,7 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:  # noqa: A
     use_wal(connection)  # one that is frozen says "off", and stays as it is
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA cache_size=-65536")
+    connection.create_function("crc", -1, crc_of, deterministic=True)
 
 
 def use_wal(connection: sqlite3.Connection) -> None:

@@ -21,12 +21,15 @@ queries where it serves; all else is read when it is handed in again, which `har
 Version 8 keeps a check behind what scoring reads of a run.
 
 Version 9 keeps what came of duels by queries.
+
+Version 10 keeps a check beside each answer.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -103,13 +106,25 @@ def _to_9(connection: Connection) -> None:
         "FOREIGN KEY(run_id) REFERENCES run (id) ON DELETE CASCADE)")
 
 
+def _to_10(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None  # noqa: S101 - the connection is open
+    driver.create_function("crc_in_10", 1, zlib.crc32, deterministic=True)
+    driver.create_function("crc_in_10", 2, lambda one, other: zlib.crc32(other, zlib.crc32(one)), deterministic=True)
+    connection.exec_driver_sql("ALTER TABLE run ADD COLUMN crc BIGINT")
+    connection.exec_driver_sql("UPDATE run SET crc = crc_in_10(labels) WHERE labels IS NOT NULL")
+    connection.exec_driver_sql("ALTER TABLE duel ADD COLUMN crc BIGINT")
+    connection.exec_driver_sql("UPDATE duel SET crc = crc_in_10(counts, findings)")
+
+
 #: Tables and columns that the steps make.
 ADDED = frozenset({("image", "reference"), ("image", "first"), ("image", "latest"), ("round", "own_conditions"),
                    ("submission", "threat"), ("input", "changed"), ("submission", "access"), ("submission", "base"),
                    ("submission", "open_to"), *(("duel", column) for column in (
-                       "run_id", "opponent_outcome", "opponent_s", "batches", "counts", "findings"))})
+                       "run_id", "opponent_outcome", "opponent_s", "batches", "counts", "findings", "crc")), ("run", "crc")})
 #: From a version to the next one.
-STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7, 7: _to_8, 8: _to_9}
+STEPS: dict[int, Callable[[Connection], None]] = {2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6, 6: _to_7, 7: _to_8, 8: _to_9,
+                                                  9: _to_10}
 
 
 def migrate(connection: Connection, found: int, wanted: int) -> None:

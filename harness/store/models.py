@@ -8,11 +8,11 @@ integers a row instead of a 32-byte hash, twice (table and index), which is what
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 
 #: Raised whenever a table or the meaning of what it holds changes (with a step in ``migrations``); the file's ``user_version``.
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
@@ -145,6 +145,12 @@ class RunRow(Base):
     #: Runs that executed beside this one when it began, and the host's mean runnable threads per core meanwhile, in percent.
     beside: Mapped[int | None] = mapped_column(default=None)
     load_percent: Mapped[int | None] = mapped_column(default=None)
+    #: ``values.crc_of`` the labels, NULL without.
+    crc: Mapped[int | None] = mapped_column(BigInteger, default=None)
+
+
+#: Of runs whose answers are what was stored, or that have none.
+SOUND = func.crc(RunRow.labels).is_not_distinct_from(RunRow.crc)
 
 
 class ScoreRow(Base):
@@ -169,6 +175,8 @@ class DuelRow(Base):
     counts: Mapped[bytes] = mapped_column(LargeBinary)
     #: ``execution.query_record.Findings``.
     findings: Mapped[bytes] = mapped_column(LargeBinary)
+    #: ``values.crc_of`` the counts and findings.
+    crc: Mapped[int | None] = mapped_column(BigInteger, default=None)
 
 
 class AttemptRow(Base):

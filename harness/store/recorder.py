@@ -22,7 +22,7 @@ from harness.errors import StoreError
 from harness.store.database import explained
 from harness.store.logs import LogStore
 from harness.store.models import AttemptRow, CounterRow, DuelRow, InputRow, RunRow, ScoreRow, SlotRow
-from harness.store.values import DONE, RUNNING
+from harness.store.values import DONE, RUNNING, crc_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ _FINISH = (
     .where(RunRow.id == bindparam("run"), RunRow.attempt == bindparam("started_as"), RunRow.state == RUNNING)
     .values({name: bindparam(name) for name in (
         "state", "outcome", "output_id", "labels", "usable", "wall_s", "start_s", "cpu_s", "peak_memory_bytes", "slot",
-        "prepare_ms", "waited_ms", "collect_ms", "beside", "load_percent")})
+        "prepare_ms", "waited_ms", "collect_ms", "beside", "load_percent", "crc")})
 )
 _RESTART = (
     update(RunRow)
@@ -142,8 +142,8 @@ _RESTART = (
 _SCORE = f"""INSERT OR IGNORE INTO score (run_id, record)
 SELECT :run, :record WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = {DONE})"""  # noqa: S608
 
-_DUEL = f"""INSERT OR REPLACE INTO duel (run_id, opponent_outcome, opponent_s, batches, counts, findings)
-SELECT :run, :opponent_outcome, :opponent_s, :batches, :counts, :findings
+_DUEL = f"""INSERT OR REPLACE INTO duel (run_id, opponent_outcome, opponent_s, batches, counts, findings, crc)
+SELECT :run, :opponent_outcome, :opponent_s, :batches, :counts, :findings, crc(:counts, :findings)
 WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = {DONE})"""  # noqa: S608
 
 
@@ -282,7 +282,7 @@ def _finish_values(item: RunFinish) -> dict[str, Any]:
             "output_id": item.output_id, "labels": item.labels, "usable": item.usable, "wall_s": item.wall_s,
             "start_s": item.start_s, "cpu_s": item.cpu_s, "peak_memory_bytes": item.peak_memory_bytes, "slot": item.slot,
             "prepare_ms": item.prepare_ms, "waited_ms": item.waited_ms, "collect_ms": item.collect_ms,
-            "beside": item.beside, "load_percent": item.load_percent}
+            "beside": item.beside, "load_percent": item.load_percent, "crc": crc_of(item.labels)}
 
 
 def _sqlite_error() -> type[Exception]:

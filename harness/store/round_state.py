@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, insert, or_, select, text, update
 
 from harness.store.facade import Transaction
-from harness.store.models import AttemptRow, CounterRow, DuelRow, InputRow, RunRow, ScoreRow
+from harness.store.models import SOUND, AttemptRow, CounterRow, DuelRow, InputRow, RunRow, ScoreRow
 from harness.store.recorder import NewInput, PlayedDuel
 from harness.store.values import DONE, DUEL, TASK, StoredBatch, StoredInput, value_of
 
@@ -154,7 +154,7 @@ def labels_of(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, NDA
     """Labels by run id, int16 [n] each, of those of the runs that have any."""
     found: dict[int, NDArray[np.int16]] = {}
     for start in range(0, len(run_ids), 500):
-        some = select(RunRow.id, RunRow.labels).where(RunRow.id.in_(run_ids[start: start + 500]), RunRow.labels.is_not(None))
+        some = select(RunRow.id, RunRow.labels).where(RunRow.id.in_(run_ids[start: start + 500]), RunRow.labels.is_not(None), SOUND)
         found |= {run: np.frombuffer(labels or b"", np.int16) for run, labels in transaction.connection.execute(some)}
     return found
 
@@ -235,7 +235,7 @@ def answers(transaction: Transaction, conditions_id: int,
             only: Iterable[int] | None = None) -> dict[tuple[int, int], Answer]:
     """(submission, input) to what a run answered, under some conditions; of some inputs only where they are given."""
     query = select(RunRow.submission_id, RunRow.input_id, RunRow.outcome, RunRow.output_id, RunRow.labels).where(
-        RunRow.conditions_id == conditions_id, RunRow.state == DONE)
+        RunRow.conditions_id == conditions_id, RunRow.state == DONE, SOUND)
     if only is not None:
         query = query.where(RunRow.input_id.in_(list(only)))
     return {(s, i): Answer(str(outcome), output or 0, labels or b"")

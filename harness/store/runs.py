@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, false, func, or_, select
 
 from harness.store.facade import Transaction
-from harness.store.models import AttemptRow, InputRow, RunRow, SlotRow, SubmissionRow
+from harness.store.models import SOUND, AttemptRow, InputRow, RunRow, SlotRow, SubmissionRow
 from harness.store.values import DONE, RUNNING, TASK, StoredBatch
 
 
@@ -223,7 +223,7 @@ def attempts(transaction: Transaction, scope: Scope) -> list[StoredAttempt]:
 
 def labels(transaction: Transaction, scope: Scope) -> Iterator[NDArray[np.int16]]:
     """What runs of who labels images answered, int16 [n] each, of those that answered."""
-    found = transaction.connection.scalars(select(RunRow.labels).where(scope.where(), RunRow.labels.is_not(None)))
+    found = transaction.connection.scalars(select(RunRow.labels).where(scope.where(), RunRow.labels.is_not(None), SOUND))
     return (np.frombuffer(answered or b"", np.int16) for answered in found)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.tracks import Access, Threat
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 RUNNING, DONE, OPEN = 1, 2, 3
 
 V = TypeVar("V", bound="DataclassInstance")
+
+
+def crc_of(*parts: bytes | None) -> int | None:
+    """The check that is kept beside an answer, CRC-32 of its parts; None where there is no answer."""
+    if None in parts:
+        return None
+    return reduce(lambda crc, part: zlib.crc32(part or b"", crc), parts, 0)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -35,6 +35,7 @@ class Round:
     Attributes:
         moved: Names of base images that stand for others than when the last results were obtained.
         unmet: Attacks that meet one defense at a time and that none is open to.
+        damaged: How many stored answers of each submission, by name, were damaged and are to come again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Round:
     store_state: StoreState
     moved: tuple[Moved, ...] = ()
     unmet: tuple[tuple[str, Access], ...] = ()
+    damaged: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

@@ -16,11 +16,12 @@ from harness.scoring import Entry, Layout
 from harness.scoring.records import comparison, record_type, row_bytes, verdict_planes, whole
 from harness.scoring.verdicts import rejections_as_labels
 from harness.store import round_state, rounds
+from harness.store.damage import damaged
 from harness.store.facade import Transaction
 from harness.store.rounds import unpack_bits
 from harness.store.values import StoredRound, StoredSubmission
 from harness.tournament.hardware import Hardware, Times
-from harness.tracks import Access, Threat
+from harness.tracks import Access, Threat, detects
 
 S = TypeVar("S", bound=np.generic)
 
@@ -154,7 +155,7 @@ class RoundRecords:
 
     def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
         """Recompute verdicts whose true labels or target classes changed."""
-        stale = np.flatnonzero((runs["compared_with"] != self._compared_with[:, batches]).all(axis=0))
+        stale = np.flatnonzero(self._stale(runs, batches))
         labels = round_state.labels_of(self.transaction, runs["run_id"][stale].tolist())
         answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)
         for number in np.unique(batches[answered]).tolist():
@@ -180,7 +181,22 @@ class RoundRecords:
                 found = found if keep.all() else found[keep]
                 records[filled: filled + len(found)] = found if kind == widest else _widened(found, widest)
                 filled += len(found)
-        return records[:filled]
+        found = records[:filled]
+        lost = damaged(self.transaction, self._read_beside(found, members))
+        return found[~np.isin(found["run_id"], lost)] if lost else found
+
+    def _read_beside(self, records: NDArray[Any], members: Sequence[StoredSubmission]) -> list[int]:
+        """The runs whose answers are read beside their records, by id: of these it is seen here whether they are damaged."""
+        beside = self._stale(records, self.batch_of[self.index(records["input_id"])])
+        if others := [member.id for member in members if detects(member.type) or member.access == Access.QUERY]:
+            beside |= np.isin(records["submission_id"], others)
+        ids: list[int] = records["run_id"][beside].tolist()
+        return ids
+
+    def _stale(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of which runs the verdicts follow from other true labels or target classes than today's."""
+        stale: NDArray[np.bool_] = (runs["compared_with"] != self._compared_with[:, batches]).all(axis=0)
+        return stale
 
 
 def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:

@@ -151,6 +151,10 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             _LOG.info("The cost of the round's duels.", extra=facts(said=said))
         for moved in round_.moved:
             watcher.say(_moved(moved))
+        for name, count in round_.damaged.items():
+            watcher.say(f"{count} stored answers of {name} are damaged and are made again." if count > 1 else
+                        f"A stored answer of {name} is damaged and is made again.")
+            _LOG.warning("Stored answers are damaged and made again.", extra=facts(submission=name, runs=count))
         for what in removed:
             _LOG.info("Leftovers of an earlier harness are removed.", extra=facts(what=what))
         progress = Progress()

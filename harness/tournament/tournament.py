@@ -26,6 +26,7 @@ from harness.scoring.records import repair
 from harness.store import base_images, counters, rounds, submissions
 from harness.store.artifacts import ArtifactStore, open_blobs
 from harness.store.base_images import Based, Moved
+from harness.store.damage import reopen
 from harness.store.facade import Store, Transaction
 from harness.store.forget import forget
 from harness.store.values import Registered, StoredBatch, StoredRound, StoredSubmission
@@ -237,6 +238,7 @@ class Tournament:
                     f"The round {row.name} was made on another image than {' and '.join(changed)} is now.",
                     "Put that image back, or start another round: it takes over all results on images that are the same.")
             _check_members(members, rules)
+            damaged = reopen(transaction)
             # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
             repair(transaction, {held.id: batch for held, batch in zip(stored, batches, strict=True)})
             wanted = _spelt(only, members)
@@ -248,7 +250,7 @@ class Tournament:
                 _forget(transaction, row, members, stored, rules, fresh)
             loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu, dataset, self.artifacts,
                                  partial(self.limits, rules=rules))
-            return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved))
+            return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved), damaged=damaged)
 
     def limits(self, member: StoredSubmission, rules: Rules) -> Limits:
         """What a member's runs may use under a round's rules: as much as all others' may."""

@@ -225,6 +225,17 @@ def change_team(transaction: Transaction, name: str, team: str) -> None:
     transaction.connection.execute(update(SubmissionRow).where(SubmissionRow.name == name).values(team=team))
 
 
+def flip_a_bit(state: Path, table: str, column: str, run_id: int) -> None:
+    """As a disk may, in the middle of what is stored of a run."""
+    key = "id" if table == "run" else "run_id"
+    with closing(sqlite3.connect(state / "tournament.db")) as connection:
+        (data,) = connection.execute(f"SELECT {column} FROM {table} WHERE {key} = ?", [run_id]).fetchone()
+        changed = bytearray(data)
+        changed[len(changed) // 2] ^= 1
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", [bytes(changed), run_id])
+        connection.commit()
+
+
 #: What can befall score records.
 RECORD_DAMAGE: dict[str, Executable] = {
     "absent": delete(ScoreRow).where(ScoreRow.run_id % 3 == 0),

@@ -19,6 +19,7 @@ from harness.tournament.results import load_results
 from harness.tournament.run_round import Options, play_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
+from tests.helpers import stored
 
 #: Images of classes 0..8; in the first data set those of class 8 are called 7, the highest label that it knows.
 SHOWN = [record for record in make.records(20) if record.label <= 8]
@@ -64,6 +65,22 @@ def places(tmp_path) -> tuple[Path, Path]:
         label_as(root, "right", [record.label for record in SHOWN], (0, 8))
         label_as(root, "from-one", [min(record.label, 7) + 1 for record in SHOWN], (1, 8))
     return both
+
+
+def test_labels_that_are_damaged_are_judged_by_no_corrected_ones(places) -> None:
+    root, fresh = places
+    played(root, "data")
+    assert played(root, "right")[0] == 0
+    damaged = next(run.id for run in stored.runs(root / "state") if run.name == "defense-mean" and run.reads == "clean")
+    stored.flip_a_bit(root / "state", "run", "labels", damaged)
+    config = load(root / "tournament.yaml")
+    with Tournament(config.model_copy(update={"dataset": root / "right"})) as tournament:
+        found = load_results(tournament, tournament.dataset())
+    assert found.runs.total - found.runs.done == 1
+    assert found.clean_done.sum() == found.clean_done.size - 1
+    started, tables = played(root, "right")
+    assert started == 1
+    assert tables == played(fresh, "right")[1]
 
 
 @pytest.mark.parametrize("corrected", ["right", "from-one"])
