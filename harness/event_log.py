@@ -2,10 +2,8 @@
 
 Decisions, failures of the host and what followed from them, clean-up: never a line for a run that simply ended, since results
 stand in the database and a contest has 900,000. The standard ``logging``, below the logger ``harness``: a module logs a constant
-sentence, and what belongs to it as facts (``extra=facts(...)``), so that lines can be searched, and text of authors is made
-harmless in one place.
-
-A log that cannot be written is told once and stops nothing.
+sentence, and its details as facts (``extra=facts(...)``), so that lines can be searched, and authors' text is sanitised in one
+place. A log that cannot be written is reported once and stops nothing.
 """
 
 from __future__ import annotations

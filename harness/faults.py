@@ -1,8 +1,8 @@
-"""Named points at which a test ends the harness as ``kill -9`` would; nothing at all without the environment variable.
+"""Named points at which a test kills the harness as ``kill -9`` would; without the environment variable they do nothing.
 
-``HARNESS_TEST_KILL_AT=point:N`` kills this process when it reaches the point for the N-th time. The points lie where a kill
-could leave two things that disagree: a file and its name, a row and another, a program and its record. Random kills alone would
-hit the few microseconds between two such steps once in a thousand times.
+``HARNESS_TEST_KILL_AT=point:N`` kills this process when it reaches the point for the N-th time. The points are where a kill could
+leave two things that disagree: a file and its name, a row and another, a program and its record. Random kills alone would hit the
+few microseconds between two such steps once in a thousand times.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, made fit for a terminal, a spreadsheet and a page: every border calls this module.
+"""Untrusted text, made safe for a terminal, a spreadsheet and a page: every output calls this module.
 
 Names, teams, image fields, evidence, logs and paths may hold terminal codes, marks that turn text around or hide it, formulas and
 markup. They are kept as they came and made harmless where a person sees them, so that no new source of text can be forgotten.

@@ -1,4 +1,4 @@
-"""``harness doctor``: what of this host works, what does not, what to do."""
+"""``harness doctor``: what works on this host, what does not, what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`harness init`: a tournament file to begin with."""
+"""`harness init`: write a commented tournament file."""
 
 from __future__ import annotations
 

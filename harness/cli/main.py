@@ -1,7 +1,7 @@
 """The `harness` command.
 
 A command's module is imported when the command is used: `harness --help` must not pay for SQLAlchemy, nor `harness leaderboard` for
-Docker. Exit codes: 0 ok (also where the reader of our output left), 1 a bug or a failed self-test, 2 something for the person to
+Docker. Exit codes: 0 ok (also if the reader of our output exits), 1 a bug or a failed self-test, 2 something for the person to
 correct, 130 interrupted (SIGINT, SIGTERM), 128 + its number for another signal.
 """
 

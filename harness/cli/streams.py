@@ -1,8 +1,8 @@
-r"""Standard output and standard error as a command needs them: what is data must arrive or be missed, talk may be lost.
+r"""Standard output and standard error as a command needs them: data must arrive or fail loudly, messages may be lost.
 
-Talk (progress, sentences) that cannot be written is dropped, so that a closed pipe or a lost terminal ends no contest. Data that
-cannot be written is an error with a sentence; a reader that has left (``| head``) ends the command quietly. Characters that the
-stream's encoding lacks are written as ``\\uXXXX``, which is right in JSON and readable elsewhere.
+Messages (progress, sentences) that cannot be written are dropped, so that a closed pipe or a lost terminal ends no contest. Data
+that cannot be written is an error with a sentence; a reader that has exited (``| head``) ends the command quietly. Characters that
+the stream's encoding lacks are written as ``\\uXXXX``, which is right in JSON and readable elsewhere.
 """
 
 from __future__ import annotations

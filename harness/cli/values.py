@@ -1,4 +1,4 @@
-"""Values of options, checked as those of the tournament file are: what a slip of the pen means to click is refused by name.
+"""Values of options, checked as those of the tournament file are: typing errors that click would accept are refused by name.
 
 click's own types take ``nan`` within any bounds, ``inf`` without an upper one, ``1_0``, digits of other scripts, and an empty path,
 which is the current directory.

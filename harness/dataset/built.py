@@ -1,6 +1,6 @@
-"""A data set that the harness makes itself, to disk; an earlier build at that place is replaced, anything else refused.
+"""Write a data set that the harness makes itself; an earlier build at that path is replaced, anything else refused.
 
-Everything is written beside the place and moved there, so that a build that is stopped leaves no half data set.
+Everything is written beside the path and moved there, so that a stopped build leaves no partial data set.
 """
 
 from __future__ import annotations

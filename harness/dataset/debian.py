@@ -1,7 +1,7 @@
 """Files out of Debian packages, without installing them and without root: fetched with apt, unpacked into a cache.
 
-The digests are pinned here and not left to apt, so that a data set made from the files is the same one elsewhere. A package that
-lies in the cache already is taken from there, so a host without apt can be given the files.
+The digests are pinned here and not left to apt, so that a data set made from the files is the same one elsewhere. A package that is
+in the cache already is taken from there, so a host without apt can be given the files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One digest for what a data set says: names, labels, targets and pixels.
+"""One digest of a data set's content: names, labels, targets and pixels.
 
 It is taken over decoded pixels, not over files, so that a data set written by another version of Pillow or zlib is
 still the same data set. Nothing here reads a disk: the builders and the loader hand over what they have.

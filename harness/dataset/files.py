@@ -1,6 +1,6 @@
 """The two text files of a data set, ``dataset.yaml`` and ``metadata.csv``, read and checked.
 
-Each fault is one sentence that names the file and the row or field, raised as ``DatasetError``. Pixels are looked at elsewhere.
+Each fault is one sentence that names the file and the row or field, raised as ``DatasetError``. Pixels are checked elsewhere.
 """
 
 from __future__ import annotations

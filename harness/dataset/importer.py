@@ -1,8 +1,8 @@
-"""Images that somebody has, made into a data set: with a CSV of the 2017 format, one directory per class, or labelled by nets.
+"""Existing images made into a data set: with a CSV of the 2017 format, one directory per class, or labelled by nets.
 
-Each image is cropped around its centre to the asked shape and resized bicubically; one that has the asked size already keeps
-its pixels. Ids of an image folder are digests of the path: sorted by id, the images of all classes are mixed, so that no batch
-is all of one class. What is no image of a class is left out, counted and named (``Imported``).
+Each image is cropped around its centre to the requested shape and resized bicubically; one that has the requested size already
+keeps its pixels. Ids of an image folder are digests of the path: sorted by id, the images of all classes are mixed, so that no
+batch is all of one class. What is no image of a class is left out, counted and named (``Imported``).
 """
 
 from __future__ import annotations

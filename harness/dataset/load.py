@@ -1,4 +1,4 @@
-"""The data set on disk, and the batches that a tournament cuts it into.
+"""The data set on disk, and the batches that a tournament splits it into.
 
 ``load`` refuses a data set whose labels, targets or pixels are not those of its digest: what runs is what was agreed on.
 """

@@ -1,6 +1,6 @@
-"""A data set of rendered shapes, made offline: colour, grain and JPEG as photographs have them, as many images as are asked for.
+"""A data set of rendered shapes, made offline: colour, noise and JPEG as in photographs, any number of images.
 
-It is for contests of detection. On smooth images every detector of noise is right; here each image has grain of its own strength,
+It is for detection contests. On smooth images every detector of noise is right; here each image has noise of its own strength,
 and a random half has been through JPEG. Image ``index`` of a part depends on nothing but the part's name and the index, so the
 parts that entries are trained on never overlap the tournament's. ``RandomState`` and not ``default_rng``: its streams are frozen.
 """

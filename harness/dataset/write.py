@@ -1,4 +1,4 @@
-"""A data set to disk: beside its place first, moved there when it is complete.
+"""Write a data set to disk: to a temporary directory beside its path, moved there when complete.
 
 An import that is stopped, or that finds a fault in the last of 5,000 images, leaves nothing behind.
 """

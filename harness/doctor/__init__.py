@@ -1,6 +1,6 @@
 """What an organiser must know of a host before opening a contest.
 
-Everything is looked at, nothing is changed (leftovers only with ``clean``), and each finding is a ``Check``. Judgements are
+Everything is checked, nothing is changed (leftovers only with ``clean``), and each finding is a ``Check``. Judgements are
 pure functions of what was found; only this file and the trials in ``limits`` touch the engine.
 """
 

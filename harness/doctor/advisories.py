@@ -1,7 +1,7 @@
-"""Known ways out of a container, by the version that closed them.
+"""Known container escapes, by the version that fixed them.
 
-Only advisories that a submission's program could use are listed; newer ones are the organiser's to follow. A distribution may
-have repaired an older version number, so a version with a distribution's suffix is a warning to look, never a verdict.
+Only advisories that a submission's program could use are listed; newer ones are the organiser's to follow. A distribution may have
+backported a fix to an older version number, so a version with a distribution's suffix is a warning to check, never a verdict.
 """
 
 from __future__ import annotations

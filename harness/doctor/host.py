@@ -1,4 +1,4 @@
-"""The host itself: room on its disks, its memory, its clocks."""
+"""The host itself: free disk space, memory, clocks."""
 
 from __future__ import annotations
 

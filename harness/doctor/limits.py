@@ -1,4 +1,4 @@
-"""Whether limits bite: three tiny containers that ask for more than they may have.
+"""Whether limits are enforced: three tiny containers that ask for more than they may have.
 
 An engine can believe in a limit that its kernel ignores (a cgroup controller that is not mounted, an emulation), so each
 is tried.

@@ -1,4 +1,4 @@
-"""Every machine of a cluster: each looks at itself as the doctor does here, and its clock is compared with this one's."""
+"""Every machine of a cluster: each checks itself as the doctor does here, and its clock is compared with this one's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host's memory, or None where the kernel does not tell: not knowing is neither none nor enough."""
+"""The host's memory, or None where the kernel does not report it: unknown means neither none nor enough."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """This machine as an engine: slots over one node, and a thread for each job under way.
 
-A job needs a slot only while its program runs: its input is laid out while the slots are busy with others, and its output is read
+A job needs a slot only while its program runs: its input is staged while the slots are busy with others, and its output is read
 back while the slot already runs the next. A thread mostly waits, for a slot or for a container; the heavy part of reading back
 happens in the readers' worker processes.
 """

@@ -1,8 +1,8 @@
-"""Everything that one machine needs to perform jobs: sandbox, open programs, input files, output readers, facts about itself.
+"""Everything that one machine needs to run jobs: sandbox, open programs, input files, output readers, facts about itself.
 
-An engine owns slots and threads and hands a node one job after another; whether that engine runs on the same machine is no matter
-to either. Beside the sandboxes only what stands here asks a host for its cores, its memory, its GPUs and how busy it is: a
-scheduler that did would be right about its own machine and wrong about all others (a test forbids it).
+An engine owns slots and threads and hands a node one job after another; neither cares whether that engine runs on the same machine.
+Besides the sandboxes only this module asks a host for its cores, its memory, its GPUs and how busy it is: a scheduler that did
+would be right about its own machine and wrong about all others (a test forbids it).
 """
 
 from __future__ import annotations

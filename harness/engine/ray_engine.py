@@ -1,6 +1,6 @@
 """Several machines as one engine: Ray starts one process on each, which holds a node, and tells when a machine is gone.
 
-Ray is asked for nothing else: slots, rest and attempts are ours, and nothing is retried by it. Jobs go out in groups, one call a
+Ray does nothing else: slots, back-off and attempts are ours, and it retries nothing. Jobs go out in groups, one call a
 node, and what ended comes back from one call that waits, so that the scheduler's thread is not held up by short runs.
 """
 

@@ -1,6 +1,7 @@
 """A node with its slots, as another machine's engine has it: everything that comes in or goes out can be pickled.
 
-It knows no Ray. Whoever gives jobs has to be heard of: a node that is not spoken to for a while ends its programs and its process.
+It does not know Ray. Whoever gives jobs has to send a heartbeat: a node that hears nothing for a while ends its programs and its
+process.
 """
 
 from __future__ import annotations

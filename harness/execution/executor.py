@@ -1,8 +1,8 @@
 """One run, start to end, in three steps that can overlap with other runs: prepare, perform, collect.
 
-``prepare`` lays out the input (before a slot is free), ``perform`` holds the slot while the program runs, ``collect`` reads
-back, enforces and stores what it left (after the slot was given on). Knows no database and no schedule; a host failure in
-any step is an outcome, not an exception, so that one bad disk sector does not end a tournament.
+``prepare`` stages the input (before a slot is free), ``perform`` holds the slot while the program runs, ``collect`` reads, enforces
+and stores its output (after the slot was released). Knows no database and no schedule; a host failure in any step is an outcome,
+not an exception, so that one bad disk sector does not end a tournament.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Executor:
         return None
 
     def prepare(self, job: Job) -> Prepared | RunResult:
-        """Lay out a job's input under random names in random order."""
+        """Stage a job's input under random names in random order."""
         began = time.monotonic()
         # Not the run's number: a program reads this path in its mounts, and the order of runs says who made its input.
         directory = self._work / f"run-{secrets.token_hex(8)}"
@@ -142,7 +142,7 @@ class Executor:
         return stage
 
     def _prepare_duel(self, job: Job, opponent: Opponent, layout: Layout, directory: Path, began: float) -> Prepared | RunResult:
-        """Make the other side startable too; a duel's input is laid out when it is played."""
+        """Make the other side startable too; a duel's input is staged when it runs."""
         program = opponent.program
         if self._code is not None and program.entry_point is not None:
             program = replace(program, code_dir=self._code(program.digest))

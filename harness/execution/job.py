@@ -1,7 +1,7 @@
-"""One attempt of one run, from what it needs to what came of it: each stage is a value, and none can be half there.
+"""One attempt of one run, from its input to its result: each stage is a value, and none can be incomplete.
 
-``Prepared`` has its input laid out, ``Performed`` has ended and its output lies unread, ``RunResult`` is all that is known of an
-ended attempt. A stage that cannot go on ends in a ``RunResult`` at once, which the later ones hand on.
+``Prepared`` has its input staged, ``Performed`` has ended and its output is unread, ``RunResult`` is all that is known of an ended
+attempt. A stage that fails ends in a ``RunResult`` at once, which the later ones pass on.
 
 A job and what comes back of it travel between machines: they hold digests and numbers, no true labels and no path.
 """
@@ -151,7 +151,7 @@ class RunResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
-    """An input laid out in ``directory / "in"``.
+    """An input staged in ``directory / "in"``.
 
     Attributes:
         arrays: Whether it lies there as one array, for an open program that takes those, and not as files.

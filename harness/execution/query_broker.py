@@ -1,13 +1,13 @@
-"""One query duel of one batch: an attack asks, one defense answers, and the harness stands between the two.
+"""One query duel of one batch: an attack asks, one defense answers, and the harness is between the two.
 
-Both are open served programs, one in each hand of the harness. While one works the other one stands, so neither can wait for the
-other, and neither ever sees a path, a name or an order of the other's.
+Both are open served programs. While one works the other one is frozen, so neither can wait for the other, and neither ever sees a
+path, a name or an order of the other's.
 
-The attack gets the clean batch as an array and an oracle (``sandbox.protocol`` has its lines). A question is two files in its
-output directory: ``queries.npy``, uint8 [m, h, w, 3], and ``index.npy``, int64 [m], which row of the batch each of them is about
-and is charged to (``query_record``); it has at most as many rows as the batch. It is read when the attack stands, as carefully as
-any output, and one that cannot be read ends the attack, which keeps what it had found. The answer is an array int64 [m] of labels.
-A row beyond the budget is answered ``BEYOND_BUDGET`` and shown to nobody.
+The attack gets the clean batch as an array and an oracle (``sandbox.protocol`` has its lines). A query is two files in its output
+directory: ``queries.npy``, uint8 [m, h, w, 3], and ``index.npy``, int64 [m], which row of the batch each of them is about and is
+charged to (``query_record``); it has at most as many rows as the batch. It is read while the attack is frozen, as carefully as any
+output, and one that cannot be read ends the attack, which keeps what it had found. The answer is an array int64 [m] of labels. A
+row beyond the budget is answered ``BEYOND_BUDGET`` and not shown to the opponent.
 
 The opponent gets the rows as any other batch: fresh random names, shuffled, in the same form, as many as an ordinary batch has at
 the most and under the limit of one. It may end between two batches as any served program may. If it fails, the duel ends there;

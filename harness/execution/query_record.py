@@ -1,9 +1,9 @@
-"""What one query duel has spent and found: counts and observations, in memory only, and never a contestant's word.
+"""What one query duel has spent and found: counts and observations, in memory only, never what a submission claims.
 
 A fact is kept as it was observed: which label an image got, at which query, how far from the clean image. Whether that label is a
 wrong one is asked when it is scored, so no true label is needed here, and a corrected one needs no new duel.
 
-An index is the attack's word: it says which image a row is about. What the row finds counts for that image alone, within the bound
+An index is the attack's claim about which image a row is about. What the row finds counts for that image alone, within the bound
 around that image. So that nobody asks about one image on another's budget, a row that shows another image of the batch is charged
 to it as well, and is within the budget only where it is within both. It shows the image that it lies nearest to (L2), where it is
 within the bound around that one or less than half as far from it as from its own: one pixel beyond the bound hides nothing.

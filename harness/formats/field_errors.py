@@ -1,6 +1,6 @@
-"""What pydantic finds in somebody's file, in the words of that file.
+"""Pydantic's errors in the terms of the file.
 
-Pydantic speaks of Python ("valid tuple", "model type"); whoever wrote YAML reads what to write instead.
+Pydantic speaks of Python ("valid tuple", "model type"); the author of YAML is told what to write instead.
 """
 
 from __future__ import annotations

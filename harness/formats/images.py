@@ -2,7 +2,7 @@
 
 ``decode`` reads the header, refuses what is too large, and only then decodes. Whatever the bytes are, it returns
 pixels or raises ``UnreadableImageError``: a broken image is an outcome of a run, never an error of the harness. It
-does not protect the process it runs in from a decoder that crashes: ``harness.outputs`` calls it in worker processes
+does not protect the process it runs in from a decoder that crashes: ``harness.execution.outputs`` calls it in worker processes
 for that.
 
 How a file becomes RGB (2017 called Pillow's ``convert("RGB")``, and so do we but for deep pixels, which that call

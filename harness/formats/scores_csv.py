@@ -1,7 +1,7 @@
 """An untrusted ``scores.csv`` to a detector's scores; ``answer_csv`` says which rows count.
 
 A score is a decimal number with an optional sign, fraction and exponent, surrounded by white space or not: higher means more likely
-adversarial. ``nan``, ``inf``, ``1_0``, digits of other scripts and an empty field are none. It is kept as the nearest float32; one
+adversarial. ``nan``, ``inf``, ``1_0``, digits of other scripts and an empty field are not. It is kept as the nearest float32; one
 beyond its range as the largest, or smallest, that is finite.
 """
 

@@ -1,7 +1,7 @@
-"""JSON that a person or a program wrote, read without the format's traps.
+"""JSON that a person or a program wrote, parsed strictly.
 
-Python's reader takes what JSON does not have (NaN, Infinity), turns 1e999 into infinity, and drops the first of two equal keys.
-Each of these changes what was said without a word, so each is refused here, with its line where that is certain.
+Python's parser accepts what JSON does not have (NaN, Infinity), turns 1e999 into infinity, and drops the first of two equal keys.
+Each of these silently changes what was written, so each is refused here, with its line where that is certain.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bytes of a file that a person wrote, as text: UTF-8, and what else they are by name."""
+"""Bytes of a file that a person wrote, as text: UTF-8; other encodings are recognised and named."""
 
 from __future__ import annotations
 

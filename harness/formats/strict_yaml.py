@@ -1,10 +1,10 @@
-"""YAML that a person wrote, read without the traps of YAML 1.1.
+"""YAML that a person wrote, parsed without the traps of YAML 1.1.
 
 YAML 1.1 drops the first of two equal keys, reads ``010`` as 8, ``1:30`` as 90, ``no`` as false and ``2026-11-27`` as a date.
 Each silently changes what was said, so each is refused with its line and its meaning. What readers of 1.1 and 1.2 take for
-different things (``1e3``, ``08``, ``0o10``) stays text here, and whoever wants a number says why it is none
-(``reading``). Anchors, aliases, merge keys and tags are refused: nothing here needs them, and they are how a small file becomes
-a large one. Rejected: a constructor on top of PyYAML's own, which resolves a scalar before anybody has seen its text.
+different things (``1e3``, ``08``, ``0o10``) stays text here, and a field that needs a number explains why it is not one
+(``reading``). Anchors, aliases, merge keys and tags are refused: nothing here needs them, and they are how a small file becomes a
+large one. Rejected: a constructor on top of PyYAML's own, which resolves a scalar before anybody has seen its text.
 """
 
 from __future__ import annotations

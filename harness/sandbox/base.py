@@ -1,6 +1,6 @@
 """What a sandbox promises: the request, the limits, the report, and the two protocols.
 
-A sandbox starts one program, watches it, ends it, and says what happened. It knows nothing of images, labels, scores or the
+A sandbox starts one program, watches it, ends it, and reports what happened. It knows nothing of images, labels, scores or the
 database. It never asks a program to stop in time: it kills it. It alone decides the ``Ending``.
 """
 
@@ -221,8 +221,8 @@ class Session(Protocol):
     def serve(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None = None) -> RunReport:
         """Serve one batch; ask ``alive`` afterwards: any fault has killed the program.
 
-        One that ended by itself after an answer is not alive, and is started anew within the time of a batch that it is asked for
-        all the same.
+        One that ended by itself after an answer is not alive; a batch that it is given all the same restarts it within that batch's
+        time.
 
         With an oracle the program may ask in between. It stands while that is answered, and so does its clock (see ``Answered``).
 

@@ -1,7 +1,7 @@
-"""Whether the host itself ran out of memory while a program ran: its kernel then ends what it likes, and no program is to blame.
+"""Whether the host itself ran out of memory while a program ran: its kernel then kills any process, and no program is to blame.
 
-A program that wants more than its own limit is ended in its own control group. Where everything on a host together wants more than
-there is (a training job beside the contest is enough), the kernel ends programs that kept their limits. It counts what it ends, but
+A program that exceeds its own limit is killed in its own control group. Where everything on a host together wants more than there
+is (a training job beside the contest is enough), the kernel kills programs that kept to their limits. It counts what it ends, but
 counts those that met their limits too. So the count alone is no evidence: a program could end itself while another one meets its
 limit. Little memory must have been seen as well, and that no program can bring about where all limits together fit into the host
 (``harness run`` says where they do not).

@@ -1,7 +1,7 @@
-"""Which images of the host a directory may be based on: the organiser's word, never an author's.
+"""Which images of the host a directory may be based on: the organiser decides, never an author.
 
-A directory's ``container`` is a text by its author. Left alone it names another team's image or the harness's own image of another
-team's code, whose files it then reads, and makes the engine connect to whatever host and port it says. Pure: what the engine knows
+A directory's ``container`` is its author's text. Unchecked it could name another team's image or the harness's own image of another
+team's code, whose files it would then read, and make the engine connect to any host and port. Pure: what the engine knows
 of an image goes in, a sentence comes out.
 """
 

@@ -1,9 +1,9 @@
-"""A directory that a program may fill, and not one byte further.
+"""A directory that a program may fill up to its limit and no further.
 
-As root it is a private tmpfs with a size and an inode limit: the kernel keeps the quota, a look at it costs one ``statvfs``,
-and throwing it away is one lazy unmount however many files lie in it. Where mounting is refused it is a plain directory that
-a bounded walk watches: a fast program overshoots there until the next look. A project quota of the file system would need a
-set-up that few hosts have; a loop device would need root as well, and is slower.
+As root it is a private tmpfs with a size and an inode limit: the kernel enforces the quota, checking it costs one ``statvfs``, and
+discarding it is one lazy unmount however many files lie in it. Where mounting is refused it is a plain directory that a bounded
+walk watches: a fast program overshoots there until the next check. A project quota of the file system would need a set-up that few
+hosts have; a loop device would need root as well, and is slower.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who owns a container: labels that say which harness process made it, so that cleanup never ends what a living one runs."""
+"""Who owns a container: labels that say which harness process made it, so that cleanup never kills what a live one runs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How fast a program's output is read: rationed by bytes and by pieces.
+"""How fast a program's output is read: rate-limited by bytes and by pieces.
 
-One process of the harness reads what all slots print. A flood is read at this pace and no faster: nobody takes from the program's
-pipe meanwhile, so the program waits, and its flood costs it its own time. Bytes alone are no measure: written one at a time, each
-comes as a frame of its own and costs as much as a kilobyte.
+One process of the harness reads what all slots print. A flood is read at this rate and no faster: the program's pipe fills up, so
+the program blocks, and its flood costs its own time. Bytes alone are no measure: written one at a time, each comes as a frame of
+its own and costs as much as a kilobyte.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A started program as both sandboxes have it, and the course of a run that is the same in both."""
+"""A started program as both sandboxes have it, and the steps of a run that both share."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Running(Protocol):
         """Stop it where it stands. None on success or where it has ended, otherwise why it failed."""
 
     def thaw(self) -> Verdict | None:
-        """Let it go on. None on success, otherwise why it failed."""
+        """Thaw it. None on success, otherwise why it failed."""
 
     def held_bytes(self) -> int:
         """Memory that it holds now."""

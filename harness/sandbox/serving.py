@@ -1,11 +1,11 @@
 """An open program that serves batch after batch, the same in both sandboxes.
 
-It is frozen from the moment it has answered until the next batch, so that its outputs hold still while they are read and it
-cannot work on other entries' time. Any fault kills it. A program that ends by itself after an answer has answered: that batch
-counts, and the next one gets a new program, whether its end came before it was frozen or after it was let go on again. Which of
-the two it was is a matter of our speed, and no fault of the host's.
+It is frozen from its answer until the next batch, so that its outputs do not change while they are read and it cannot work on other
+entries' time. Any fault kills it. A program that exits by itself after an answer has answered: that batch counts, and the next one
+gets a new program, whether it exited before it was frozen or after it was thawed again. Which of the two it was depends on our
+speed, and is no fault of the host's.
 
-A batch's clock runs from before the program is let go on until it stands again. A program started anew in the middle of a batch
+A batch's clock runs from before the program is thawed until it is frozen again. A program restarted in the middle of a batch
 sees nothing of it before it is ready, and what its start takes is the batch's time: else it would work while it "starts".
 
 A batch may have an oracle. Then the program may ask in between: it is frozen before its question is read, so that the question
@@ -33,7 +33,7 @@ from harness.sandbox.watch import Check, Verdict, Watch
 
 #: A request fits into the pipe of a program that is not reading yet; one that never reads is found by its limit.
 _SEND_S = 10.0
-#: A program that is gone this soon after it was let go on was on its way out when it was frozen.
+#: A program that is gone this soon after it was thawed was exiting when it was frozen.
 _PARTING_S = 1.0
 
 
@@ -151,7 +151,7 @@ class ServedProgram:
         return verdict, wall_s
 
     def _serve_restarted(self, request: RunRequest, cancel: threading.Event, oracle: Oracle | None, used_s: float) -> RunReport:
-        """The batch from a new program in the place of one that had ended; the clock of the batch goes on."""
+        """The batch from a new program in place of one that had exited; the batch's clock keeps running."""
         began = time.monotonic()
         self._end()
         left_s = max(0.0, request.limits.time_limit_s - used_s)
@@ -228,7 +228,7 @@ class ServedProgram:
         line = request_line(token, str(inside), contract.output(request.track, place.output / request.output_name),
                             request.epsilon, array, request.names, None if questions is None else questions.offer(),
                             None if place.target is None else str(place.target))
-        # Before it is let go on, which takes an engine a while: what it does meanwhile is done for the batch.
+        # Before it is thawed, which takes an engine a while: what it does meanwhile is done for the batch.
         watch.begun = time.monotonic() - used_s
         self._opened.reader.new_batch(queries=oracle is not None)
         refused = self._running.thaw()
@@ -250,7 +250,7 @@ class ServedProgram:
         return _ended(self._running, answer, watch)
 
     def _went_on_s(self, state: State, let_go: float) -> float:
-        """From when it was let go on to its end, which a busy host tells us of long after it came."""
+        """From when it was thawed to its end, which a busy host reports long after it happened."""
         noticed_s = time.monotonic() - let_go
         return noticed_s if state.wall_s is None else min(noticed_s, self._running.began + state.wall_s - let_go)
 
@@ -286,7 +286,7 @@ class _Questions:
         return offered | ({"classes": self._oracle.classes} if self._oracle.classes else {})
 
     def settle(self, token: str, watch: Watch) -> Verdict | None:
-        """Answer one question of a program that stands, and let it go on; a verdict where it has to be ended."""
+        """Answer one query of a frozen program and thaw it; a verdict where it has to be killed."""
         began, self.count = time.monotonic(), self.count + 1
         if token != self._token:
             return Verdict(Ending.FINISHED, "The program queried its oracle before its previous query was answered.")

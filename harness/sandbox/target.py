@@ -1,7 +1,7 @@
-"""An opponent's code as an attack is shown it: a copy for each program, thrown away with it.
+"""An opponent's code as an attack sees it: a copy for each program, discarded with it.
 
-Not the frozen code itself, though it is mounted read-only: programs that have the same file in sight share its inode, and locks and
-watches on that carry word from one run to the next. Without Docker nothing would keep a program from writing into it either.
+Not the frozen code itself, though that is mounted read-only: programs that see the same file share its inode, and locks and watches
+on that carry information from one run to the next. Without Docker nothing would keep a program from writing into it either.
 """
 
 from __future__ import annotations

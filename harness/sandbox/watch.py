@@ -1,4 +1,4 @@
-"""What ends a program before it ends by itself: one small object that both sandboxes ask again and again.
+"""What ends a program before it exits by itself: one small object that both sandboxes poll.
 
 All times are the monotonic clock's: a host whose wall clock is set back or forward must not change a result.
 """

@@ -1,4 +1,4 @@
-"""Which runs are needed, and what each waits for; pure.
+"""Which runs are needed, and what each depends on; pure.
 
 The board is three arrays: the state of every attack run [attack, batch], the input each one made, and the state of every
 consumer's run [input, consumer]: detectors stand behind the defenses, and are run on halves alone. One byte a run: 899,100 runs

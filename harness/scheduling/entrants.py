@@ -1,4 +1,4 @@
-"""Who takes part in a round and on what, and what the store already has of it: the values that a scheduler begins with."""
+"""Who takes part in a round and on what, and what the store already has: the values that a scheduler starts from."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Inputs put together from others: mixed batches for defenses, halves for detectors.
 
-Mixed batches: each holds images of many attacks, so that a batch says nothing of the attack that made it.
+Mixed batches: each has images of many attacks, so that a batch reveals nothing about the attack that made it.
 
 2017's defenses were run on batches that one attack had made, and could use that (batch statistics, one verdict for all). Here
 the adversarial images of a batch are reassigned by a Latin square: of K distinct inputs (one of them the clean images) K mixed

@@ -1,7 +1,7 @@
-"""Which run goes next: what an engine's free place should be used for.
+"""Which run goes next: what an engine's free slot should be used for.
 
 Attacks go before defenses, because each one makes a row of defense runs ready; among equals the longest expected goes first, so
-that the tournament does not end with one slot at work and the others idle. Programs that are open go before all others: start-up
+that the tournament does not end with one slot busy and the others idle. Programs that are open go before all others: start-up
 dominates short runs.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from harness.scheduling.board import DONE, Board, Kind, Task
 from harness.scheduling.entrants import Lineup
 
-#: Change of an expected time, as a share of it, from which the order of submissions is made anew (0.1 ms at contest size).
+#: Relative change of an expected time from which the order of submissions is recomputed (0.1 ms at contest size).
 REORDER_SHARE = 0.05
 #: Work that must be left before a second program of one submission is opened, seconds: about twice what starting a program
 #: with torch takes (1.4 to 2.5 s of processor time).

@@ -1,11 +1,11 @@
 """Hands ready runs to free slots and records their results; the only writer of runs.
 
-It owns no truth: the board says what is ready, the rows say what is done, and both are brought to the same state by the same
-events. A result is accepted once, from the attempt that is recorded as current. Host errors are tried again elsewhere;
-everything else counts as it came.
+It holds no state of its own: the board says what is ready, the rows say what is done, and the same events bring both to the same
+state. A result is accepted once, from the attempt that is recorded as current. Host errors are retried elsewhere; everything else
+counts as it is.
 
-One submission cannot stop the others: a slot rests for host errors of several submissions in a row, and a submission that does
-nothing but bring the host to fail is given up until the next call, when it begins behind all others.
+One submission cannot stop the others: a slot backs off after host errors of several submissions in a row, and a submission that
+only makes the host fail is given up until the next call, when it comes last.
 """
 
 from __future__ import annotations

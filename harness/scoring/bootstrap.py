@@ -3,7 +3,7 @@
 The images are the sample: the question is how the table would look with other images of the same kind, while the entries
 and the set of opponents that count stay as they are. Percentile bootstrap (Efron and Tibshirani, An Introduction to the
 Bootstrap, 1993, chapter 13). A resample is a vector of multiplicities, so all resamples of a ratio are two matrix
-products; the ratio is formed anew in each. Resampling a 5,000 x 162 x 110 array 2,000 times is never done.
+products; the ratio is recomputed in each. Resampling a 5,000 x 162 x 110 array 2,000 times is never done.
 
 The seed is fixed, so that a table is the same each time that it is printed.
 """

@@ -1,8 +1,8 @@
 """Figures of detectors: how well scores tell adversarial images from clean ones. numpy in, numbers out.
 
-Positive means adversarial, and a higher score means more likely adversarial. An image without a score counts against the
-detector on whichever side it stands: a clean one is taken for the most suspect, an adversarial one for the least. All figures
-treat equal scores as equal: nothing depends on the order in which they come.
+Positive means adversarial, and a higher score means more likely adversarial. An image without a score counts against the detector
+on either side: a clean one is taken for the most suspect, an adversarial one for the least. All figures treat equal scores as
+equal: nothing depends on the order in which they come.
 """
 
 from __future__ import annotations

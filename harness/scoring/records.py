@@ -4,7 +4,7 @@ A 2017-size final has 904,600 runs of 300 bytes in fifteen columns; reading them
 longer than all scoring. A record holds the few columns that scoring asks for and the verdicts as bits, and is read as it lies.
 
 Verdicts follow from the labels that were given and from true labels and target classes. An organiser may correct a true label
-when all has run: the record says what it was compared with, and one that was compared with something else is made anew from the
+when all has run: the record says what it was compared with, and one that was compared with something else is rebuilt from the
 labels, which are kept with the run.
 """
 

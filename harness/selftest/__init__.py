@@ -1,6 +1,6 @@
-"""The hostile corpus: what a submission may try, each try as one small program, and what must come of it on this host.
+"""The hostile corpus: what a submission may try, each as one small program, and what must happen on this host.
 
-``table/`` says what is tried and expected, ``programs/`` holds the programs, ``contest.py`` runs all of them in one tournament
-beside honest entries, ``judge.py`` compares. It proves nothing that a row does not try; ``docs/threat-model.md`` says what that
-leaves open.
+``table/`` says what is tried and expected, ``programs/`` holds the programs, ``contest.py`` runs all of them in one tournament with
+honest entries, ``judge.py`` compares. It proves nothing that a row does not try; ``docs/threat-model.md`` says what that leaves
+open.
 """

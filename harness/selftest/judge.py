@@ -1,4 +1,4 @@
-"""Whether what came of a row is what the table says. Pure: everything that was seen goes in, sentences come out."""
+"""Whether a row's result is what the table says. Pure: everything that was seen goes in, sentences come out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Base images as conditions of runs: a result on one image is none on another of the same name.
+"""Base images as conditions of runs: a result on one image is not one on another of the same name.
 
 Conditions name an image only where it is not the first one that was seen under its name. So results from before images were told
-apart, whose image nobody knows, belong to the first one that is seen, and no row of theirs has to be written anew.
+apart, whose image nobody knows, belong to the first one that is seen, and none of their rows has to be rewritten.
 """
 
 from __future__ import annotations

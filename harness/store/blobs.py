@@ -1,6 +1,6 @@
 """Content under names that say what it is: written once, never changed, checked whenever it is read.
 
-What machines share goes through here, whether it lies in a directory or in an object store: what attacks made, code, clean images.
+What machines share goes through here, whether it is in a directory or in an object store: what attacks made, code, clean images.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Blobs(Protocol):
         """
 
     def set_aside(self, name: str) -> None:
-        """Take its name from a damaged content, or the one made anew would not be written; keep it as evidence."""
+        """Rename a damaged blob, or the one made again would not be written; keep it as evidence."""
 
 
 class FileBlobs:
@@ -95,7 +95,7 @@ class FileBlobs:
         try:
             return check(self.path(name).read_bytes())
         except OSError as error:
-            # One that is there and cannot be read would stand in the way of the content made anew, time and again.
+            # One that exists and cannot be read would block the content made again, every time.
             self.set_aside(name)
             raise DamagedError(str(error.strerror)) from None
         except DamagedError:

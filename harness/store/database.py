@@ -1,4 +1,4 @@
-"""Opening ``tournament.db``: schema version, migration, pragmas, and SQLite's failures in words.
+"""Opening ``tournament.db``: schema version, migration, pragmas, and SQLite's failures as sentences.
 
 WAL lets `status` and `leaderboard` read while `run` writes. ``synchronous=FULL`` makes a commit durable; the recorder batches
 runs into one commit instead of weakening it.

@@ -1,4 +1,4 @@
-"""Results dropped on purpose, so that their runs are run again (`harness run --fresh`)."""
+"""Drop results on request, so that their runs are run again (`harness run --fresh`)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A database of an earlier version brought to today's form, in the transaction that its opener has begun.
+"""Migrate a database of an earlier version, in the transaction that its opener has begun.
 
-Each step stands for itself and is never edited once it was released: databases that went through it are out there. A harness killed
-in the middle leaves the database as it was.
+Each step is independent and never edited once released: databases that went through it exist. A harness killed in the middle leaves
+the database as it was.
 
 Version 2 (harness 0.1.0) kept labels as int16 with -1 for "no label" and 32767 for every integer outside of the data set's label
 range. Version 3 keeps what was answered, -1 included, with -32768 for "no label". Which integer a 32767 of version 2 was, nobody

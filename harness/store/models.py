@@ -2,7 +2,7 @@
 
 State lives in rows. A run is identified by (submission, input, conditions): the submission's row stands for its content digest,
 the input's row for a digest of pixels (for an attack of pixels, bound and targets), the conditions' row for the contract
-version and every limit that can change an outcome. That triple is the content key of DESIGN.md in normalised form: three small
+version and every limit that can change an outcome. That triple is the content key in normalised form: three small
 integers a row instead of a 32-byte hash, twice (table and index), which is what keeps a 899,100-run final under 400 MB.
 """
 

@@ -1,8 +1,8 @@
 """Docker images in an artifact store: saved once by the machine that has one, loaded once by each that lacks it.
 
-An archive goes in pieces, each compressed and under its own digest, so that nobody holds an image of 6 GB in memory and no object
-is larger than a store takes. A list of them is kept under the image's id. Whether what was loaded is that image the engine tells,
-which gives the id by the content. Pieces are not kept in a machine's cache, which they would fill: they are read once.
+An archive goes in pieces, each compressed and under its own digest, so that no process holds an image of 6 GB in memory and no
+object is larger than a store takes. A list of them is kept under the image's id. Whether what was loaded is that image the engine
+tells, which gives the id by the content. Pieces are not kept in a machine's cache, which they would fill: they are read once.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class StoredImages:
             pieces = self._blobs.load(_list_name(ident), _listed)
             self._engine.load_image(self._fetched(pieces))
         except DamagedError as error:
-            # It is saved anew for whoever asks next.
+            # It is saved again for whoever asks next.
             self._blobs.set_aside(_list_name(ident))
             raise EngineError(f"The Docker image {ident[:19]} cannot be fetched from the artifact store: {error}.",
                               "Run `harness run` again: it stores what is missing.") from None

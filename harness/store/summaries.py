@@ -1,4 +1,4 @@
-"""Answers that were computed from the results, as bytes by name."""
+"""Cached computations on the results, as bytes by name."""
 
 from __future__ import annotations
 

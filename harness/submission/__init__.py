@@ -1,1 +1,1 @@
-"""A submission: what was handed in, read and checked."""
+"""A submission: read and checked."""

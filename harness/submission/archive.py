@@ -1,9 +1,9 @@
-"""Our own checked unpacking of a ``.zip``, ``.tar`` or ``.tar.gz`` that somebody sent.
+"""Our own checked unpacking of an untrusted ``.zip``, ``.tar`` or ``.tar.gz``.
 
 The standard library only parses; every path is checked and every byte is written here (``extractall`` trusts the archive, and
-its filters still leave size and count open). Refused: paths that are absolute or climb, devices, pipes, sparse files, links
-that lead out, a name twice, encrypted members, more bytes or entries than the limits, by what is declared and by what comes
-out. Links are made last, so nothing is ever written through one. Of a mode only the exec bit survives.
+its filters still leave size and count open). Refused: paths that are absolute or climb, devices, pipes, sparse files, links that
+point outside, duplicate names, encrypted members, more bytes or entries than the limits, by what is declared and by what comes out.
+Links are made last, so nothing is ever written through one. Of a mode only the exec bit survives.
 """
 
 from __future__ import annotations

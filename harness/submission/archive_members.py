@@ -1,6 +1,6 @@
-"""What an archive claims to hold, member by member, with the parsers of the standard library kept on a short leash.
+"""What an archive claims to hold, member by member, with bounds around the standard library's parsers.
 
-``zipfile`` reads a whole directory of members into memory, so its size is looked at first. ``tarfile`` reads extended headers
+``zipfile`` reads a whole directory of members into memory, so its size is checked first. ``tarfile`` reads extended headers
 of any length into memory, so it is given a file that refuses long reads.
 """
 

@@ -1,6 +1,6 @@
-"""One line for what authors meet most often, from the end of what their program printed.
+"""One line on the most common failures, from the end of what a program printed.
 
-A hint is a guess from words, told beside them and never instead: the author sees both.
+A hint is a guess from the output, shown with it and never instead: the author sees both.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
 
 
 def misspelt(data: bytes) -> dict[str, str]:
-    """Fields that nobody reads, each with the one that it may have been meant to be; such a one changes nothing, without a word."""
+    """Unknown fields, each with the known one that was probably meant; such a field is silently ignored."""
     fields, known = _object(data)[0] or {}, Metadata.__dataclass_fields__.keys() - {"serves"} | {"protocol"}
     near = {field: difflib.get_close_matches(field.lower().replace("-", "_"), known, n=1, cutoff=_NEAR)
             for field in list(fields)[:_MAX_TEXT] if field not in known and len(field) <= _MAX_TEXT}

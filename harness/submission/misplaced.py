@@ -1,6 +1,6 @@
-"""What was handed in instead of a submission, said by name: a saved image, a directory too many, a file under another name.
+"""What was given instead of a submission, by name: a saved image, a directory too many, a file under another name.
 
-Nothing is guessed and then taken: a submission is where its author says it is, and this only helps to say it.
+Nothing is guessed and then accepted: a submission is where its author says it is, and this only helps to name it.
 """
 
 from __future__ import annotations

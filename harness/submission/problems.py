@@ -1,4 +1,4 @@
-"""What is wrong with something that a person wrote, as data, so that all of it can be told at once."""
+"""What is wrong with something that a person wrote, as data, so that all of it can be reported at once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What can be seen of a submission without running it: every problem at once, in the order of reading.
+"""What can be checked of a submission without running it: every problem at once, in the order of reading.
 
-Running it on a real batch is the other half (``trial.py``). Nothing is executed and nothing outside of the source is read.
+Running it on a real batch is the other half (``tournament/dry_run.py``). Nothing is executed and nothing outside of the source is
+read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Served runs looked at again in fresh containers.
+"""Served runs repeated in fresh containers.
 
 With ``isolation: submission`` a program could remember what it saw in earlier batches. ``rules.audit`` names a share of served
-runs, and at least four of every program, that are run once more in a fresh container. Where the two differ the fresh run is
+runs, and at least four of every program, that are run again in a fresh container. Where the two differ the fresh run is
 repeated: while the served answer stays the odd one out, up to nine fresh ones. A program is marked when that has happened so often
 that chance does not explain it (``odd_one_out``): one random answer a batch hides nothing, and a program that is only random is not
 accused. A suspect's share is doubled until it is marked, or no suspect any more, or all its served runs were audited.

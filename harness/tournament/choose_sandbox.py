@@ -1,6 +1,6 @@
 """Which sandbox a tournament uses, and what to say about it.
 
-``auto`` takes Docker where an engine answers. The process sandbox does not isolate, and is never chosen silently.
+``auto`` uses Docker if an engine answers. The process sandbox does not isolate, and is never chosen silently.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Conditions: everything beside submission and input that can change the outcome of a run. Results are kept under them.
+"""Conditions: everything besides submission and input that can change the outcome of a run. Results are kept under them.
 
 They derive from the configuration: a field that can change an outcome is marked where it is declared (``config.Condition``), and
 the key of a result, the message about a named round that was made under others, and the limits of a run follow from the marks.

@@ -1,4 +1,4 @@
-"""What the duels of a round cost, said before it is spent."""
+"""What the duels of a round cost, reported before they run."""
 
 from __future__ import annotations
 

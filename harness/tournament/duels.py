@@ -1,4 +1,4 @@
-"""Which pairs a round plays: each attack that meets one defense at a time, with every defense that is open to it.
+"""Which pairs a round has: each attack that meets one defense at a time, with every defense that is open to it.
 
 A duel on a batch is an input of its own: its digest is of the batch as the attack is given it, of the access, and of all that the
 attack may read or ask of its opponent. From that alone it follows that nothing is run again for an opponent that is the same, and

@@ -1,4 +1,4 @@
-"""The machine that a round is played on: node, engine, recorder and scheduler together, made when the first run needs them."""
+"""The machine that a round runs on: node, engine, recorder and scheduler together, made when the first run needs them."""
 
 from __future__ import annotations
 

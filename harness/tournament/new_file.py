@@ -1,4 +1,4 @@
-"""A tournament file to begin with: every field with its value and its meaning, from the models that read it."""
+"""Write a commented tournament file: every field with its value and its meaning, from the models that read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what duels by queries found to what scoring is given: judged only here, so a corrected label needs no new duel."""
+"""From the findings of query duels to the input of scoring: judged only here, so a corrected label needs no new duel."""
 
 from __future__ import annotations
 

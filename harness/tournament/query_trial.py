@@ -1,4 +1,4 @@
-"""A query attack tried against one defense: the duel of one batch, as the contest plays it."""
+"""A query attack tried against one defense: the duel of one batch, as in the contest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A tournament put together: configuration, data set, submissions and store become a field, a board and a scheduler.
+"""A tournament put together: configuration, data set, submissions and store become a lineup, a board and a scheduler.
 
 This is what `harness run`, `validate` and `selftest` share. It makes no choices of its own: it turns rows into the values that
-the pure rooms work on, and gives what they say back to the store.
+the pure modules work on, and writes their results back to the store.
 """
 
 from __future__ import annotations

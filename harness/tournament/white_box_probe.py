@@ -1,4 +1,4 @@
-"""A program for the sandbox: it loads a defense's ``whitebox.py`` as a white-box attack would, and says what that is like.
+"""A program for the sandbox: it loads a defense's ``whitebox.py`` as a white-box attack would, and reports what it finds.
 
 `harness validate` starts a copy of this file and imports nothing of it. By its contract it is a defense whose labels are the
 target's own, so that they can be laid beside those of the program itself; what else it finds is one line of JSON. It takes torch

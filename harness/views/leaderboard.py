@@ -1,6 +1,6 @@
-"""The leaderboard as it is shown: the columns of a track's table, each row's cells in words, and what stands below the tables.
+"""The leaderboard as it is shown: the columns of a track's table, each row's cells in words, and the lines below the tables.
 
-Every front takes these, so that they agree; how wide a column is, and which leave where there is no room, is a matter of the front.
+Every output uses these, so that they agree; how wide a column is, and which are dropped on a narrow screen, is up to the output.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The matrix as it is shown: what a cell says, and rows and columns in the order in which its structure is seen at a glance.
+"""The matrix as it is shown: what a cell says, and rows and columns in an order that shows its structure at a glance.
 
 Strong attacks come first and strong defenses leftmost; the clean images stand above, where they are comparable.
 """

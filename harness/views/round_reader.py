@@ -1,6 +1,6 @@
 """What reports ask of one round: its members, its inputs, its runs.
 
-Beside ``standings``, which reads verdicts, the only way from what is shown to the store. It asks for counts and for the few
+Besides ``tournament/results.py``, which reads verdicts, the only way from views to the store. It asks for counts and for the few
 runs that a person looks at, never for all 899,100.
 """
 

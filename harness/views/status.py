@@ -1,4 +1,4 @@
-"""How far a tournament is, what failed and what that means."""
+"""A tournament's progress, what failed and what that means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One submission as it can be shown: who, how it stands, against whom, what failed and how to repeat it."""
+"""One submission as it is shown: who, its rank, its opponents, what failed and how to repeat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process in which images of an opponent are decoded: little memory, little time, nothing to lose and nothing to reach.
+"""The process in which untrusted images are decoded: little memory, little time, nothing to lose and nothing to reach.
 
 Run as ``python -m harness.execution.outputs.decoder_main FD MEMORY_BYTES``. A message on the socket that is its stdin brings up to
 a few dozen open

@@ -1,6 +1,6 @@
 """Arrays of a served program: one file instead of a hundred PNG files, with a header that is checked by hand.
 
-numpy's own reader would do for a friend's file; here the header is text of an opponent, so only the one that numpy writes for the
+numpy's own reader would do for a trusted file; here the header is untrusted text, so only the one that numpy writes for the
 expected type and rows in C order is taken, and nothing is ever unpickled. The memory for it is bounded before its header is read.
 """
 

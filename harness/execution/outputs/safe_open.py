@@ -1,4 +1,4 @@
-"""Taking a file out of a directory that an opponent has written.
+"""Read a file from a directory that an untrusted program has written.
 
 Only names that the harness expects are asked for; the directory is never listed, so a million files in it cost nothing. No link
 is followed, nothing but a regular file with one name is opened, and what is read is bounded. The program that wrote it has been

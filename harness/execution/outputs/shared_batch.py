@@ -1,7 +1,7 @@
 """The memory that the harness and a decoding worker share: decoded pixels and verdicts out.
 
-Everything lies at fixed places of one anonymous file, so a worker that dies leaves behind what it had finished and which image
-it was at. Nothing in it is trusted for more than pixels, a number and a short text.
+Everything is at fixed offsets of one anonymous file, so a worker that dies leaves behind what it had finished and which image it
+was at. Nothing in it is trusted for more than pixels, a number and a short text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """``harness export``: the 2017 files, and everything as CSV and Parquet.
 
 The server of 2017 wrote three matrices (rows defenses, columns attacks, the non-targeted ones first), the participants'
-toolkit three others (rows attacks, columns defenses) and three rankings of raw scores. All are written in those shapes, so
-that programs made for them go on working; the rankings hold the raw scores of the ``toolkit`` view.
+toolkit three others (rows attacks, columns defenses) and three rankings of raw scores. All are written in those shapes, so that
+programs made for them keep working; the rankings hold the raw scores of the ``toolkit`` view.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Charts as SVG: colours by class, so that they follow the page's light or dark scheme; each has a text for who cannot see it."""
+"""Charts as SVG: colours by class, so that they follow the page's light or dark scheme; each has a text alternative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: its template filled, with the policy that lets nothing in but what is on it."""
+"""The page: its filled template, with a policy that allows only the page's own content."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One console for all tables, and colours that can be read on a dark and on a light background.
 
 Only the basic colours that keep their contrast on both (no yellow, no white, no bright ones), dim and bold. Meaning is
-never in the colour alone. ``NO_COLOR``, a pipe and a dumb terminal get text only (rich looks after that).
+never in the colour alone. ``NO_COLOR``, a pipe and a dumb terminal get text only (rich takes care of that).
 """
 
 from __future__ import annotations

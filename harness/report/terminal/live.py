@@ -1,4 +1,4 @@
-"""The screen of ``harness run``: how far, how long still, what each slot does; plain lines where there is no terminal.
+"""The screen of ``harness run``: progress, time left, what each slot does; plain lines where there is no terminal.
 
 It is fed values (``Snapshot``) and knows no scheduler. On a terminal the picture is redrawn in place on standard error, so that
 standard output stays free for data; elsewhere a line is written every few seconds and at each tenth, so that a log of a long

@@ -1,4 +1,4 @@
-"""From the scheduler and its engine to the live screen: what happened becomes a ``Snapshot``."""
+"""From the scheduler and its engine to the live screen: events become a ``Snapshot``."""
 
 from __future__ import annotations
 

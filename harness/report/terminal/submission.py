@@ -1,4 +1,4 @@
-"""``harness show NAME``: everything that its author asks about one submission.
+"""``harness show NAME``: everything that an author asks about one submission.
 
 2017's participants could not tell a time-out from a crash from an out-of-memory kill; here every run that was not ``ok`` says
 its outcome, the reason, and the command that repeats it.

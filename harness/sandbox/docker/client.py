@@ -1,4 +1,4 @@
-"""The connection to the Docker engine, and what its failures are called here.
+"""The connection to the Docker engine, and its failures as our errors.
 
 Nothing waits for the engine without a bound: an engine that hangs costs ``TIMEOUT_S`` and is a host error.
 """

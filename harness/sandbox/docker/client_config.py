@@ -1,7 +1,7 @@
 """What the configuration of the `docker` command has to do with the harness: credential helpers, and its context.
 
 The Python client reads the same file for the credentials of registries and knows nothing of contexts: where the command talks to
-another engine than the harness, images that a person has just built are "not there".
+another engine than the harness, images that a person has just built seem missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One submission's container: create, attach, start, watch, kill, remove. Each at most once, and never without an end."""
+"""One submission's container: create, attach, start, watch, kill, remove. Each at most once, and each within a bound."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class Container:
         return verdict
 
     def thaw(self) -> Verdict | None:
-        """Let it go on; an exited container is not an error."""
+        """Thaw it; an exited container is not an error."""
         if self.freezer.frozen and self.freezer.thaw():
             return None
         verdict = self._asked_for(lambda: self._api.unpause(self.ident))

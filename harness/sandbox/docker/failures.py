@@ -1,8 +1,8 @@
-"""Whose fault it is that a container did not start, or did not end by itself: by what the engine says.
+"""Whose fault it is that a container did not start, or did not exit by itself, from the engine's messages.
 
 The engine has no codes for it, only sentences, and they come from three programs (dockerd, containerd, runc). So the known
-sentences stand here, each with a test against a real engine; everything unknown is the host's fault, because such a run is
-tried again and never silently a zero.
+sentences are listed here, each with a test against a real engine; everything unknown is the host's fault, because such a run is
+retried and never silently scored zero.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Stopping a container where it stands, through its control group.
+"""Freeze a container through its control group.
 
-The engine can do it as well, by starting a program of its own: 18 ms for stopping and going on, twice that on a busy host, where
-two writes to a file take a third of one. A served program is stopped after every batch, so that was a seventh of the time of a
+The engine can do it as well, by starting a program of its own: 18 ms for freezing and thawing, twice that on a busy host, where two
+writes to a file take a third of one. A served program is frozen after every batch, so that was a seventh of the time of a
 tournament of short runs. Where the group is not ours to write (no root, an engine elsewhere), the engine is asked.
 """
 
@@ -54,7 +54,7 @@ class Freezer:
         return False
 
     def thaw(self) -> bool:
-        """Let them go on; whether that was done."""
+        """Thaw them; whether that was done."""
         self.frozen = False
         if self._state is None:
             return False

@@ -1,6 +1,6 @@
-"""What is wrong with the way in which an image starts its program, in terms of its Dockerfile.
+"""What is wrong with how an image starts its program, in terms of its Dockerfile.
 
-The contract's arguments stand behind the ENTRYPOINT, else behind the CMD. A shell swallows them, they replace a CMD, and the user
+The contract's arguments follow the ENTRYPOINT, else the CMD. A shell swallows them, they replace a CMD, and the user
 that a program runs as may not reach what its author, as root, could: such images run on the author's machine and end here with a
 message of a shell or an interpreter about something else. Nothing is run to see it, and nothing is refused for it: a run shows what
 works.

@@ -1,8 +1,8 @@
 """Images: found or pulled, pinned, and what of their configuration matters here.
 
 Names that start with ``localhost/`` are made on the host and never asked for elsewhere. What the organiser names (``require``) is
-pulled with the organiser's credentials, and the answer is told. What an author names (``base``) is asked for only where the
-organiser allows it, without credentials, and no answer of a network is passed on: it would tell which hosts and ports there
+pulled with the organiser's credentials, and the registry's answer is shown. What an author names (``base``) is asked for only where
+the organiser allows it, without credentials, and no answer of a network is passed on: it would tell which hosts and ports there
 are. Nothing is pulled in a run.
 """
 

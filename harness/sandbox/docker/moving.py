@@ -1,4 +1,4 @@
-"""Images from one engine to another: by digest from a registry, else as the archive that ``docker save`` writes."""
+"""Copy images from one engine to another: by digest from a registry, else as the archive that ``docker save`` writes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A start that failed with a sentence that nobody knows: the host's fault, or the image's?
+"""A start that failed with an unknown message: the host's fault, or the image's?
 
-A host error is tried again and rests its slot, so an image that provokes one on purpose (a volume over /dev, an environment that
-no message of the engine holds) could keep a contest from its end. A list of sentences is never complete; an experiment is: the
-start is repeated, and where it fails in the same words while a program in another image, which has started here before, is found
-to be missing as it should, the image is at fault.
+A host error is retried and makes its slot back off, so an image that provokes one on purpose (a volume over /dev, an environment
+that no message of the engine holds) could keep a contest from its end. A list of sentences is never complete; an experiment is: the
+start is repeated, and where it fails in the same words while a program in another image, which has started here before, is found to
+be missing as it should, the image is at fault.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Why no Docker engine can be used: facts in, the known cause and what to do about it out.
+"""Why no Docker engine can be used: facts in, the known cause and the next step out.
 
-Pure, and one table, read from the top: the commands and `harness doctor` say the same of the same host. What no row knows is told
-in the client's own words. ``client.py`` gathers the facts.
+Pure, and one table, read from the top: the commands and `harness doctor` say the same of the same host. A failure that no row
+matches is given in the client's own words. ``client.py`` gathers the facts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The process sandbox: programs as ordinary processes of this user. It limits and cleans up; it does not isolate.
 
-For one's own programs on a machine without Docker. A program here can read whatever its user can read, the true labels
+For your own programs on a machine without Docker. A program here can read whatever its user can read, the true labels
 included, and can end the harness itself.
 """
 

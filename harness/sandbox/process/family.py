@@ -1,8 +1,8 @@
-"""The processes that a program consists of: all that descends from its supervisor, which inherits whatever loses its parent.
+"""The processes that a program consists of: all descendants of its supervisor, which inherits orphans.
 
-The kernel has no list of them that can be had everywhere, so every process of the host is asked for its parent: 2 ms with 165 of
-them (psutil takes 6), and a program that serves is stopped and let go on hundreds of times a minute. So a process that was seen to
-be nobody of ours is not asked again for a second: it cannot become one, and in that time its number is nobody else's.
+The kernel has no list of them that is available everywhere, so every process of the host is asked for its parent: 2 ms with 165 of
+them (psutil takes 6), and a served program is frozen and thawed hundreds of times a minute. So a process that was seen not to be
+ours is not asked again for a second: it cannot become one, and in that time its number is nobody else's.
 """
 
 from __future__ import annotations

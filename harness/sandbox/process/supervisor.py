@@ -1,4 +1,4 @@
-"""The parent of one program, as a process of its own: it starts it, outlives it, and lets nothing of it outlive itself.
+"""The parent of one program, as a process of its own: it starts it, outlives it, and leaves no process of it behind.
 
 Run as a script with the number of a control socket; imports nothing but the standard library's quickest modules, because its
 start is part of every run. It is a "child subreaper": what the program daemonises becomes its child, not init's, so that all of
