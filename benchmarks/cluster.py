@@ -101,7 +101,7 @@ Engines = Callable[[Path], Any]
 
 
 def play(root: Path, make: Engines, *, profile: bool = False) -> Played:
-    """A whole round of a tournament, recorded as always; its state is made anew."""
+    """A whole round of a tournament, recorded as always; its state is made again."""
     shutil.rmtree(root / "state", ignore_errors=True)
     with Tournament(read_tournament(root)) as tournament:
         tournament.submit_configured()

@@ -32,7 +32,7 @@ def load() -> str:
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far.
 
-    VmHWM starts anew with a program; ``ru_maxrss`` would carry the parent's over.
+    VmHWM starts again with a program; ``ru_maxrss`` would carry the parent's over.
     """
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
@@ -60,9 +60,9 @@ def timed(function: Callable[[], object], repeats: int = 5) -> float:
 
 
 def command_seconds(arguments: Sequence[str], cwd: Path, repeats: int = 5) -> tuple[float, float, float]:
-    """Seconds of a program, start to end: the median and the best, and the least processor time; its output is thrown away.
+    """Seconds of a program, start to end: the median and the best, and the least CPU time; its output is discarded.
 
-    On a busy machine the processor time is nearer to what the program itself costs.
+    On a busy machine the CPU time is nearer to what the program itself costs.
     """
     walls, used = [], []
     for turn in range(repeats + 1):

@@ -1,9 +1,9 @@
 """The same submissions three ways: as in 2017, by this harness, and in one Python process.
 
 *2017* is the plain way of that year's toolkit in our own few lines: one container (or process) for each submission, one after
-the other, attacks over the whole data set, defenses over all that the attacks made; in between every image is read, cut to epsilon
-and written again as PNG at Pillow's default level, on one core. *Ours* is `harness run` as a person starts it, on a fresh state
-directory, defenses on clean images included (2017 did not do those). *The limit* calls the same functions in one process,
+the other, attacks over the whole data set, defenses over all that the attacks made; between them every image is read, clipped to
+epsilon and written again as PNG at Pillow's default level, on one core. *Ours* is `harness run` as a person starts it, on a fresh
+state directory, defenses on clean images included (2017 did not do those). *The limit* calls the same functions in one process,
 everything in memory: with one thread and with all cores, before and after the others; the best of them.
 
 Two workloads: `digits`, samples with nets of torch on 400 images of 32x32, where starting programs is what costs; `contest`, small

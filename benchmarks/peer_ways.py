@@ -107,7 +107,7 @@ def plain_run(sandbox: str, code: Path, folders: list[tuple[Path, str]], *more: 
 
 
 def re_encode(clean: np.ndarray[Any, Any], raw: Path, cut: Path, epsilon: int) -> None:
-    """Read, cut to epsilon, write again at Pillow's default level."""
+    """Read, clip to epsilon, write again at Pillow's default level."""
     made = np.asarray(Image.open(raw).convert("RGB"), np.int16)
     bounded = made.clip(np.maximum(clean - epsilon, 0), np.minimum(clean + epsilon, 255)).astype(np.uint8)
     Image.fromarray(bounded).save(cut)

@@ -101,7 +101,7 @@ def opened(sandbox: Sandbox, root: Path, track: str) -> Contestant:
 
 
 def round_ms(sandbox: Sandbox, root: Path, duel: QueryDuel, profile: cProfile.Profile | None) -> tuple[list[float], float]:
-    """What each call of the oracle took in the attack's process, and the harness's processor time for one."""
+    """What each call of the oracle took in the attack's process, and the harness's CPU time for one."""
     sides = opened(sandbox, root, "attack"), opened(sandbox, root, "defense")
     reader = OutputReader()
     try:

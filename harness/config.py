@@ -38,7 +38,7 @@ from harness.tracks import DUELS, Access, Threat
 #: Docker refuses less.
 _LEAST_MEMORY = 6 << 20
 _LEAST_BYTES = 64 << 10
-#: More than any host has: a slip of the pen.
+#: More than any host has: a typing error.
 _MOST_BYTES = 64 << 40
 #: Each slot is a thread with a container.
 MOST_SLOTS = 1024
@@ -117,7 +117,7 @@ def parse_gpus(value: object) -> object:
     if isinstance(value, list):
         wrong = [item for item in value if isinstance(item, bool) or not isinstance(item, int | str)]
         if wrong:
-            # Said here: of a union, pydantic would name the member that nobody meant.
+            # Checked here: of a union, pydantic would name a member that was not meant.
             message = f"{wrong[0]!r} is not a GPU; write an index like 0 or a UUID"
             raise ValueError(message)
         if not value:
@@ -143,7 +143,7 @@ Gpus = Annotated[Literal["auto", "none"] | tuple[str, ...], BeforeValidator(pars
 
 
 class _Model(BaseModel):
-    # Strict: true is no number, "16" is none, and 16.0 is no whole one. A list of YAML may stand for a tuple all the same.
+    # Strict: true and "16" are not numbers, and 16.0 is not a whole one. A list of YAML may still be a tuple.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -193,7 +193,7 @@ class Threats(_Model):
             if not given:
                 message = f"it names no threat; name at least one of {', '.join(Threat)}"
                 raise ValueError(message)
-            # Left empty, it would be none at all.
+            # An empty one would allow no threat at all.
             for name in (name for name, value in given.items() if name in list(Threat) and value is None):
                 message = f"{name} says nothing; write {name}: {'{}' if name == Threat.UNRESTRICTED else '{bounds: [...]}'}"
                 raise ValueError(message)
@@ -293,7 +293,7 @@ class Rules(_Model):
         if self.threats is None:
             return {Threat.LINF: self.max_epsilon}
         given = {threat: getattr(self.threats, threat) for threat in Threat}
-        # 255 is how far a pixel can go; an attack is given it all the same.
+        # 255 is how far a pixel can change; attacks get it all the same.
         return {threat: getattr(held, "bounds", (255,)) for threat, held in given.items() if held is not None}
 
     @property
@@ -392,7 +392,7 @@ class TournamentConfig(_Model):
 
     @property
     def stand_ins(self) -> tuple[tuple[str, str], ...]:
-        """What stands for the images that authors name, in the file's order."""
+        """The replacements for images that authors name, in the file's order."""
         return tuple(self.images.items())
 
     @property
@@ -438,7 +438,7 @@ def load(path: Path) -> TournamentConfig:
 
 def _explain(path: Path, error: ValidationError, document: Document) -> ConfigError:
     errors = error.errors(include_url=False, include_context=True)
-    # A misspelt field is told before the missing one that it should have been.
+    # A misspelt field is reported before the missing one that it should have been.
     first = min(errors, key=lambda found: found["type"] != "extra_forbidden")
     place = first["loc"] if first["type"] == "extra_forbidden" else _place(first["loc"])
     where = ".".join(ascii(part)[1:-1] if isinstance(part, str) else str(part) for part in place)

@@ -15,7 +15,7 @@ from types import FrameType
 
 #: SIGUSR1 and SIGXCPU are what batch systems send some time before they kill.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
-#: Somebody who sends one of these means it, whatever the shell that started us had set.
+#: Whoever sends one of these means it, whatever the shell that started us had set.
 _ALWAYS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -71,7 +71,7 @@ def watched() -> Iterator[None]:
         yield
     finally:
         for number in mine:
-            # Of an impatient person's many, one can come while the interpreter ends, and would kill it with another exit code.
+            # Of several sent impatiently, one can arrive while the interpreter exits, and would kill it with another exit code.
             signal.signal(number, signal.SIG_IGN if asked.is_set() else before[number])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class HarnessError(Exception):
-    """What a person did or has, that stops the command.
+    """A problem on the user's side that stops the command.
 
     Args:
         problem: One sentence that names the file, field or submission.
@@ -23,7 +23,7 @@ class HarnessError(Exception):
 
 
 class ConfigError(HarnessError):
-    """``tournament.yaml`` is missing, malformed or says something impossible."""
+    """``tournament.yaml`` is missing, malformed or has impossible values."""
 
 
 class DatasetError(HarnessError):
@@ -39,11 +39,11 @@ class ImageUnavailableError(HarnessError):
 
 
 class EngineError(HarnessError):
-    """What a person asked to run on (Docker, a GPU) is not there."""
+    """What the user asked to run on (Docker, a GPU) is not available."""
 
 
 class NoEngineError(EngineError):
-    """There is no Docker engine on this host: what can do without one may go on, having said so."""
+    """There is no Docker engine on this host: what can do without one may continue, after a warning."""
 
 
 class StoreError(HarnessError):

@@ -34,7 +34,7 @@ MOST_CHARACTERS = 1000
 _MOST_TRACEBACK = 8000
 
 _ROOT = logging.getLogger("harness")
-# Where nobody keeps a log, nothing is said: without a handler, `logging` prints warnings by itself.
+# Without a log nothing is printed: without a handler, `logging` prints warnings by itself.
 _ROOT.addHandler(logging.NullHandler())
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def kept(state: Path) -> Iterator[None]:
         except HarnessError as error:
             _LOG.error("The command ends with an error.", extra=facts(problem=error.problem))
             raise
-        except Exception:  # a bug of ours: written down, and raised again
+        except Exception:  # a bug of ours: logged, and raised again
             _LOG.critical("The command ends unexpectedly.", exc_info=True)
             raise
         except BaseException as stop:
@@ -152,7 +152,7 @@ class _File(RotatingFileHandler):
 
 
 class _Teller(logging.Handler):
-    """Says each record in words."""
+    """Prints each record as a sentence."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 def filled(name: str, text: str) -> str:
-    """A document with one table made anew between its markers."""
+    """A document with one table made again between its markers."""
     begin, end = f"<!-- table: {name} -->\n", "<!-- /table -->"
     head, found, rest = text.partition(begin)
     if not found:

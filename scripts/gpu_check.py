@@ -28,7 +28,7 @@ from harness.errors import HarnessError
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = [sys.executable, "-c", "from harness.cli.main import main; main()"]
 #: Name, isolation, runs at a time on a GPU, share of the time, and at most how many entries of each pattern
-#: (one-shot, each run imports torch anew).
+#: (one-shot, each run imports torch again).
 PARTS = (("served, 1 at a time", "submission", 1, 0.35, None), ("served, 4 at a time", "submission", 4, 0.25, None),
          ("one-shot, 1 at a time", "run", 1, 0.2, 3), ("one-shot, 4 at a time", "run", 4, 0.2, 3))
 #: Holds memory of the GPU and does not end.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-#: Of a batch, a row or a label there are fewer in any contest; SQLite takes no number beyond 63 bits.
+#: No contest has more batches, rows or labels; SQLite takes no number beyond 63 bits.
 MANY = 1_000_000_000
 #: As ``config.MOST_SLOTS``, ``dataset_import`` and ``predictions.OUT_OF_RANGE`` have them; not imported, for the sake of --help.
 MOST_SLOTS, MOST_PIXELS, MOST_LABEL = 1024, 16384, 32766
@@ -51,7 +51,7 @@ class Seconds(click.FloatRange):
 
 
 class Place(click.Path):
-    """A path; an empty one is a variable of a script that was not set, not the current directory."""
+    """A path; an empty one is an unset variable in a script, not the current directory."""
 
     def __init__(self, *, file_okay: bool = True) -> None:
         super().__init__(path_type=Path, file_okay=file_okay)
@@ -84,7 +84,7 @@ def gpus(ctx: click.Context, param: click.Parameter, value: str | None) -> objec
 
 
 def label(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """A name that is kept and printed ever after: not empty, no blanks around it, nothing that cannot be seen; a callback."""
+    """A name that is stored and printed: not empty, no blanks around it, no invisible characters; a callback."""
     if value is not None and not (value and value.isprintable() and value == value.strip() and len(value) <= _LONGEST_LABEL):
         problem = f"{value[:60]!a} is not a name; write 1 to {_LONGEST_LABEL} visible characters without blanks at either end."
         raise click.BadParameter(problem, ctx, param)

@@ -49,7 +49,7 @@ def unpacked(package: Package, cache: Path, tell: Callable[[str], None] = lambda
     Args:
         package: The package.
         cache: Directory that keeps both the file and what is unpacked.
-        tell: Is told before something is fetched.
+        tell: Called before something is fetched.
 
     Raises:
         DatasetError: apt is not there or fails, or the file is another one.
@@ -80,7 +80,7 @@ def _fetch(package: Package, cache: Path) -> None:
         step = f"Put {package.file} of {_DISTRIBUTION} into {cache}, or make the data set on a Debian host and copy its directory."
         raise DatasetError(problem, step)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache) as directory:
-        # Root's apt would hand the download to a user who may not write here, and say so on every package.
+        # As root, apt would download as a user who may not write here, and say so for every package.
         command = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", f"{package.name}={package.version}"]
         done = subprocess.run(command, cwd=directory, capture_output=True, text=True, errors="replace", check=False,
                               stdin=subprocess.DEVNULL)
@@ -108,7 +108,7 @@ def _unpack(package: Package, file: Path, place: Path) -> None:
                         archive.extract(member, unfinished, filter="data")
             with suppress(OSError):
                 program.stdout.read()  # type: ignore[union-attr] # what follows the archive: the program must not block on it
-        with suppress(OSError):  # another build was first
+        with suppress(OSError):  # another build was faster
             unfinished.rename(place)
 
 

@@ -30,7 +30,7 @@ COLUMNS = ("ImageId", "TrueLabel", "TargetClass")
 HASH_COLUMN = "PixelSha256"
 
 _IMAGE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}", re.ASCII)
-#: What a CSV may be separated with where it is not by commas, in words.
+#: Separators of a CSV other than commas, as words.
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "`|`"}
 _INTEGER = re.compile(r"\s*-?[0-9]{1,6}\s*", re.ASCII)
 
@@ -74,7 +74,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class CsvSource:
-    """Where rows came from, and what to do when they are wrong; makes the errors of one file read alike."""
+    """Where rows came from, and what to do when they are wrong; gives the errors of one file one form."""
 
     path: Path
 
@@ -119,7 +119,7 @@ def read_description(root: Path) -> Description:
 
 
 def _refuse_near_names(path: Path, document: Document) -> None:
-    """Further fields are ignored; one that is nearly ours is a slip of the pen."""
+    """Further fields are ignored; one that is nearly ours is a typing error."""
     for name in document.values:
         close = difflib.get_close_matches(name.lower(), Description.model_fields, n=1, cutoff=0.8)
         if name not in Description.model_fields and close:

@@ -31,7 +31,7 @@ from harness.formats.result_csv import OUT_OF_RANGE
 __all__ = ["Imported", "import_csv", "import_folder", "import_labelled", "verify"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
-#: A photograph of 8000x8000; beyond it is a mistake.
+#: A photograph of 8000x8000; anything larger is a mistake.
 _MAX_PIXELS = 64_000_000
 #: A target class must differ from the true one.
 _MIN_CLASSES = 2

@@ -40,7 +40,7 @@ _BACKGROUND_SIDE = 800
 _AT_ONCE = 48
 #: Draws of each cut-out before a build gives up: every draw keeps about one in four.
 _MOST_DRAWS = 60
-#: Seconds between two words of progress.
+#: Seconds between two progress messages.
 _EVERY_S = 15.0
 SHEET_SAMPLES = 24
 
@@ -61,14 +61,14 @@ def build_photos(
         cache_dir: Keeps packages and what the nets said.
         images: How many.
         seed: Of cut-outs, backgrounds, places and target classes. Another seed gives other images of the same objects.
-        tell: Is told how far it is.
+        tell: Called with the progress.
         sources: The packages with the cut-outs and the backgrounds.
 
     Returns:
         The sheet.
 
     Raises:
-        DatasetError: Something else is there, the packages cannot be had, or they give too few images.
+        DatasetError: Something else is there, the packages are not available, or they give too few images.
     """
     check_replaceable(root, "photos")
     candidates = unlabelled(cache_dir, seed, tell, sources)
@@ -90,7 +90,7 @@ def unlabelled(cache_dir: Path, seed: int, tell: Tell = lambda _: None, sources:
     """All images that a seed gives, before any net has seen them; also what trains without labels.
 
     Raises:
-        DatasetError: The packages cannot be had.
+        DatasetError: The packages are not available.
     """
     stamps = unpacked(sources[0], cache_dir, tell)
     scenes = [unpacked(package, cache_dir, tell) for package in sources[1]]
@@ -134,7 +134,7 @@ class Candidates:
 
 
 class _Remembered:
-    """The nets behind a file of what they said, by the digest of the pixels; a line that was cut off counts as not there."""
+    """The nets with a cache file of their predictions, by the digest of the pixels; a truncated line counts as missing."""
 
     def __init__(self, labels: Labels, path: Path) -> None:
         self._labels, self._path, self._known = labels, path, dict[str, int | None]()

@@ -20,7 +20,7 @@ from PIL import Image
 from harness.dataset.built import check_replaceable, write_built
 from harness.dataset.digest import Record
 
-#: Images of the tournament: with 1,000 a detector's share at 1 % false alarms can be told.
+#: Images of the tournament: 1,000 suffice for a detector's true positive rate at 1 % false positives.
 TOURNAMENT_IMAGES = 1000
 CLASSES = ("disc", "ring", "half disc", "crescent", "triangle", "square", "bar", "cross", "star", "heart")
 _SIDE = 64
@@ -78,7 +78,7 @@ def _image(part: str, index: int) -> tuple[NDArray[np.uint8], int]:
 
 
 def _colours(random: np.random.RandomState) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two colours that anybody can tell apart."""
+    """Two colours that are easy to tell apart."""
     while True:
         pair = random.uniform(20, 235, (2, 3))
         if np.linalg.norm(pair[0] - pair[1]) > 90:  # noqa: PLR2004 - below it a shape drowns in its own shading
@@ -88,7 +88,7 @@ def _colours(random: np.random.RandomState) -> tuple[NDArray[np.float64], NDArra
 def _photographed(scene: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.uint8]:
     """Add grain, brightness more than colour, and compress every second image, as a camera does.
 
-    Grain and quality are drawn for each image, so that no one threshold on noise tells a clean image from an attacked one for free.
+    Grain and quality are drawn for each image, so that no single threshold on noise separates clean from attacked images.
     """
     strength = random.uniform(0.5, 5)
     grain = random.normal(0, 1, (_SIDE, _SIDE, 1)) + 0.5 * random.normal(0, 1, scene.shape)

@@ -10,10 +10,10 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """What one look at the host found.
+    """The result of one check of the host.
 
     Attributes:
-        name: What was looked at, a few words, stable.
+        name: What was checked, a few words, stable.
         state: ``ok``; ``warn`` where a contest can run but an organiser should know; ``fail`` where what was asked for is
             missing or a promise of the sandbox does not hold here.
         what: What was found, one sentence or less.

@@ -12,7 +12,7 @@ from harness.errors import EngineError
 
 
 def judge(gpus: Sequence[Gpu], wanted: Literal["auto", "none"] | tuple[str, ...]) -> Check:
-    """Whether the GPUs that the tournament names are here."""
+    """Whether the GPUs that the tournament names exist on this host."""
     named = wanted if isinstance(wanted, tuple) else ()
     known = {gpu.index for gpu in gpus} | {gpu.uuid for gpu in gpus}
     if absent := [name for name in named if name not in known]:

@@ -19,7 +19,7 @@ TOO_LITTLE_BYTES = 1 << 30
 SCARCE_INODES = 100_000
 #: An engine on the same host answers within milliseconds; more means that it runs on another clock.
 CLOCK_SKEW_S = 5.0
-#: No clock that works shows a time before this was written.
+#: No working clock shows a time before this was written.
 WRITTEN = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -71,7 +71,7 @@ def writable(path: Path) -> Check:
 
 
 def memory(slots: int, memory_bytes: int, total_bytes: int | None) -> Check:
-    """Whether all slots may use what one may."""
+    """Whether all slots together may use what each one may."""
     if total_bytes is None:
         return Check("memory", "warn", "how much this host has is unknown: the kernel does not say",
                      "Compare workers.slots times sandbox.memory with it yourself.")
@@ -114,7 +114,7 @@ def judge_clock(wall: float, drift: float, engine: float | None) -> Check:
 
 
 def decoders() -> Check:
-    """How far the processes that decode images of opponents are shut in."""
+    """How far the processes that decode untrusted images are confined."""
     try:
         held = measures()
     except ReaderError as error:

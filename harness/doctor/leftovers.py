@@ -37,7 +37,7 @@ def containers(api: APIClient, *, clean: bool) -> Check:
 
 
 def code_images(api: APIClient, tournament: str | None, *, clean: bool) -> Check:
-    """Images that were made of submitted directories, one layer each on their base; made anew when one is missing.
+    """Images that were made of submitted directories, one layer each on their base; made again when one is missing.
 
     Those of one tournament, or of all that use the engine: others may be running now.
     """

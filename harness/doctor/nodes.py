@@ -25,7 +25,7 @@ _STEP = "`ray status` shows what the cluster has; look at that machine."
 
 @dataclass(frozen=True)
 class Look:
-    """What a machine found at itself."""
+    """What a machine found out about itself."""
 
     version: str
     token: bool
@@ -33,7 +33,7 @@ class Look:
 
 
 class Looker:
-    """The process on a machine that looks.
+    """The process on a machine that checks it.
 
     Args:
         examine: Looks at the machine that it is called on.
@@ -61,7 +61,7 @@ class Looker:
 
 
 def examine_nodes(config: TournamentConfig, examine: Callable[[TournamentConfig], list[Check]]) -> list[Check]:
-    """Have every machine of the tournament's cluster look at itself; ``examine`` is what each calls."""
+    """Have every machine of the tournament's cluster check itself; ``examine`` is what each calls."""
     try:
         ray = connected(config.workers.address)
     except EngineError as error:

@@ -11,7 +11,7 @@ from harness.execution.job import Finished, Job, Slot
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """What a slot does now: for people to look at."""
+    """What a slot does now: for display."""
 
     slot: Slot
     job: Job | None
@@ -23,7 +23,7 @@ class Engine(Protocol):
     """Owns slots. Called from the scheduler's thread only."""
 
     def room(self) -> int:
-        """How many more jobs it takes now without one waiting long for a slot."""
+        """How many more jobs it takes now without any waiting long for a slot."""
 
     def submit(self, job: Job) -> None:
         """Take a job; ``wait`` brings exactly one ``Finished`` for it, unless the engine is stopped first."""
@@ -35,10 +35,10 @@ class Engine(Protocol):
         """How many programs each submission (by digest) has open."""
 
     def rest(self, slot: Slot, seconds: float) -> None:
-        """Give a slot no work for a while (after a host error), or for good with infinity."""
+        """Give a slot no work for a while (after a host error), or forever with infinity."""
 
     def usable_slots(self) -> int:
-        """Slots that are not out for good."""
+        """Slots that are not out of service."""
 
     def view(self) -> list[SlotView]:
         """What every slot does."""
@@ -47,4 +47,4 @@ class Engine(Protocol):
         """Machines that were lost, by name, and in words since when."""
 
     def stop(self) -> None:
-        """Cancel what runs and return when nothing does; results that come in meanwhile are dropped."""
+        """Cancel running jobs and return when none is left; results that arrive meanwhile are dropped."""

@@ -25,7 +25,7 @@ _QUERY = "index,uuid,name,driver_version,memory.total,memory.used,clocks.sm"
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU, as ``nvidia-smi`` tells it. Memory in MiB, clock in MHz."""
+    """One GPU, as ``nvidia-smi`` reports it. Memory in MiB, clock in MHz."""
 
     index: str
     uuid: str
@@ -37,7 +37,7 @@ class Gpu:
 
 
 class ProbeError(Exception):
-    """A program that should tell about the hardware failed; says nothing about the hardware."""
+    """A program that should report the hardware failed; the hardware is unknown."""
 
 
 def ask(command: Sequence[str], limit_s: float | None = None) -> str | None:
@@ -74,7 +74,7 @@ def detect() -> tuple[Gpu, ...]:
     """The GPUs of this host; none where ``nvidia-smi`` is absent or says that there are none.
 
     Raises:
-        EngineError: ``nvidia-smi`` is there and fails, hangs or cannot be understood: nobody knows which GPUs there are.
+        EngineError: ``nvidia-smi`` is installed but fails, hangs or cannot be parsed: the GPUs are unknown.
     """
     try:
         said = ask(["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader,nounits"])
@@ -107,7 +107,7 @@ def parse(text: str) -> tuple[Gpu, ...]:
 class Settling:
     """Waits until a killed program's memory is back: the driver frees it a moment after the process is gone.
 
-    A run that starts earlier finds a GPU that is fuller than its author was promised, and fails for it.
+    A run that starts earlier finds less free GPU memory than its author was promised, and may fail.
 
     Args:
         before: The GPUs as they were before the first run.
@@ -143,7 +143,7 @@ class Settling:
         return f"GPU memory was released {time.monotonic() - began:.1f} s after the run was killed." if waited else ""
 
     def _left(self, uuid: str) -> int | None:
-        """MiB above the first reading; None where nobody can say."""
+        """MiB above the first reading; None where it is unknown."""
         try:
             seen = self._look()
         except EngineError:

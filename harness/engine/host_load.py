@@ -21,7 +21,7 @@ _EVERY_S = 1.0
 #: Samples kept: an hour of them; a longer run is judged by its last hour.
 _KEPT = 3600
 #: Mean runnable threads per core from which a host counts as overloaded. Two would be one waiting thread for each running one
-#: all the time: programs then take about twice as long as on a quiet host.
+#: all the time: programs then take about twice as long as on an idle host.
 OVERLOADED = 2.0
 #: A gap between samples from which the harness counts as having been stopped.
 STOPPED_S = 5.0
@@ -41,7 +41,7 @@ class Load:
 
     @property
     def overloaded(self) -> bool:
-        """Whether a run that hit its time limit meanwhile deserves another try; where nobody knows, it does."""
+        """Whether a run that hit its time limit meanwhile deserves another try; where it is unknown, it does."""
         return self.per_core is None or self.per_core > OVERLOADED or self.stopped_s > STOPPED_S
 
 

@@ -25,7 +25,7 @@ def check_slots(slots: int, memory_bytes: int) -> str:
     """A sentence where all slots together may use more than there is, else none.
 
     Raises:
-        EngineError: One run alone may use more than the host has: its limit would be the host's end.
+        EngineError: One run alone may use more than the host has.
     """
     total = total_bytes()
     if total is None or slots * memory_bytes <= total:

@@ -86,11 +86,11 @@ class _Slots:
             wake.start()
 
     def usable(self) -> int:
-        """Slots that are not out for good."""
+        """Slots that are not out of service."""
         return sum(not math.isinf(place.rest_until) for place in self.places)
 
     def stop(self) -> None:
-        """Send those away that wait."""
+        """Turn away those that wait."""
         with self._lock:
             self._stopped = True
             for waiting in self._waiting:
@@ -143,7 +143,7 @@ class LocalEngine:
         self._stopped = False
 
     def room(self) -> int:
-        """One job per usable slot and one laid out ahead for each; less while reading back lags behind."""
+        """One job per usable slot and one staged ahead for each; less while reading back lags behind."""
         with self._lock:
             if self._after_slot > 2 * self._count:
                 return 0
@@ -205,7 +205,7 @@ class LocalEngine:
         self._slots.rest(slot, seconds)
 
     def usable_slots(self) -> int:
-        """Slots that are not out for good."""
+        """Slots that are not out of service."""
         return self._slots.usable()
 
     def view(self) -> list[SlotView]:
@@ -215,7 +215,7 @@ class LocalEngine:
                 for p in self._slots.places for job in (p.job,)]
 
     def absent(self) -> Mapping[str, str]:
-        """There is this machine alone."""
+        """There is only this machine."""
         return {}
 
     def stop(self) -> None:

@@ -37,13 +37,13 @@ from harness.store.artifacts import ArtifactStore
 from harness.store.recorder import SlotFacts
 from harness.store.stored_images import StoredImages
 
-#: A program is killed within a second of its limit; one that was killed later was not watched.
+#: A program is killed within a second of its limit; one killed later was not being watched.
 LATE_S = 1.0
 #: Share of the free memory that programs kept open may hold (`session_memory: auto`); the rest is for runs and the host.
 SESSION_MEMORY_SHARE = 0.7
 #: Temporary copies of code older than this are stale, seconds.
 _SUBMIT_S = 600.0
-#: Jobs whose input is laid out at once, and jobs whose output is read back at once.
+#: Jobs whose input is staged at once, and jobs whose output is read back at once.
 _HELPERS = 2
 
 _LOG = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Node:
     Args:
         executor: Performs a job's stages.
         sessions: The programs that the executor keeps open, if it keeps any.
-        settle: Called with a GPU's name after a run on it was killed, before the slot goes on; what it says is kept.
+        settle: Called with a GPU's name after a run on it was killed, before the slot is used again; what it says is kept.
         tracer: Where to record what every slot does.
 
     Attributes:
@@ -89,7 +89,7 @@ class Node:
         sessions = _sessions(config, sandbox, work)
         executor = Executor(images, sandbox, artifacts, work, sessions, code or (config.state / "submissions").joinpath, stored)
         found = gpus.detect() if any(slot.gpu for slot in slots) else ()
-        # With several slots on one GPU nobody can say whose memory it is that stays.
+        # With several slots on one GPU it is unknown whose memory it is that stays.
         settles = found and config.workers.slots_per_gpu == 1
         return cls(executor, sessions=sessions, settle=_settling(found, sessions).wait if settles else None, tracer=tracer,
                    facts=_facts(slots, found))
@@ -97,7 +97,7 @@ class Node:
     def perform(self, job: Job, hold: Hold) -> Finished:
         """Take a job from its input to its stored result; a slot is held only while its program runs."""
         taken = time.monotonic()
-        # An image that takes minutes to come holds up no other job.
+        # An image that takes minutes to pull holds up no other job.
         prepared: Prepared | RunResult | None = self._executor.bring(job)
         if prepared is None:
             with self._preparing:
@@ -129,7 +129,7 @@ class Node:
         return replace(ended, report=replace(ended.report, detail=f"{ended.report.detail} {said}".strip())) if said else ended
 
     def _trace_run(self, slot: Slot, job: Job, began: float, ended: Performed | RunResult) -> None:
-        # A served program's outputs were read before the slot was given on.
+        # A served program's outputs were read before the slot was released.
         read = time.monotonic() - (ended.collect_s if isinstance(ended, RunResult) else 0.0)
         self._trace(slot.name, "run", job, began, read)
         if isinstance(ended, RunResult):
@@ -160,7 +160,7 @@ class Node:
 
 
 class _Together:
-    """Lets runs go side by side, and one that must be alone go alone."""
+    """Lets runs go concurrently, and one that must be alone go alone."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -240,7 +240,7 @@ def sweep(sandbox: Sandbox, state: Path, label: str) -> list[str]:
         removed += unmount_leftovers(work)
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    # Programs of other users must not look around in here; the sandbox opens what a program may see.
+    # Programs of other users must not read in here; the sandbox opens what a program may see.
     work.chmod(0o711)
     return removed + _half_written(state)
 

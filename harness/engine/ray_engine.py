@@ -37,12 +37,12 @@ from harness.sandbox.outcomes import Ending, Outcome
 from harness.store.recorder import SlotFacts
 from harness.store.stored_images import StoredImages
 
-#: Before it, a cluster cannot ask for a token.
+#: Earlier versions cannot require a token.
 OLDEST = (2, 52)
 NAMESPACE = "harness"
 #: Seconds until a machine has brought up its node: a first import, a sweep, a Docker engine that is asked.
 START_S = 120.0
-#: How often nodes that came back are looked for, and every node is told that the head is there.
+#: How often returning nodes are looked for, and every node gets a heartbeat.
 _LOOK_EVERY_S = 5.0
 _BEAT_EVERY_S = 5.0
 #: A call that waits for results comes back by then, so that what a slot does is never told much later.
@@ -51,7 +51,7 @@ _STOP_S = 60.0
 #: Seconds without Ray's own head before the round ends: after a minute Ray ends this process, in the middle of whatever it does.
 _HEAD_LOST_S = 20.0
 _GLANCE_S = 1.0
-#: Jobs that a node has beyond one per slot and one laid out for each: being read back, or on their way.
+#: Jobs that a node has beyond one per slot and one staged for each: being read back, or on their way.
 _ON_THE_WAY = 2
 #: At once on a node: one that waits for results, those of its start and end, and short ones.
 _CALLS = 8
@@ -174,7 +174,7 @@ class RayEngine:
         self._tell_spans = sink
 
     def room(self) -> int:
-        """Over all nodes. A job that only a full node can perform lies there, and takes the room of another."""
+        """Over all nodes. A job that only a full node can run waits there, and takes the place of another."""
         return max(0, sum(node.room for node in self._nodes.values()) - len(self._done))
 
     def submit(self, job: Job) -> None:
@@ -525,7 +525,7 @@ def named_machines(found: Sequence[Mapping[str, Any]], names: dict[str, str]) ->
 
 
 def _refuse_silence(address: str) -> None:
-    """Find out whether anybody listens there: Ray itself tries for minutes.
+    """Find out whether anything listens there: Ray itself tries for minutes.
 
     Raises:
         EngineError: Nobody does.
@@ -571,9 +571,9 @@ def connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an 
         said = str(error).strip().split("\n", 1)[0]
         raise EngineError(f"The Ray cluster {address} cannot be joined: {said}.", _JOIN) from None
     finally:
-        # Ray prints what happens to machines in the middle of our screen, where we say it ourselves; there is no option.
+        # Ray prints what happens to machines in the middle of our screen, where we report it ourselves; there is no option.
         vars(sys.modules["ray._private.worker"])["print_to_stdstream"] = _say_nothing
-        # Ray has handlers of its own, which would end the command in the middle of a record.
+        # Ray installs its own handlers, which would end the command in the middle of a record.
         if threading.current_thread() is threading.main_thread():
             for number, handler in mine.items():
                 signal.signal(number, handler)

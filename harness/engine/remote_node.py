@@ -38,7 +38,7 @@ _NOTICE_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Duty:
-    """What every node of a contest is told.
+    """What every node of a contest gets.
 
     Attributes:
         place: Of the artifact store, as the head has it.
@@ -62,7 +62,7 @@ class Duty:
 
 @dataclass(frozen=True)
 class About:
-    """What a node says of itself.
+    """What a node reports about itself.
 
     Attributes:
         version: Of the harness there.
@@ -142,7 +142,7 @@ class RemoteNode:
         return replace(_myself(), slots=slots, facts=tuple(self._node.facts), remark=remark, removed=tuple(removed))
 
     def about(self) -> About:
-        """What it is; whoever asks is heard of."""
+        """What it is; counts as a heartbeat."""
         self._heard = time.monotonic()
         return self._about
 
@@ -194,7 +194,7 @@ class RemoteNode:
             time.sleep(_NOTICE_EVERY_S)
             if time.monotonic() - self._heard > self._duty.silence_s and not self._closed:
                 self.close()
-                # Nobody is left to answer; an orderly end would wait for threads that wait for the head.
+                # No one is left to answer; an orderly exit would wait for threads that wait for the head.
                 os._exit(0)
 
 
@@ -227,7 +227,7 @@ def _myself() -> About:
 
 
 def own_root() -> Path:
-    """Where this machine keeps what belongs to contests of others."""
+    """Where this machine keeps files of contests run from other machines."""
     return Path(tempfile.gettempdir()) / f"harness-{os.geteuid()}"
 
 

@@ -49,7 +49,7 @@ class Tracer:
         begin = min((span[4] for spans in self._spans.values() for span in spans), default=0.0)
         events: list[dict[str, Any]] = []
         for machine, (name, spans) in enumerate(sorted(self._spans.items()), 1):
-            # A machine's slots carry its name, which stands above them.
+            # A machine's slots carry its name, which is shown above them.
             tracks = {track: number for number, track in enumerate(sorted({span[0] for span in spans}), 1)}
             events.append({"ph": "M", "name": "process_name", "pid": machine, "tid": 0, "args": {"name": name}})
             events += [{"ph": "M", "name": "thread_name", "pid": machine, "tid": number,

@@ -39,7 +39,7 @@ from harness.tracks import TRACKS, Track
 
 
 class Images(Protocol):
-    """Where clean images come from: the data set, or a store that has them."""
+    """Source of clean images: the data set, or a store that has them."""
 
     def pixels(self, batch: UnlabelledBatch) -> NDArray[np.uint8]:
         """Clean images of a batch: uint8 [n, height, width, 3]."""
@@ -49,7 +49,7 @@ class Stages(Protocol):
     """What a node asks of an executor: the stages of a job, from many threads at once. A result is passed on as it is."""
 
     def bring(self, job: Job) -> RunResult | None:
-        """Have what a job needs here; how it ended where that cannot be had."""
+        """Have what a job needs here; how it ended where that is not available."""
 
     def prepare(self, job: Job) -> Prepared | RunResult:
         """Before a slot is free."""
@@ -58,10 +58,10 @@ class Stages(Protocol):
         """On a slot."""
 
     def collect(self, stage: Performed | RunResult) -> RunResult:
-        """After the slot was given on."""
+        """After the slot was released."""
 
     def close(self) -> None:
-        """Nothing is performed any more."""
+        """No job is running any more."""
 
 
 class Executor:
@@ -100,7 +100,7 @@ class Executor:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def bring(self, job: Job) -> RunResult | None:
-        """Have the images of a job here, which may take minutes the first time; how it ended where one cannot be had."""
+        """Have the images of a job here, which may take minutes the first time; how it ended where one is not available."""
         for ident in job.images if self._stored is not None else ():
             try:
                 self._stored.bring(ident, job.pulls.get(ident, ()))  # type: ignore[union-attr]
@@ -113,7 +113,7 @@ class Executor:
     def prepare(self, job: Job) -> Prepared | RunResult:
         """Stage a job's input under random names in random order."""
         began = time.monotonic()
-        # Not the run's number: a program reads this path in its mounts, and the order of runs says who made its input.
+        # Not the run's number: a program sees this path in its mounts, and the order of runs reveals who made its input.
         directory = self._work / f"run-{secrets.token_hex(8)}"
         layout = Layout.draw(job.produced)
         stage: Prepared | RunResult
@@ -158,7 +158,7 @@ class Executor:
         return Prepared(job=job, directory=directory, layout=layout, arrays=False, prepare_s=time.monotonic() - began)
 
     def _play(self, job: Job, opponent: Opponent, gpu: str | None, cancel: threading.Event) -> RunResult:
-        """Have both programs open, on one slot, and stand between them."""
+        """Open both programs, on one slot, and relay between them."""
         attack, other = (Wanted(side.program, side.track, side.limits) for side in (job, opponent))
         with self._for_duels.lend_both(attack, other, gpu, job.labels, cancel) as (mine, theirs):
             if mine.session is None or theirs.session is None:
@@ -170,10 +170,10 @@ class Executor:
             return _of_duel(job, play(duel, *sides, self._reader, cancel), mine.start_s)
 
     def _lay_out(self, job: Job, layout: Layout, directory: Path) -> bool:
-        """Whether it lies there as one array."""
+        """Whether it is there as one array."""
         source = directory / "in"
         source.mkdir(parents=True)
-        # Anybody may read inside: the program's user is not ours. The work directory above is private.
+        # World-readable: the program's user is not ours. The work directory above is private.
         source.chmod(0o755)
         key, load = self._source(job)
         arrays = job.served and self._sessions is not None and self._sessions.takes_arrays(job.program)

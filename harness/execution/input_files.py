@@ -27,7 +27,7 @@ from harness.formats.images import encode_png
 
 Pixels = NDArray[np.uint8]
 
-#: Every file a program sees carries this time: 2017-07-01, the contest's first day. Any constant would do.
+#: Every file a program sees has this time: 2017-07-01, the contest's first day. Any constant would do.
 FILE_TIME_S = 1498867200
 #: An input as one array, beside nothing else but target classes.
 ARRAY = "images.npy"
@@ -69,7 +69,7 @@ class Layout:
 
 
 class Materials:
-    """Inputs of one node: pixels in memory and PNG files on disk, both bounded, least recently used out first."""
+    """Inputs of one node: pixels in memory and PNG files on disk, both bounded, least recently used evicted first."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -99,7 +99,7 @@ class Materials:
             making = self._making.setdefault(key, threading.Lock())
         with making:
             cached = self._ensure_files(key, load, positions)
-            # In the order of the random names: inode numbers and times of birth then say no more than the names.
+            # In the order of the random names: inode numbers and creation times then reveal no more than the names.
             for name, position in zip(layout.names, positions, strict=True):
                 _copy(cached / f"{position}.png", directory / name)
         os.utime(directory, (FILE_TIME_S, FILE_TIME_S))
@@ -159,7 +159,7 @@ def write_targets(directory: Path, layout: Layout, targets: NDArray[np.int32]) -
 
 
 def _finish(path: Path) -> None:
-    """One mode and one time for whatever a program reads."""
+    """One mode and one time for everything that a program reads."""
     path.chmod(0o444)
     os.utime(path, (FILE_TIME_S, FILE_TIME_S))
 

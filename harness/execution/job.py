@@ -125,7 +125,7 @@ class RunResult:
         lacking: Id of the image that its machine does not have and cannot get; with ``image_missing`` nobody has stored it yet.
         others_may: Whether another machine may have that image: no try is counted.
         nobody_can: Whether no machine can get it: further tries make no sense.
-        prepare_s: Seconds for laying out the input.
+        prepare_s: Seconds for staging the input.
         collect_s: Seconds for reading back, enforcing and storing.
     """
 
@@ -154,7 +154,7 @@ class Prepared:
     """An input staged in ``directory / "in"``.
 
     Attributes:
-        arrays: Whether it lies there as one array, for an open program that takes those, and not as files.
+        arrays: Whether it is one array, for an open program that takes those, and not files.
         prepare_s: Seconds that it took.
     """
 
@@ -170,7 +170,7 @@ class Performed:
     """A program that ended, what it left not read yet.
 
     Attributes:
-        output: Where that lies; None where no program came so far as to have a place.
+        output: Where that is; None where no program got far enough to have one.
     """
 
     prepared: Prepared
@@ -198,7 +198,7 @@ class Finished:
     """A job ended on a slot.
 
     Attributes:
-        waited_s: From hand-over to the program's start, laying out the input included.
+        waited_s: From hand-over to the program's start, staging the input included.
         began_at: Wall clock at the program's start, seconds since the epoch; for people, never for measuring.
         busy: Runs that executed on this node when this one started, itself included.
         load_per_core: Mean runnable threads per core of the host during the run, None where that is not known.

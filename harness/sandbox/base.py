@@ -74,11 +74,11 @@ class Program:
     Attributes:
         digest: Content digest of the submission (hex).
         image: Docker image reference pinned by id or digest; for a 2017 directory the base image that it names.
-        code_dir: A 2017 directory's frozen code on the host (to appear at ``/code``, writable for the program, thrown away
+        code_dir: A 2017 directory's frozen code on the host (to appear at ``/code``, writable for the program, discarded
             after the run), None for a plain image.
         entry_point: Path relative to ``code_dir``, run as ``./entry_point``; None for a plain image, whose own ENTRYPOINT/CMD
             runs with the arguments appended.
-        profile: ``legacy`` is root inside the container with a throw-away writable layer, ``strict`` an unprivileged user on
+        profile: ``legacy`` is root inside the container with a disposable writable layer, ``strict`` an unprivileged user on
             a read-only root file system.
         serves: Whether the program speaks the serving protocol.
         rules: What of the host's images a directory may be based on.
@@ -314,7 +314,7 @@ class MovableImages(Protocol):
         """Have it from a registry, without credentials.
 
         Raises:
-            HarnessError: It cannot be had.
+            HarnessError: It is not available.
         """
 
     def save_image(self, ident: str) -> Iterator[bytes]:

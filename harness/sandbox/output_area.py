@@ -110,7 +110,7 @@ def walk_usage(root: Path, max_bytes: int, max_files: int) -> Usage:
                         stack.append(entry.path)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                # Nested so deep that no path reaches it: nobody can say what lies there.
+                # Nested so deep that no path reaches it: it is unknown what lies there.
                 return Usage(total, files, full=True)
     return Usage(total, files, full=False)
 

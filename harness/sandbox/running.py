@@ -32,7 +32,7 @@ class State:
 
     Attributes:
         exit_code: What it returned; 128 + its number for a signal.
-        out_of_memory: Whether the kernel ended a process of it for want of memory.
+        out_of_memory: Whether the kernel ended a process of it for lack of memory.
         within_memory: Whether it was not seen near its own limit of memory.
         wall_s: From its start to its end as somebody else than we measured it, None where nobody did.
     """
@@ -66,7 +66,7 @@ class Running(Protocol):
         """Take what it prints, waiting up to ``timeout_s`` for something."""
 
     def take_log(self) -> None:
-        """Take what it had printed before it stood still."""
+        """Take what it had printed before it was frozen."""
 
     def ended(self) -> bool:
         """Whether it seems to have ended."""
@@ -126,7 +126,7 @@ def conclude(running: Running, state: State | None, verdict: Verdict | None, wat
 
 
 def _of_the_host(running: Running, state: State | None, verdict: Verdict | None, watch: Watch) -> Verdict | None:
-    """Whether the host's want of memory explains this end: a process of the program was ended, or one that others wait for."""
+    """Whether the host's lack of memory explains this end: a process of the program was ended, or one that others wait for."""
     if verdict is None:
         explained = state is not None and state.exit_code != 0
     elif verdict.ending is Ending.MEMORY_LIMIT:

@@ -204,7 +204,7 @@ class ServedProgram:
         self.output.close()
 
     def _ready_for(self, request: RunRequest) -> Verdict | None:
-        """Make the batch's output directory in an empty output area; why that cannot be had."""
+        """Make the batch's output directory in an empty output area; why that is not available."""
         if not self._alive:
             return Verdict(Ending.HOST_ERROR, "The program was closed.")
         if self._opened.reader.answers:

@@ -20,7 +20,7 @@ from harness.scheduling.entrants import Lineup
 #: Relative change of an expected time from which the order of submissions is recomputed (0.1 ms at contest size).
 REORDER_SHARE = 0.05
 #: Work that must be left before a second program of one submission is opened, seconds: about twice what starting a program
-#: with torch takes (1.4 to 2.5 s of processor time).
+#: with torch takes (1.4 to 2.5 s of CPU time).
 WORTH_ANOTHER_S = 5.0
 #: Runs of a submission whose median is its expected time.
 _REMEMBERED = 9
@@ -139,7 +139,7 @@ class Choice:
         return not self._is_open(kind, entry) or (last_resort and self._worth_another(kind, entry))
 
     def _for_an_open_program(self) -> Task | None:
-        """The next batch for the open program that has the least waiting for it (one running, one laid out at most)."""
+        """The next batch for the open program that has the least waiting for it (one running, one staged at most)."""
         best: tuple[int, Kind, int] | None = None
         for kind, entry in self._serving:
             digest = self._digest(kind, entry)

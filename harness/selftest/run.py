@@ -120,7 +120,7 @@ def examine(rows: Sequence[Row], sandbox: Sandbox, *, time_limit_s: float = TIME
         sandbox: Where programs run.
         time_limit_s: Of each run that must be killed at it; all others have several times as long.
         slots: Runs at the same time; by default two for each core, because rows that are killed at a limit mostly wait.
-        told: Is told what happens, a line at a time.
+        told: Called with what happens, a line at a time.
         alone: Of an earlier call's findings: that tournament is not run again.
 
     Raises:

@@ -21,7 +21,7 @@ from harness.store.values import DONE, StoredRound, StoredSubmission
 
 @dataclass(frozen=True)
 class Based:
-    """A member of a round with its base image: the image's name, and its identity (empty where it could not be had)."""
+    """A member of a round with its base image: the image's name, and its identity (empty where it was not available)."""
 
     member: StoredSubmission
     reference: str
@@ -49,7 +49,7 @@ def follow(transaction: Transaction, row: StoredRound, based: Sequence[Based],
            isolation: str) -> tuple[StoredRound, list[Moved]]:
     """Let a round's members run under the images that their names stand for now; which ones were others before, with results.
 
-    An image that cannot be had is taken for the one that it was: what has a result keeps it.
+    An image that is not available is taken for the one that it was: what has a result keeps it.
     """
     _meet(transaction, based)
     moved = _moved(transaction, row, based, isolation)

@@ -15,8 +15,8 @@ Version 5 tells attacks apart by what they may change. Before, that was the L-in
 Version 6 knows which images of what an attack made differ from the clean ones. Of older batches it is looked up in their pixels
 where a detector needs it.
 
-Version 7 knows what attacks may know of their opponents, and which opponents let them. What was handed in before is known to answer
-queries where it serves; all else is read when it is handed in again, which `harness run` does with all that its file names.
+Version 7 knows what attacks may know of their opponents, and which opponents let them. What was submitted before is known to answer
+queries where it serves; all else is read when it is submitted again, which `harness run` does with all that its file names.
 
 Version 8 keeps a check behind what scoring reads of a run.
 

@@ -150,7 +150,7 @@ def _known_content(rows: Sequence[SubmissionRow], submission: Submission) -> boo
 
 
 def _same_hand(owner: SubmissionRow, submission: Submission, source: str, *, own: bool) -> bool:
-    """Whether a directory of no team is the organiser's as the one before; of what came packed nobody can say."""
+    """Whether a directory of no team is the organiser's as the one before; of what came packed it is unknown."""
     if submission.kind != "directory" or owner.kind != "directory":
         return False
     # The directories of the tournament file may have moved with it.

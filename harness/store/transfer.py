@@ -62,7 +62,7 @@ class FetchedCode:
         """Where the code lies here.
 
         Raises:
-            StoreError: It cannot be had.
+            StoreError: It is not available.
         """
         place = self._root / digest
         with self._lock:
@@ -127,7 +127,7 @@ class StoredPixels:
         """Clean images of a batch: uint8 [n, height, width, 3], read-only.
 
         Raises:
-            StoreError: They cannot be had.
+            StoreError: They are not available.
         """
         digest = batch.clean_digest
         with self._lock:

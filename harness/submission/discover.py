@@ -15,7 +15,7 @@ from harness.submission.load import Submission, read_metadata_file
 from harness.submission.load import load as load_submission
 from harness.submission.metadata import fold
 
-#: Is told of a source that is left out, and why.
+#: Called with a source that is left out, and why.
 LeftOut = Callable[[str, SubmissionError], None]
 
 
@@ -39,7 +39,7 @@ def load_configured(config: TournamentConfig, left_out: LeftOut | None = None) -
 
     Args:
         config: The tournament file.
-        left_out: Is told of each that cannot be used and that only a glob names; where None, it is an error. One broken
+        left_out: Called with each that cannot be used and that only a glob names; where None, it is an error. One broken
             directory among a hundred shall not end a contest; one that is named by itself is missed.
 
     Raises:

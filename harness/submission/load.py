@@ -155,7 +155,7 @@ def load(
         type: The track, for an image without the label ``harness.type``.
         team: Instead of the metadata's.
         baseline: Instead of the metadata's.
-        image_info: Looks a Docker image up (and pulls it); None where no engine is at hand.
+        image_info: Looks a Docker image up (and pulls it); None where no engine is available.
         unpack: Instead of ``unpack``, for one who has the archive unpacked.
 
     Raises:
@@ -350,7 +350,7 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         sentence = f"{profile[:80]!a} is not one of {', '.join(PROFILES)}."
         problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
     raise_all([problem for problem in problems if problem is not None], reference)
-    # The track is no content of the image: one image may be handed in as an attack and as a targeted attack.
+    # The track is no content of the image: one image may be submitted as an attack and as a targeted attack.
     content = hashlib.sha256(f"harness image 1\0{info.id}\0{kind}\0{profile}\0{serves}".encode())
     if threat != Threat.LINF:
         content.update(f"\0{threat}".encode())

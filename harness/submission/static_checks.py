@@ -32,7 +32,7 @@ def check(source: str | Path, *, type: str | None = None, image_info: ImageLookU
     Args:
         source: As for ``submission.load``.
         type: The track, for an image without the label ``harness.type``.
-        image_info: Looks a Docker image up; None where no engine is at hand, and then images are not looked for.
+        image_info: Looks a Docker image up; None where no engine is available, and then images are not looked for.
         base_info: The same for what a directory names.
         without_gpu: Where no run will have a GPU: what is wrong with ``container_gpu``, which costs nothing then, is put here.
         unpack: Instead of ``submission.unpack``, for one who goes on with the unpacked archive.

@@ -127,7 +127,7 @@ class Machine:
     def pin_images(self, who: TakingPart, watcher: Watcher) -> dict[str, BaseImage]:
         """What the names that directories give stand for, looked up once: one that is moved meanwhile changes nothing of the round.
 
-        Runs of a submission whose image cannot be had end as image_missing; nobody else waits for it.
+        Runs of a submission whose image is not available end as image_missing; nobody else waits for it.
         """
         found: dict[str, BaseImage] = {}
         if not isinstance(self._sandbox, BaseImages):

@@ -56,7 +56,7 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
     Args:
         config: The tournament file.
         options: What the command line adds.
-        watcher: Is told what happens.
+        watcher: Called with what happens.
         stop: Whether to stop now (asked several times a second).
 
     Raises:
@@ -115,7 +115,7 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         dataset: Its data set.
         sandbox: Where programs run.
         options: What the command line adds.
-        watcher: Is told what happens.
+        watcher: Called with what happens.
         stop: Whether to stop now (asked several times a second).
 
     Raises:

@@ -148,7 +148,7 @@ class Tournament:
 
         Args:
             configured: As loaded.
-            left_out: Is told of each that only a glob names and whose name is another's; where None, it is an error.
+            left_out: Called with each that only a glob names and whose name is another's; where None, it is an error.
 
         Raises:
             SubmissionError: One cannot be used.

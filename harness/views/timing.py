@@ -19,7 +19,7 @@ class RunTimes:
         waited: From then until its program started.
         start: What the sandbox needed before the program ran.
         compute: The program's own wall clock.
-        prepare: Laying out its input (beside other runs).
+        prepare: Staging its input (beside other runs).
         collect: Reading back, enforcing and storing what it left (beside other runs).
         slots: Names of the slots, one per run.
     """

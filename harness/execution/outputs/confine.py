@@ -1,7 +1,7 @@
 """What a decoding process drops before it reads an untrusted byte: user, network, file system, new processes.
 
 Several locks, because not every host allows all of them: without root a user namespace may be refused, without a known machine
-there is no filter of system calls. What is not available is left out, and the rest holds; ``MEASURES`` names them, and ``harness
+there is no filter of system calls. What is not available is left out, and the rest applies; ``MEASURES`` names them, and ``harness
 doctor`` says which hold. Everything that decoding needs has to be imported before: afterwards nothing can be opened.
 """
 

@@ -46,7 +46,7 @@ def _prepare() -> None:
             importlib.import_module(name)
         except ImportError:  # an optional part of Pillow that is not there
             continue
-    # What Pillow grumbles about is judged by whether pixels come out.
+    # What Pillow warns about is judged by whether pixels come out.
     warnings.simplefilter("ignore")
     for name in images.FORMATS:
         file = BytesIO()

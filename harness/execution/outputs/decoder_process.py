@@ -109,7 +109,7 @@ class Worker:
             at = int(shared.current[0])
             start = indices.index(at) if at in asked else start
             out_of_time = death == _SIGNALS[signal.SIGPROF]
-            # A death costs a start as well; nobody else's bytes made it happen.
+            # A crash costs a start as well, which is charged to the batch whose bytes caused it.
             shared.spent_s[0] = abs(float(shared.spent_s[0])) + (CPU_LIMIT_S if out_of_time else 1.0)
             if start == suspect or out_of_time:
                 shared.refuse(indices[start], death)
@@ -139,7 +139,7 @@ class Worker:
         return _SIGNALS.get(-code, f"decoding it crashes the decoder ({kind} {abs(code)})")
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the process; raises ``ReaderError`` where that cannot be had."""
+        """Start the process; raises ``ReaderError`` where that is not available."""
         package_parent = str(Path(harness.__file__).resolve().parent.parent)
         threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         limit = DECODER_BYTES + 2 * self.memory_bytes
@@ -180,7 +180,7 @@ class Worker:
                 with contextlib.suppress(OSError):
                     pipe.close()
         if process.poll() is None:
-            # It may just be dying of its own signal, which is worth telling; it never waits for anything but us.
+            # It may just be dying of its own signal, which is worth reporting; it never waits for anything but us.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(timeout=2)
             process.kill()

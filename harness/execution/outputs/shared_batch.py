@@ -36,7 +36,7 @@ class SharedBatch:
 
     Attributes:
         current: int32[1], the image that the worker is at.
-        spent_s: float64[1], processor time that decoding took so far.
+        spent_s: float64[1], CPU time that decoding took so far.
         verdicts: uint8[n], of ``Verdict``.
         reasons: uint8[n, _REASON_BYTES], UTF-8 padded with zeros.
         decoded: uint8[n, h, w, 3].

@@ -30,7 +30,7 @@ class LiveReport:
         config_path: Its file.
         round_name: The round that runs; None is the default one.
         path: The file to write.
-        say: Is told once why the page cannot be written meanwhile; the contest goes on.
+        say: Called once why the page cannot be written meanwhile; the contest continues.
     """
 
     def __init__(self, config: TournamentConfig, config_path: Path, round_name: str | None, path: Path,

@@ -155,7 +155,7 @@ class DockerSandbox:
             report = run_container(self._engine, start, watch, began)
             if report.ending is not Ending.IMAGE_MISSING or last:
                 return self._with_form(start, report, wrote=any(request.output.path.iterdir()))
-            # It was here when it was prepared, and was removed behind our back: a code image can be made anew.
+            # It was here when it was prepared, and was removed behind our back: a code image can be made again.
             self._ready.pop(_key(program), None)
         raise AssertionError
 
@@ -190,7 +190,7 @@ class DockerSandbox:
         return cleanup.remove_leftovers(self.api, tournament)
 
     def remove_code_images(self, digests: Collection[str] | None = None, tournament: str | None = None) -> list[str]:
-        """Remove the images made of these submissions' directories, of all where None; they are made anew when needed."""
+        """Remove the images made of these submissions' directories, of all where None; they are made again when needed."""
         return code_image.remove(self.api, digests, tournament)
 
     def _with_form(self, start: Start, report: RunReport, *, wrote: bool) -> RunReport:

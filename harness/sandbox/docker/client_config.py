@@ -85,7 +85,7 @@ def missing_helpers(path: Path | None) -> dict[str, str]:
 
 
 def credentials_problem(reference: str) -> tuple[str, str] | None:
-    """Why no credentials can be had for an image's registry: a sentence and a step; None where there is nothing wrong."""
+    """Why no credentials are available for an image's registry: a sentence and a step; None where there is nothing wrong."""
     path = config_file()
     problem = config_problem(path)
     if problem is not None:

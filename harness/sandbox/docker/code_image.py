@@ -1,6 +1,6 @@
 """A 2017 directory as an image: base image plus its code at ``/code``, made once per submission.
 
-A container made from it starts at once with its own throw-away writable layer, however large the weights. Copying the code
+A container made from it starts at once with its own disposable writable layer, however large the weights. Copying the code
 into each new container would cost its size per run; binding the host's directory would make it either read-only, which breaks 2017
 entries, or shared between runs, which the rules forbid.
 

@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _FREEZE_TRIES = 3
 #: How long a killed container may take to be gone: the kernel frees a large one's memory first.
 _GONE_S = 10.0
-#: Share of its limit of memory below which a program that the kernel ended for want of memory may have kept it: under control
+#: Share of its limit of memory below which a program that the kernel ended for lack of memory may have kept it: under control
 #: groups v2 an engine says "OOMKilled" too where the host ran out.
 _NEAR = 0.8
 #: How long the engine may take to notice that a program has ended: containerd-shim notifies it.
@@ -107,7 +107,7 @@ class Container:
             self.stream.pump(timeout_s)
 
     def take_log(self) -> None:
-        """Take what it had printed before it stood still.
+        """Take what it had printed before it was frozen.
 
         The engine brings stderr by another way than stdout, and later than an answer: a program that prints there is waited for.
         """
@@ -132,7 +132,7 @@ class Container:
         return True
 
     def settle(self, watch: Watch) -> State | Verdict:
-        """What the engine says of a program that has closed its streams; goes on watching one that only closed them."""
+        """What the engine says of a program that has closed its streams; keeps watching one that only closed them."""
         pause = 0.002
         while True:
             try:

@@ -136,7 +136,7 @@ def pinned(api: APIClient, reference: str, image: BaseImage) -> ImageFacts:
     """The facts of the image that a name stood for.
 
     Raises:
-        ImageUnavailableError: It could not be had then. One that has come since waits for the next call, which looks again.
+        ImageUnavailableError: It was not available then. One that has come since waits for the next call, which looks again.
         EngineError: It was removed since, or the engine does not answer.
     """
     if image.ident is None:
@@ -152,7 +152,7 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
     """The facts of the image that a directory names, pulled where it is absent, ``pull`` is said and the organiser allows it.
 
     Raises:
-        ImageUnavailableError: It cannot be had, or may not be used.
+        ImageUnavailableError: It is not available, or may not be used.
         EngineError: The engine does not answer.
     """
     if (known := rules.pinned.get(reference)) is not None:

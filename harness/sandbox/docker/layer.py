@@ -61,7 +61,7 @@ def layer_check(container: Container, limits: Limits, docker_root: Path) -> Call
         ended = time.monotonic()
         due = ended + (ended - began) / _WALKING
         if used is None:
-            return None  # nobody could say: asked again at the next look
+            return None  # it was unknown: asked again at the next look
         free = now
         size, files, full = used
         if not full:

@@ -7,7 +7,7 @@ putting anything out.
 
 The alternative, putting everything out before every run, cost a torch entry 3 s a run (5.3 s to start instead of 2.3) and fails for
 what a running neighbour has mapped. Reading costs once what the disk takes (5 s for an image of 6 GB; 0.8 s where it is there
-already, 0.2 s for one of 250 MB), and afterwards a look at a counter, 0.3 ms; pages that the kernel takes back for want of memory
+already, 0.2 s for one of 250 MB), and afterwards a look at a counter, 0.3 ms; pages that the kernel takes back for lack of memory
 are read again before the next start. Pages were seen to go with these counters at rest (DAMON is one that may do so): all is
 read again from time to time, for two seconds of a hundred at the most.
 
@@ -90,7 +90,7 @@ def read_ahead(root: Path) -> None:
 
 
 def taken_back() -> int:
-    """Pages that the kernel took back since the host started, for want of memory and not for a container's own limit."""
+    """Pages that the kernel took back since the host started, for lack of memory and not for a container's own limit."""
     names = ("pgsteal_kswapd", "pgsteal_direct", "pgsteal_khugepaged", "pgsteal_proactive", "drop_pagecache")
     return sum(_kernel_says(Path("/proc/vmstat"), names))
 

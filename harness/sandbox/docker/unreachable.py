@@ -94,7 +94,7 @@ class Facts:
 class Cause(NamedTuple):
     """A row: how it is known, the sentence and the step (``str.format`` with the facts as ``f``).
 
-    ``absent``: no engine is there at all, so that ``auto`` may go on without; any other failure is none to go on with.
+    ``absent``: no engine is there at all, so that ``auto`` may continue without; any other failure is no reason to continue.
     """
 
     name: str

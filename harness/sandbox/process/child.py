@@ -102,7 +102,7 @@ class Child:
             self._pace.took(len(data))
 
     def take_log(self) -> None:
-        """Take what it had printed before it stood still: it lies in the pipes."""
+        """Take what it had printed before it was frozen: it lies in the pipes."""
         self.pump(0)
 
     def ended(self) -> bool:
@@ -176,7 +176,7 @@ class Child:
         return None
 
     def thaw(self) -> Verdict | None:
-        """Let it go on."""
+        """Thaw it."""
         self._signal(signal.SIGCONT, self._look().members)
         return None
 
