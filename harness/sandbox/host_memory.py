@@ -23,9 +23,7 @@ class HostMemory:
     """Watches the host's memory from now on.
 
     Args:
-        proc: Where the kernel tells of itself.
-
-    Where the kernel does not tell, the host is not to blame.
+        proc: Where the kernel reports itself. Where it does not, the host is not to blame.
     """
 
     def __init__(self, proc: Path = _PROC) -> None:
@@ -43,7 +41,7 @@ class HostMemory:
             self._total = total
 
     def ran_out(self, given_back: int = 0) -> str:
-        """A sentence where the kernel has ended programs since the beginning because the host had no memory left; else none.
+        """A sentence where the kernel has killed programs since the beginning because the host had no memory left; else none.
 
         Args:
             given_back: Bytes that the program in question held at the most: they are free again.

@@ -66,7 +66,7 @@ class BaseImage:
 
 @dataclass(frozen=True)
 class ImageRules:
-    """What holds for the images of one tournament.
+    """The rules for the images of one tournament.
 
     Attributes:
         allowed: Patterns of references that a directory may name; None for the base images and what is on the host under a name.
@@ -90,7 +90,7 @@ class ImageRules:
         return cls(allowed, tournament="validate", secret=secrets.randbits(63), stand_ins=stand_ins)
 
     def meant(self, reference: str) -> str:
-        """The image that a name stands for here; itself where the organiser says nothing of it."""
+        """The image that a name stands for here; itself where the organiser does not replace it."""
         return next((image for pattern, image in self.stand_ins if _matches(pattern, reference)), reference)
 
     def may_pull(self, reference: str) -> bool:
@@ -118,7 +118,7 @@ class ImageRules:
         if self.allowed is not None:
             return "is not among those that the organiser allows (sandbox.images)"
         if familiar(reference) not in {familiar(name) for name in names}:
-            # By its id, or a part of it: whoever knows one of another team's image must gain nothing.
+            # By its id, or a part of it: knowing the id of another team's image must gain nothing.
             return "has no such name on this host"
         return "is made to be a submission" if "harness.type" in labels else None
 

@@ -23,7 +23,7 @@ _PAGE = 4096
 
 
 class Usage(NamedTuple):
-    """What lies in an output area: bytes allocated, files and directories, and whether the limit was reached."""
+    """What an output area holds: bytes allocated, files and directories, and whether the limit was reached."""
 
     bytes: int
     files: int
@@ -49,7 +49,7 @@ class OutputArea:
 
     @property
     def look_every_s(self) -> float:
-        """How often a look at ``usage`` is worth its cost."""
+        """How often checking ``usage`` is worth its cost."""
         return 0.1 if self.mounted else 0.5
 
     def __enter__(self) -> Self:
@@ -66,7 +66,7 @@ class OutputArea:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        """Throw the directory away with all that is in it."""
+        """Discard the directory with all that is in it."""
         self.close()
 
     def usage(self) -> Usage:
@@ -110,7 +110,7 @@ def walk_usage(root: Path, max_bytes: int, max_files: int) -> Usage:
                         stack.append(entry.path)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
-                # Nested so deep that no path reaches it: it is unknown what lies there.
+                # Nested so deep that no path reaches it: its content is unknown.
                 return Usage(total, files, full=True)
     return Usage(total, files, full=False)
 

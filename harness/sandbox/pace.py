@@ -14,7 +14,7 @@ _BYTES_PER_S = 16 << 20
 _PIECES_PER_S = 25_000
 #: Waking up to read costs as much as this many frames.
 _PIECES_A_READ = 10
-#: What may be read at once before the pace is kept: honest programs never notice it.
+#: What may be read at once before the limit applies: honest programs never notice it.
 _BURST_S = 0.1
 
 

@@ -52,7 +52,7 @@ class Answer:
 class LineReader:
     """Sorts a program's stdout into answers and log.
 
-    Only a line that names ``"batch"`` or ``"ready"`` is looked at (``"query"`` too where there is an oracle), and only so many of
+    Only a line that names ``"batch"`` or ``"ready"`` is parsed (``"query"`` too where there is an oracle), and only so many of
     them a batch or question: a flood of lines goes into the log in one piece, and one of lines that look like answers ends the
     program instead of costing the harness a processor.
 
@@ -70,7 +70,7 @@ class LineReader:
         self.new_batch()
 
     def new_batch(self, *, queries: bool = False) -> None:
-        """Give a new ration, and say whether questions are listened to."""
+        """Reset the limits, and say whether queries are accepted."""
         self._queries = queries
         self._keys = (*_KEYS, _QUERY_KEY) if queries else _KEYS
         self.flooded = False
@@ -123,7 +123,7 @@ class LineReader:
 
 
 def parse(line: bytes, *, queries: bool = False) -> Answer | None:
-    """An answer (or, of ``queries``, a question), or None where the line is just something printed."""
+    """An answer (or, with ``queries``, a query), or None where the line is just log output."""
     try:
         said: Any = json.loads(line) if line.startswith(b"{") else None
         error = _one_line(said["error"]) if isinstance(said, dict) and said.get("error") is not None else None
@@ -161,5 +161,5 @@ def request_line(token: str, input_dir: str, output: str, epsilon: int | None, a
 
 
 def reply_line(token: str, answers: str, following: str) -> bytes:
-    """The line that says where the answers to one question lie, and with which token the next one may be asked."""
+    """The line that says where the answers to one query are, and the token of the next."""
     return json.dumps({"query": token, "answers": answers, "next": following}).encode() + b"\n"

@@ -10,7 +10,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.tail import LogTail
 from harness.sandbox.watch import Verdict, Watch
 
-#: A look at the clock this late means that the harness was stopped or starved, not that the program was slow to die.
+#: A check of the clock this late means that the harness was stopped or starved, not that the program was slow to die.
 OVERSLEPT_S = 1.0
 
 
@@ -78,7 +78,7 @@ class Running(Protocol):
         """End it and all that it started. None on success, otherwise why it failed."""
 
     def judge(self, state: State) -> Verdict | None:
-        """What else than "finished" an end by itself may mean."""
+        """What an exit by itself may mean other than "finished"."""
 
     def send(self, data: bytes, timeout_s: float) -> bool:
         """Write to its stdin; False where it does not take it in time."""
@@ -88,7 +88,7 @@ class Running(Protocol):
         """Whether it is known to have ended, after ``freeze`` or ``thaw``; nothing of it lives then."""
 
     def freeze(self) -> Verdict | None:
-        """Stop it where it stands. None on success or where it has ended, otherwise why it failed."""
+        """Freeze it. None on success or where it has ended, otherwise why it failed."""
 
     def thaw(self) -> Verdict | None:
         """Thaw it. None on success, otherwise why it failed."""
@@ -100,7 +100,7 @@ class Running(Protocol):
         """What it used so far."""
 
     def remove(self) -> None:
-        """Leave nothing of it; never raises."""
+        """Remove all of it; never raises."""
 
 
 def to_the_end(running: Running, watch: Watch) -> RunReport:
@@ -126,7 +126,7 @@ def conclude(running: Running, state: State | None, verdict: Verdict | None, wat
 
 
 def _of_the_host(running: Running, state: State | None, verdict: Verdict | None, watch: Watch) -> Verdict | None:
-    """Whether the host's lack of memory explains this end: a process of the program was ended, or one that others wait for."""
+    """Whether the host's lack of memory explains this end: the kernel killed a process of it, or one that others wait for."""
     if verdict is None:
         explained = state is not None and state.exit_code != 0
     elif verdict.ending is Ending.MEMORY_LIMIT:

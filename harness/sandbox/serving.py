@@ -138,10 +138,10 @@ class ServedProgram:
         return done
 
     def _stop(self, watch: Watch) -> tuple[Verdict | None, float]:
-        """Freeze it after its answer: what speaks against the answer, and how long it worked."""
+        """Freeze it after its answer: why the answer does not count, if so, and how long it worked."""
         answered_s = watch.elapsed_s
         verdict = self._running.freeze() or watch.output_verdict()
-        # It may work until it stands; one that has ended does not.
+        # It may work until it is frozen; one that has exited does not.
         wall_s = answered_s if self._running.left else watch.elapsed_s
         if answered_s > watch.limit_s + OVERSLEPT_S:
             verdict = Verdict(Ending.HOST_ERROR, "The harness was stopped while the program worked: its time is unknown.")
@@ -219,7 +219,7 @@ class ServedProgram:
         return None
 
     def _ask(self, request: RunRequest, watch: Watch, oracle: Oracle | None, used_s: float) -> Answer | RunReport | None:
-        """Let it work on one batch until it answers; a report where it does not, None where it had ended before."""
+        """Let it work on one batch until it answers; a report where it does not, None where it had exited before."""
         place = self._opened.place
         token = secrets.token_hex(8)
         inside = place.input / request.input_dir.absolute().relative_to(place.host_input)
@@ -268,7 +268,7 @@ class ServedProgram:
 
 
 class _Questions:
-    """What a program asks in the middle of one batch.
+    """The queries of a program in the middle of one batch.
 
     Attributes:
         count: Questions that came so far.
@@ -309,7 +309,7 @@ class _Questions:
         return refused
 
     def _put(self, data: bytes) -> str:
-        """Write the answers where the program reads; never into a file that it has seen, which it may hold locks on."""
+        """Write the answers where the program reads; never into a file that it has seen, on which it may hold locks."""
         name = f"answers-{secrets.token_hex(8)}.npy"
         aside, target = self._opened.place.host_input.parent / name, self._request.input_dir / name
         aside.write_bytes(data)
@@ -344,7 +344,7 @@ def open_session(start: Starter, workspace: Path, limits: Limits,
 
 
 def _come_up(start: Starter, area: OutputArea, limits: Limits, cancel: threading.Event | None) -> Opened | RunReport:
-    """Start a program and wait until it is ready; nothing is left of one that does not come up."""
+    """Start a program and wait until it is ready; nothing is left of one that fails to start."""
     opened = start(area)
     failed = _await_ready(opened, limits, cancel) if isinstance(opened, Opened) else opened
     if failed is not None and isinstance(opened, Opened):
@@ -354,7 +354,7 @@ def _come_up(start: Starter, area: OutputArea, limits: Limits, cancel: threading
 
 
 def _await_ready(opened: Opened, limits: Limits, cancel: threading.Event | None) -> RunReport | None:
-    """Freeze it as soon as it is ready; a report where it does not get there."""
+    """Freeze it as soon as it is ready; a report where it does not become ready."""
     watch = Watch(limits.start_limit_s, cancel or threading.Event(), opened.output, list(opened.checks))
     answer = await_answer(opened, watch)
     if isinstance(answer, Answer) and answer.batch is not None:
@@ -387,7 +387,7 @@ def await_answer(opened: Opened, watch: Watch) -> Answer | State | Verdict:
             return verdict
         if running.ended() and not reader.answers:
             how = running.settle(watch)
-            # Its answer may have been among its last words.
+            # Its answer may have been in its last output.
             return reader.answers.popleft() if reader.answers and isinstance(how, State) else how
 
 

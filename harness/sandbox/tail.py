@@ -23,7 +23,7 @@ class LogTail:
             del self._kept[:-self._limit]
 
     def clear(self) -> None:
-        """Forget all, for the next batch of a served program."""
+        """Clear it, for the next batch of a served program."""
         self._kept.clear()
 
     def text(self) -> str:

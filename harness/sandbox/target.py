@@ -18,7 +18,7 @@ from harness.sandbox.output_area import remove_tree
 
 
 def copy_target(target: Target, place: Path, *, writable: bool) -> None:
-    """Copy what an attack is shown to a new directory; anybody may read there.
+    """Copy what an attack is shown to a new, world-readable directory.
 
     Its directories stay ``writable`` for their owner where a mount keeps the program from writing.
 

@@ -14,7 +14,7 @@ from harness.sandbox.host_memory import HostMemory
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import OutputArea
 
-#: Memory goes in tenths of a second; a look costs 50 microseconds.
+#: Memory can be used up in tenths of a second; a check costs 50 microseconds.
 _HOST_EVERY_S = 0.25
 
 
@@ -28,7 +28,7 @@ class Verdict:
 
 @dataclass
 class Check:
-    """One further thing to look at now and then.
+    """One further condition to check now and then.
 
     Attributes:
         look: Returns a verdict, or None where all is well.
@@ -71,7 +71,7 @@ class Watch:
         return time.monotonic() - self.begun
 
     def wait_s(self, most: float = 0.05) -> float:
-        """How long to wait for news: short at first, so that short programs are not rounded up."""
+        """How long to wait for output: short at first, so that the times of short programs are not rounded up."""
         return max(0.0, min(most, self.limit_s - self.elapsed_s))
 
     def look(self) -> Verdict | None:
@@ -83,7 +83,7 @@ class Watch:
             return Verdict(Ending.TIME_LIMIT, f"Killed after {now - self.begun:.2f} s; the limit is {self.limit_s:g} s.")
         for check in self.checks:
             if now >= check.due:
-                # From now on, not from the last time: a look that takes long must not follow itself at once.
+                # From now on, not from the last time: a slow check must not run again at once.
                 verdict = check.look()
                 check.due = time.monotonic() + check.every_s
                 if verdict is not None:

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 WAITING, RUNNING, DONE, FAILED, DROPPED = 0, 1, 2, 3, 4
-#: The store has a result that the round does not ask for (yet): it is not run again where it does.
+#: The store has a result that the round does not need (yet): if it does, it is not run again.
 SPARE = 5
 NO_INPUT = -1
-#: Of a duel whose one run says everything: no run of the opponent follows.
+#: A duel whose single run gives the whole result: no run of the opponent follows.
 NOBODY = -1
 
 
 class Kind(StrEnum):
-    """What a run evaluates."""
+    """What kind of submission a run executes."""
 
     ATTACK = "attack"
     DEFENSE = "defense"
@@ -132,7 +132,7 @@ class Board:
         return index
 
     def _mean(self, index: int, more: range) -> None:
-        """An input is for these consumers too: they have a result on it, or wait."""
+        """Add these consumers to an input: they have a result on it, or wait."""
         before = self._meant[index]
         if before == more or all(entry in before for entry in more):
             return
@@ -179,7 +179,7 @@ class Board:
             self.defense_state[task.item, task.entry] = state
 
     def start(self, task: Task) -> None:
-        """A waiting run begins."""
+        """A waiting run starts."""
         if self.state(task) != WAITING:
             message = f"{task} is not waiting"
             raise ValueError(message)
@@ -242,9 +242,9 @@ class Board:
         self.prune()
 
     def lose_input(self, index: int) -> list[Task]:
-        """What attacks made is gone: the attacks run again, and the defense runs on it that still wait are set aside.
+        """What attacks made is lost: the attacks run again, and the waiting defense runs on it are set aside.
 
-        Results on it stay: they were obtained from the right pixels. Running ones go on and fail or not by themselves.
+        Results on it stay: they were obtained from the right pixels. Running ones continue and may fail.
 
         Returns:
             The attack runs that wait again.

@@ -88,7 +88,7 @@ class Lineup:
         return (self.attacks if kind is Kind.ATTACK else self.consumers)[entry]
 
     def task(self, entry: int, item: int) -> tuple[Batch, int]:
-        """A batch as an attack is given it, and the store's id of that."""
+        """A batch as an attack gets it, and the store's id of that."""
         return self.batches[item].under(self.attacks[entry].threat), self.given(entry)[item]
 
     def given(self, entry: int) -> tuple[int, ...]:
@@ -116,7 +116,7 @@ class Lineup:
 
     @cached_property
     def everybody(self) -> Mapping[int, str]:
-        """Names by the store's id of the submission."""
+        """Names by the submission's id in the store."""
         return {entrant.stored_id: entrant.name for entrant in (*self.attacks, *self.consumers)}
 
 

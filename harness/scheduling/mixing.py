@@ -41,7 +41,7 @@ class Mix:
 
 
 def mix(digests: Sequence[str], produced: Sequence[NDArray[np.bool_]]) -> list[Mix]:
-    """Deal the images of K inputs into K mixed inputs.
+    """Distribute the images of K inputs over K mixed inputs.
 
     Args:
         digests: Pixel digests of the distinct inputs of one batch.

@@ -27,7 +27,7 @@ _REMEMBERED = 9
 
 
 class Choice:
-    """Chooses runs from a board; knows what is under way and how long things take.
+    """Chooses runs from a board; knows what is running and how long things take.
 
     Args:
         lineup: Who takes part.
@@ -82,7 +82,7 @@ class Choice:
         return not self._suspects.isdisjoint(self._lineup.involved(kind, entry))
 
     def suspects_everybody(self) -> bool:
-        """Whether the last run of every submission ended in a failure of the host."""
+        """Whether the last run of every submission failed on the host's side."""
         return len(self._suspects) == len(self._lineup.everybody)
 
     def trusts_anybody(self) -> bool:

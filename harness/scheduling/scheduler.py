@@ -43,9 +43,9 @@ from harness.tracks import Access, labels
 MAX_ATTEMPTS = 3
 #: Host errors in a row after which a slot gets no more work, and after which a submission gets no more slots.
 QUARANTINE_AFTER = 5
-#: First rest of a slot after host errors of two submissions in a row, seconds; doubled for each further one.
+#: First back-off of a slot after host errors of two submissions in a row, seconds; doubled for each further one.
 FIRST_REST_S = 1.0
-#: Longest rest: where the host is at fault, every submission has to show it before a slot is put out of service.
+#: Longest back-off: where the host is at fault, every submission has to show it before a slot is put out of service.
 LONGEST_REST_S = 8.0
 
 _LOG = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class Scheduler:
         return self.progress
 
     def cancel(self) -> None:
-        """Stop what runs and put on record that it was stopped; ``harness run`` takes it up again."""
+        """Cancel running jobs and record that they were cancelled; ``harness run`` resumes them."""
         self._engine.stop()
         for run_id, (_, job) in self._in_flight.items():
             self._sink.put(RunFinish(run_id, job.attempt, OPEN, Outcome.CANCELLED.value, None, None, 0, 0.0, 0.0, None, None))
@@ -171,7 +171,7 @@ class Scheduler:
 
     @property
     def in_flight(self) -> int:
-        """Runs handed to the engine and not back yet."""
+        """Runs given to the engine and not returned yet."""
         return len(self._in_flight)
 
     def _start(self, task: Task) -> None:
@@ -193,7 +193,7 @@ class Scheduler:
         self._engine.submit(job)
 
     def _opponent(self, entrant: Entrant) -> Opponent | None:
-        """Whom an attack asks."""
+        """The opponent that an attack queries."""
         if entrant.duel is None or entrant.duel.access is not Access.QUERY:
             return None
         other = self.lineup.defenses[entrant.duel.opponent]
@@ -231,10 +231,10 @@ class Scheduler:
         final = POLICY[result.outcome].final
         limited = final and Outcome.TIME_LIMIT in {result.outcome, result.duel and result.duel.opponent.outcome}
         if limited and task in self._alone:
-            # Slow on a quiet host too. It may be its own threads that overload the host: do not rerun it exclusively again.
+            # Slow on an idle host too. Its own threads may be what overloads the host: do not rerun it exclusively again.
             self._slow.add(submission)
         elif limited and finished.overloaded and submission not in self._slow:
-            # The rule of docs/scoring.md: once more, with nothing beside it, before it counts.
+            # The rule of docs/scoring.md: once more, alone, before it counts.
             final = False
             self._alone.add(task)
             self.progress.repeated_alone += 1
@@ -297,7 +297,7 @@ class Scheduler:
         return index
 
     def _mix(self, batch: int) -> None:
-        """With mixed batches: once every attack has made its part of a batch, deal it out to the defenses."""
+        """With mixed batches: once every attack has made its part of a batch, distribute it to the defenses."""
         sources = self.board.sources(batch) if self.lineup.mixed else None
         if sources is None:
             return
@@ -380,7 +380,7 @@ class Scheduler:
             self.board.release(task)
 
     def _blame(self, task: Task, finished: Finished) -> None:
-        """A failure of the host: the slot's, the submission's that was on it, or (until more is known) anybody's."""
+        """A failure of the host: the slot's, that of the submission on it, or (until more is known) unattributed."""
         key = self._at_fault(task, finished.result)
         self._choice.suspect(key)
         self._failures[key] += 1
@@ -466,7 +466,7 @@ def _played(duel: DuelResult) -> PlayedDuel:
 
 
 def _evidence(finished: Finished) -> str | None:
-    """What is worth keeping of an attempt beside its row, as JSON; None for a plain good run."""
+    """What is worth keeping of an attempt besides its row, as JSON; None for a plain good run."""
     result, report = finished.result, finished.result.report
     facts: dict[str, object] = {}
     if report.detail:

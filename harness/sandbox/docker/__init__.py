@@ -155,7 +155,7 @@ class DockerSandbox:
             report = run_container(self._engine, start, watch, began)
             if report.ending is not Ending.IMAGE_MISSING or last:
                 return self._with_form(start, report, wrote=any(request.output.path.iterdir()))
-            # It was here when it was prepared, and was removed behind our back: a code image can be made again.
+            # It was here at preparation and has been removed since: a code image can be made again.
             self._ready.pop(_key(program), None)
         raise AssertionError
 
@@ -194,7 +194,7 @@ class DockerSandbox:
         return code_image.remove(self.api, digests, tournament)
 
     def _with_form(self, start: Start, report: RunReport, *, wrote: bool) -> RunReport:
-        """A run of a plain image that came to nothing, with what is wrong with the way in which the image starts its program."""
+        """A failed run of a plain image, with what is wrong with how the image starts its program."""
         failed = report.ending is Ending.START_FAILED or (report.ending is Ending.FINISHED and (report.exit_code or not wrote))
         if not failed or start.program.code_dir is not None:
             return report

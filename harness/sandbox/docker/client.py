@@ -46,7 +46,7 @@ def connect(slots: int = 32, timeout_s: int | None = None) -> APIClient:
         EngineError: There is one that cannot be used, or the environment says something wrong.
     """
     try:
-        # The version is asked for once, here, and proves that somebody answers.
+        # The version is asked for once, here, and proves that an engine answers.
         return APIClient(version="auto", timeout=timeout_s or TIMEOUT_S, max_pool_size=slots, **kwargs_from_env())
     except ENGINE_FAILURES as error:
         raise _failure(_facts(error)) from error
@@ -67,10 +67,10 @@ def engine_answers() -> bool:
 
 
 def described(api: APIClient) -> Mapping[str, Any]:
-    """What the engine says of itself.
+    """The engine's description of itself.
 
     Raises:
-        EngineError: It does not say; nothing may be concluded from that.
+        EngineError: It does not answer; nothing may be concluded from that.
     """
     try:
         return api.info()
@@ -113,7 +113,7 @@ def _kinds(error: BaseException) -> frozenset[str]:
 
 
 def _facts(error: BaseException) -> unreachable.Facts:
-    """What can be seen from here of why ``connect`` failed."""
+    """What can be observed here of why ``connect`` failed."""
     host = os.environ.get("DOCKER_HOST", "")
     status = next((found for found in map(status_of, _chain(error)) if found is not None), None)
     socket = _socket(host)
@@ -140,7 +140,7 @@ def _said(error: BaseException) -> str:
         if isinstance(part, APIError):
             return explain(part)
         if isinstance(part, BadStatusLine):
-            return ascii(part.args[0] if part.args else "")  # not a word of HTTP: maybe bytes of another protocol
+            return ascii(part.args[0] if part.args else "")  # not HTTP: maybe another protocol
         if str(part) and not isinstance(part, KeyError | StopIteration):
             return " ".join((part.strerror if isinstance(part, OSError) and part.strerror else str(part)).split())
     return type(error).__name__

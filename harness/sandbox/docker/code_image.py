@@ -32,7 +32,7 @@ from harness.sandbox.image_rules import CODE_DEPTH, CODE_FILES, CODE_LABEL, CODE
 from harness.submission import code_tree
 from harness.submission.load import METADATA
 
-#: Made from each other only so often, where the earlier ones were removed each time: an engine bears some hundred layers.
+#: Longest chain of images made from each other, each earlier one removed: an engine supports some hundred layers.
 _MOST_DEEP = 16
 
 
@@ -127,7 +127,7 @@ def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) 
 def _commit(api: APIClient, origin: str, program: Program, paths: Iterable[Path], tag: str, ours: dict[str, str]) -> None:
     """Make an image of another one and these files of a directory."""
     assert program.code_dir is not None  # noqa: S101 - as above
-    # An engine that goes away, or a kill, leaves this container behind: it has to be known as ours. An image inherits its
+    # An engine that goes away, or a kill, leaves this container behind: it has to be recognisable as ours. An image inherits its
     # container's labels, and must not: they are emptied, because they cannot be taken away.
     labels = owner.labels_of({"builder": "1"})
     ident = api.create_container_from_config({  # type: ignore[no-untyped-call]

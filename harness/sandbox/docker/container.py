@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 #: Freezing by the engine fails now and then ("unable to freeze", once in 1,360 batches on cgroup v1) and works when asked again.
 _FREEZE_TRIES = 3
-#: How long a killed container may take to be gone: the kernel frees a large one's memory first.
+#: How long a killed container may take to disappear: the kernel frees a large one's memory first.
 _GONE_S = 10.0
 #: Share of its limit of memory below which a program that the kernel ended for lack of memory may have kept it: under control
 #: groups v2 an engine says "OOMKilled" too where the host ran out.
@@ -96,7 +96,7 @@ class Container:
         except ENGINE_FAILURES as error:
             container.remove()
             raise NotStartedError(failures.of_start(error)) from error
-        except BaseException:  # Ctrl-C too: a container that nobody holds would stay
+        except BaseException:  # Ctrl-C too: an unowned container would stay
             container.remove()
             raise
         return container
@@ -172,7 +172,7 @@ class Container:
         return None
 
     def judge(self, state: State) -> Verdict | None:
-        """Whether it ran out of memory, was killed by somebody else, or never was the submission's program."""
+        """Whether it ran out of memory, was killed from outside, or never was the submission's program."""
         if state.out_of_memory:
             return Verdict(Ending.MEMORY_LIMIT, "The kernel's out-of-memory killer ended a process of the program.")
         if state.exit_code == 0:
@@ -185,7 +185,7 @@ class Container:
         return self.stream is not None and self.stream.send(data, timeout_s)
 
     def freeze(self) -> Verdict | None:
-        """Stop every process of it where it stands; one that has ended stands as well."""
+        """Freeze all its processes; one that has exited counts as frozen."""
         if self.freezer.freeze():
             if not self.freezer.emptied():
                 return None
@@ -223,7 +223,7 @@ class Container:
         return None
 
     def remove(self) -> None:
-        """Kill if need be, and remove; never raises. A container that stays is tried again later."""
+        """Kill if necessary, and remove; never raises. A container that stays is removed later."""
         if not removed(self._api, self.ident):
             self._orphans.append(self.ident)
             _LOG.warning("A container could not be removed; it will be tried again.", extra=facts(container=self.ident[:12]))
@@ -255,8 +255,8 @@ class Container:
     def _drained(self, call: Callable[[], _T]) -> _T:
         """Call the engine while reading what the container still prints.
 
-        The engine holds a container's lock while it ends, until all that it printed was taken: whoever waits for the engine
-        without reading waits for ever.
+        The engine holds a container's lock while it ends, until all that it printed was taken: waiting for the engine without
+        reading would deadlock.
         """
         if self.stream is None or self.stream.ended:
             return call()

@@ -20,11 +20,11 @@ from harness.sandbox.watch import Verdict
 _NO_PROGRAM = re.compile(
     r"exec: \"|exec user process caused|starting container process caused.*exec|executable file not found"
     r"|exec \S.*: (no such file or directory|permission denied|exec format error|is a directory|not a directory)")
-#: The image has something in the way of our mounts.
+#: The image has something in place of our mount points.
 _IN_THE_WAY = re.compile(
     r"error mounting .*(not a directory|read-only file system|outside of rootfs|file exists|too many levels of symbolic)"
     r"|mkdir \S*/merged/\S*: (not a directory|file exists)|chdir to cwd|workdir|unable to find user"
-    # A WORKDIR that leads through /proc: such an image must not pass for a broken host, run after run.
+    # A WORKDIR that leads through /proc: such an image must not look like a broken host, run after run.
     r"|error during container init: mkdir \S*: (not a directory|file exists|no such file|permission denied|read-only)"
     r"|(mkdir|l?stat|open) \S*/overlay2/\S*: (not a directory|file exists|file name too long|too many levels of symbolic links)"
     r"|evalSymlinksInScope: too many links"
@@ -91,7 +91,7 @@ def of_refused_program(exit_code: int, stdout: str, stderr: str) -> Verdict | No
 
 
 def killed_by_others(api: APIClient, ident: str, since: float, until: float) -> Verdict | None:
-    """Whether somebody else ended the container: ``docker kill``, or an engine that shuts down.
+    """Whether the container was ended from outside: ``docker kill``, or an engine that shuts down.
 
     Without it an engine's stop in the middle of a tournament would count as the program's own exit code 137 or 143.
 

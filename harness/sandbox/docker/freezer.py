@@ -39,7 +39,7 @@ class Freezer:
             self._state = None
 
     def freeze(self) -> bool:
-        """Stop every process; whether all stand. Where not, none does."""
+        """Freeze every process; whether all are frozen. Where not, none is."""
         if self._state is None or self._told is None:
             return False
         until = time.monotonic() + _PATIENCE_S

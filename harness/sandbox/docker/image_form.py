@@ -30,7 +30,7 @@ _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "busybox"})
 _INTERPRETER = re.compile(r"(python|pypy)[0-9.]*|sh|bash|dash|ash|zsh|perl|ruby|node|julia|Rscript|java")
 #: What runs the program that its arguments name; with what of its own stands before that.
 _WRAPPERS = frozenset({"env", "tini", "dumb-init", "docker-init"})
-#: Arguments of a shell's command that it can hand on.
+#: Arguments of a shell's command that it can pass on.
 _HANDED_ON = re.compile(r"\$(?:[@*0-9#]|\{[@*0-9])")
 #: Options of interpreters that take no argument.
 _FLAGS = re.compile(r"-[uBOIEsSvbdqx]+")
@@ -63,7 +63,7 @@ class Form:
 
     @property
     def field(self) -> str:
-        """What its author wrote it as."""
+        """The field that its author wrote."""
         return "ENTRYPOINT" if self.entrypoint else "CMD"
 
 
@@ -188,7 +188,7 @@ class _Files:
         self._seen: dict[str, _Node | None] = {}
 
     def problem(self, word: str, need: int) -> Problem | None:
-        """What keeps a program's user from a file, None where nothing does."""
+        """What keeps a program's user from reading a file, None where nothing does."""
         if "/" in word:
             return self._at(posixpath.join(self._form.directory, word), need)
         found = [self._at(posixpath.join("/", folder, word), need) for folder in self._form.path.split(":") if folder]

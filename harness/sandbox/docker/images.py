@@ -23,12 +23,12 @@ from harness.sandbox.docker.client_config import context, credentials_problem
 from harness.sandbox.image_rules import BaseImage, ImageRules, would_do
 from harness.untrusted_text import plain
 
-#: What registries answer about an image that there is not, or not for us. The engine passes these sentences on under any status.
+#: What registries answer about an image that does not exist, or not for us. The engine passes these sentences on under any status.
 _NOT_THERE = re.compile(
     r"not found|does not exist|no such (image|host)|denied|unauthorized|authentication required|no basic auth credentials"
     r"|(manifest|name|blob|repository name).{0,12} (unknown|invalid)|unknown (manifest|blob)|no matching manifest"
     r"|invalid (reference|repository)", re.IGNORECASE)
-#: Sentences of a registry or a host out of order, whatever else they say.
+#: Messages of a registry or a host that is out of order, whatever else they say.
 _OUT_OF_ORDER = re.compile(
     r"toomanyrequests|too many requests|rate limit|time[d ]*out|deadline|unexpected http status: 5|no space left", re.IGNORECASE)
 #: HTTP: a bad name, no right to it, nothing of that name.
@@ -166,7 +166,7 @@ def base(api: APIClient, reference: str, rules: ImageRules, *, pull: bool) -> Im
         try:
             pull_image(api, reference, {})
         except HarnessError as error:
-            # Whatever went wrong is not told: it is the answer of a host that an author chose.
+            # The reason is not shown: it is the answer of a host that an author chose.
             if api_silent(api):
                 raise
             problem = f"The Docker image {reference!r} is not available."

@@ -22,7 +22,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import walk_usage
 from harness.sandbox.watch import Verdict
 
-#: A fall of the host's free space by less is nobody's concern, unless the allowance itself is small.
+#: A smaller drop of the host's free space is ignored, unless the allowance itself is small.
 _NOTICED_BYTES = 64 << 20
 _NOTICED_FILES = 20_000
 #: Files and directories in the layer: an honest entry unpacks a wheel or two.
@@ -32,14 +32,14 @@ MAX_FILES = 200_000
 _BOUND = ("hosts", "hostname", "resolv.conf")
 
 EVERY_S = 0.5
-#: Where the engine must be asked, it is asked at every tenth look.
+#: If the engine must be asked, it is asked at every tenth check.
 _SLOW_EVERY = 10
 #: Walks take at most this share of the time between two of them.
 _WALKING = 1 / 20
 
 
 def layer_check(container: Container, limits: Limits, docker_root: Path) -> Callable[[], Verdict | None]:
-    """A look that ends the program when it wrote more into its own layer than allowed."""
+    """A check that ends the program when it wrote more into its own layer than allowed."""
     free = _free(docker_root)
     noticed = min(_NOTICED_BYTES, limits.layer_bytes // 4)
     looks, due = 0, 0.0
@@ -53,7 +53,7 @@ def layer_check(container: Container, limits: Limits, docker_root: Path) -> Call
             wanted = began >= due or free[0] - now[0] > noticed or free[1] - now[1] > _NOTICED_FILES
             free = (max(free[0], now[0]), max(free[1], now[1]))
         else:
-            # The engine's disk is not ours to see: ask the engine, seldom.
+            # The engine's disk is not visible here: ask the engine, seldom.
             wanted = looks % _SLOW_EVERY == 0
         if not wanted:
             return None
@@ -61,7 +61,7 @@ def layer_check(container: Container, limits: Limits, docker_root: Path) -> Call
         ended = time.monotonic()
         due = ended + (ended - began) / _WALKING
         if used is None:
-            return None  # it was unknown: asked again at the next look
+            return None  # unknown: asked again at the next check
         free = now
         size, files, full = used
         if not full:

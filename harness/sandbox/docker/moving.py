@@ -11,7 +11,7 @@ from harness.errors import EngineError
 from harness.sandbox.docker import images
 from harness.sandbox.docker.client import ENGINE_FAILURES, connect, explain
 
-#: An engine says nothing while it reads all layers of an image from its disk, or writes them: minutes for one of 6 GB.
+#: An engine is silent while it reads all layers of an image from its disk, or writes them: minutes for one of 6 GB.
 _PATIENCE_S = 1800
 _CHUNK_BYTES = 1 << 20
 

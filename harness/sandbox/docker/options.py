@@ -62,7 +62,7 @@ class Start:
 
 
 def command_line(program: Program, image: ImageFacts, arguments: Sequence[str]) -> list[str]:
-    """What runs: a directory's entry point, or what the image starts, with the contract's arguments behind it.
+    """What runs: a directory's entry point, or what the image starts, followed by the contract's arguments.
 
     As with ``docker run``, arguments replace a CMD that stands beside an ENTRYPOINT. Empty where the image starts nothing.
     """

@@ -44,7 +44,7 @@ class PageCache:
         self._read: dict[Path, tuple[int, float]] = {}
 
     def settle(self, image: str) -> None:
-        """Bring into memory what is not there of an image's files."""
+        """Read an image's files into memory where they are not there."""
         with self._lock:
             taken = taken_back()
             if image not in self._layers:

@@ -24,7 +24,7 @@ from harness.sandbox.watch import Check, Watch
 
 @dataclass(frozen=True)
 class Engine:
-    """The engine and what is asked of it only once.
+    """The engine, and what it is asked only once.
 
     Attributes:
         root: Its data directory, whose free space is watched.
@@ -82,7 +82,7 @@ def open_container(engine: Engine, start: Start, area: OutputArea, workspace: Pa
 
 
 def container_checks(engine: Engine, start: Start, container: Container) -> list[Check]:
-    """What is looked at only in a container: its control group's figures, its writable layer."""
+    """What is checked only in a container: its control group's figures, its writable layer."""
     checks = [Check(container.sampler.sample, 0.1)]
     if start.program.profile == "legacy":
         checks.append(Check(layer.layer_check(container, start.limits, engine.root), layer.EVERY_S))

@@ -62,11 +62,11 @@ _CONVERSATION = """
     semtimedop semtimedop_time64 shmat shmctl shmdt shmget"""
 _ALLOWED = [name for names in (_FILES, _WAITING, _MEMORY, _PROCESSES, _SIGNALS_AND_TIMES, _CONVERSATION) for name in names.split()]
 
-#: Refused as a kernel does that has none: their callers then do without.
+#: Refused as by a kernel without them: their callers then do without.
 _ABSENT = """
     clone3 io_setup io_submit io_getevents io_pgetevents io_pgetevents_time64 io_cancel io_destroy io_uring_setup io_uring_enter
     io_uring_register inotify_init inotify_init1 fanotify_init preadv2 pwritev2 cachestat mincore"""
-#: Answered with success, and nothing done: advice is nothing that a caller may rely on.
+#: Answered with success and ignored: no caller may rely on advice.
 _IGNORED = ("fadvise64", "fadvise64_64", "arm_fadvise64_64")
 
 #: Advice about a program's own memory. Not: 12 (merge equal pages, of whatever container), 20 and 21 (put pages out of memory),

@@ -37,7 +37,7 @@ class Known:
 
 
 def started(api: APIClient, start: Start, orphans: list[str], known: Known, reader: LineReader | None = None) -> Container:
-    """As ``Container.started``, with unknown failures put to the test.
+    """As ``Container.started``, with an experiment for unknown failures.
 
     Raises:
         NotStartedError: With the reason.

@@ -57,7 +57,7 @@ class AttachedStream:
         if self.ended:
             time.sleep(timeout_s)
             return
-        # The engine stops reading the program's pipe when nobody takes from it, so neither our CPU nor the engine's is spent on it.
+        # The engine stops reading the program's pipe when nobody reads from it, so neither our CPU nor the engine's is spent on it.
         if paced and timeout_s > 0 and (timeout_s := self._pace.wait(timeout_s)) < 0:
             return
         if not select.select([self._socket], [], [], timeout_s)[0]:
@@ -91,7 +91,7 @@ class AttachedStream:
         return True
 
     def close(self) -> None:
-        """Let go of the connection; never raises."""
+        """Close the connection; never raises."""
         for part in (self._socket, self._wrapper, getattr(self._wrapper, "_response", None)):
             try:
                 if part is not None:

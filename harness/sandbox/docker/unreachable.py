@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-#: Where the client looks when nothing is said.
+#: The client's default.
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of a failed try to reach an engine.
+    """What is known of a failed attempt to reach an engine.
 
     Attributes:
         said: The client's own words, one line.
@@ -72,7 +72,7 @@ class Facts:
 
     @property
     def clear(self) -> str:
-        """How to come back to this host's engine."""
+        """How to return to this host's engine."""
         return "unset DOCKER_HOST to use this host's engine" if self.host else "set DOCKER_HOST to the engine's address"
 
     @property
@@ -117,7 +117,7 @@ _TLS_STEP = "Set DOCKER_CERT_PATH to the directory with ca.pem, cert.pem and key
 _ENGINE_LOG = "Read the engine's log (`journalctl -u docker`) and restart it (`systemctl restart docker`)."
 
 CAUSES: tuple[Cause, ...] = (
-    # What is wrong before anybody is asked.
+    # Faults before any connection.
     Cause("certificates", lambda f: bool(f.tls and f.certs_missing) and "TLSParameterError" in f.kinds,
           "TLS is enabled by {tls}, and {f.cert_dir} has no {certs_missing} that can be read.", _TLS_STEP),
     Cause("client configuration", lambda f: bool(f.config_problem) and not f.kinds & {"ConnectionError", "ReadTimeout"}
@@ -202,7 +202,7 @@ CAUSES: tuple[Cause, ...] = (
           "Correct the port (2376 with TLS), or unset {tls} if that engine has none."),
     Cause("TLS", lambda f: "SSLError" in f.kinds,
           "No TLS connection to the engine of DOCKER_HOST ({f.host!r}) can be made ({f.said}).", _TLS_STEP),
-    # Somebody answers, or does not.
+    # Something answers, or does not.
     Cause("too old", lambda f: "InvalidVersion" in f.kinds or _said("client version .* is too new")(f),
           "The Docker engine is too old for the harness ({f.said}).", "Install Docker 20.10 or newer."),
     Cause("client too old", _said("client version .* is too old|minimum supported API version"),
@@ -222,7 +222,7 @@ CAUSES: tuple[Cause, ...] = (
 _UNKNOWN = Cause("unknown", lambda _: True, "No Docker engine can be used ({f.said}).",
                  "Run `docker version` to see more; {f.clear} if that is wrong.")
 
-#: What a call fails with that an engine answered before, in words.
+#: Failures of later calls to an engine that answered, as sentences.
 _SHORT = (
     ({"ReadTimeout", "ReadTimeoutError", "TimeoutError"}, "it accepted the request and did not answer in time"),
     ({"FileNotFoundError"}, "its socket is gone"),

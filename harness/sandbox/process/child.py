@@ -31,7 +31,7 @@ _CHUNK = 1 << 16
 _OPEN_FILES = 16384
 #: How long the supervisor may take to start or to report: it kills for up to five seconds.
 _PATIENCE_S = 10.0
-#: What the kernel says of a program that it does not start, for the author.
+#: Why the kernel refused to start a program, for the author.
 _REFUSALS = {
     errno.ENOENT: "no such file, or its first line names a missing interpreter or ends in CR LF",
     errno.EACCES: "permission denied: the file is not executable",
@@ -111,7 +111,7 @@ class Child:
         return self._end is not None
 
     def settle(self, watch: Watch) -> State | Verdict:  # noqa: ARG002 - the Running protocol
-        """Its exit code, after its last words."""
+        """Its exit code, after its last output."""
         self._last_words()
         end = self._end or {}
         if "exit" not in end:
@@ -167,10 +167,10 @@ class Child:
             stood = set(look.members) if look.whole and not running else None
             self._signal(signal.SIGSTOP, running)
             if running:
-                # They need a turn to stand.
+                # They need a turn to stop.
                 time.sleep(0.0002)
             if time.monotonic() > until:
-                # A limit like any other: on a host that was too busy to see to it, the run is repeated with nothing beside it.
+                # A limit like any other: on a host that was too busy for it, the run is repeated alone.
                 return Verdict(Ending.TIME_LIMIT, "It answered, and its processes could not be stopped within "
                                f"{_PATIENCE_S:g} s.")
         return None
@@ -207,7 +207,7 @@ class Child:
         return None
 
     def remove(self) -> None:
-        """Leave nothing of it."""
+        """Remove all of it."""
         if self._end is None:
             self.kill()
         self._supervisor.kill()

@@ -21,12 +21,12 @@ import sys
 import time
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-#: How long the killing goes on: processes that fork as fast as they are killed lose in the end.
+#: How long to keep killing: processes that fork as fast as they are killed lose in the end.
 _KILL_S = 5.0
 
 
 def main() -> None:
-    """Start the program that the first message describes, and stay until nothing of it is left."""
+    """Start the program that the first message describes, and stay until no process of it is left."""
     control = int(sys.argv[1])
     request = marshal.loads(_receive(control))  # noqa: S302 - from our own parent
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -79,7 +79,7 @@ def _start(request: dict[str, object], control: int) -> tuple[int, int | None]:
         try:
             os.close(control)
             os.setsid()
-            # Should this supervisor itself be killed, the program at least does not stay.
+            # If this supervisor itself is killed, the program dies with it.
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             for name, value in request["limits"]:  # type: ignore[attr-defined]
                 hard = resource.getrlimit(name)[1]
@@ -103,7 +103,7 @@ def _start(request: dict[str, object], control: int) -> tuple[int, int | None]:
 
 
 def _release_streams() -> None:
-    """Let go of the program's pipes: the harness must see them end when the program's own ends close."""
+    """Close our ends of the program's pipes: the harness must see EOF when the program's own ends close."""
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
