@@ -19,7 +19,7 @@ from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import Duty, probe
 from harness.engine.trace import Tracer
 from harness.event_log import facts
-from harness.execution.job import Finished, Job
+from harness.execution.job import Finished, Job, Slot
 from harness.sandbox.base import BaseImages, MovableImages, Sandbox
 from harness.sandbox.image_rules import BaseImage
 from harness.scheduling.scheduler import Progress, Scheduler
@@ -83,9 +83,11 @@ class Machine:
         slots: At the same time, instead of what the tournament file says.
         gpus: Which are used, instead of what the tournament file says.
         tracing: Whether to note what every slot does.
+        had_gpu: Whether the round's results were obtained on a GPU. A cluster is then not joined before there is a run for it;
+            where it is None, at once.
 
     Attributes:
-        slots: Where runs may be performed at the same time.
+        slots: Where runs may be performed at the same time; none before a cluster is joined.
 
     Raises:
         EngineError: There is no such cluster, none of its machines can work, or a GPU is not there.
@@ -93,7 +95,8 @@ class Machine:
     """
 
     def __init__(self, tournament: Tournament, dataset: Dataset, sandbox: Sandbox, slots: int | None = None,
-                 gpus: Literal["auto", "none"] | tuple[str, ...] | None = None, *, tracing: bool = False) -> None:
+                 gpus: Literal["auto", "none"] | tuple[str, ...] | None = None, *, tracing: bool = False,
+                 had_gpu: bool | None = None) -> None:
         config = tournament.config
         self.tracer = Tracer()
         self._tournament = tournament
@@ -103,16 +106,39 @@ class Machine:
         self._stack = ExitStack()
         self._parts: tuple[LocalEngine | RayEngine, Recorder] | None = None
         _ = tournament.artifacts
-        self._cluster = (join_cluster(tournament, dataset, sandbox, slots, gpus, tracing=tracing)
-                         if config.workers.engine == "ray" else None)
-        if self._cluster is not None:
-            self._stack.callback(self._cluster.stop)
-        self.slots = self._cluster.slots if self._cluster is not None else choose_slots(config, slots, gpus)
+        self._join = partial(join_cluster, tournament, dataset, sandbox, slots, gpus, tracing=tracing)
+        self._cluster: RayEngine | None = None
+        self._expected_gpu = False
+        self.slots: tuple[Slot, ...] = ()
+        if config.workers.engine != "ray":
+            self.slots = choose_slots(config, slots, gpus)
+        elif had_gpu is None:
+            self.reach()
+        else:
+            wanted = config.workers.gpus if gpus is None else gpus
+            asked = config.workers.require.gpu is not None or wanted not in ("auto", "none")
+            self._expected_gpu = wanted != "none" and (asked or had_gpu)
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is known what it has: this machine is, a cluster once it is joined."""
+        return bool(self.slots)
+
+    def reach(self) -> None:
+        """Join the cluster.
+
+        Raises:
+            EngineError: There is none, or none of its machines can work.
+            StoreError: The artifact store cannot be used.
+        """
+        self._cluster = self._join()
+        self._stack.callback(self._cluster.stop)
+        self.slots = self._cluster.slots
 
     @property
     def gpu(self) -> bool:
-        """Whether runs have a GPU."""
-        return any(slot.gpu for slot in self.slots)
+        """Whether runs have a GPU; of a cluster that is not joined yet, whether they would have by all that is known here."""
+        return any(slot.gpu for slot in self.slots) if self.reached else self._expected_gpu
 
     def remarks(self) -> list[str]:
         """What a person should know of it, as sentences.
@@ -122,6 +148,8 @@ class Machine:
         """
         if self._cluster is not None:
             return self._cluster.remarks
+        if not self.reached:
+            return []
         return list(filter(None, [check_memory(self.slots, self._tournament.config)]))
 
     def pin_images(self, who: TakingPart, watcher: Watcher) -> dict[str, BaseImage]:
@@ -144,10 +172,13 @@ class Machine:
         return found
 
     def sweep(self) -> list[str]:
-        """Remove what an earlier, killed harness left; what was removed."""
+        """Remove what an earlier, killed harness left here; what was removed."""
         config = self._tournament.config
-        removed = sweep(self._sandbox, config.state, self._tournament.label) + remove_half_written(config.store.artifacts)
-        return removed + (self._cluster.removed if self._cluster is not None else [])
+        return sweep(self._sandbox, config.state, self._tournament.label) + remove_half_written(config.store.artifacts)
+
+    def removed_elsewhere(self) -> list[str]:
+        """The same on the machines of a cluster, which they do when they are joined."""
+        return self._cluster.removed if self._cluster is not None else []
 
     def run(self, round_: Round, watcher: Watcher, stop: Callable[[], bool], progress: Progress, removed: list[str]) -> bool:
         """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""

@@ -30,7 +30,8 @@ from harness.tournament.choose_sandbox import choose_sandbox
 from harness.tournament.duel_cost import cost
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher
-from harness.tournament.tournament import Fresh, Tournament, refuse_untrusted
+from harness.tournament.round_loader import Round
+from harness.tournament.tournament import Fresh, TakingPart, Tournament, refuse_untrusted
 
 _LOG = logging.getLogger(__name__)
 
@@ -123,38 +124,30 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         EngineError: Every slot is out of service.
         SubmissionError: Somebody else's archive or image would run without isolation.
     """
-    config = tournament.config
     who = tournament.taking_part(options.round_name, options.only)
     refuse_untrusted(who.started, isolated=sandbox.isolates, trusted=options.trust_process_sandbox)
-    # Before anything is dropped or removed: an object store that does not answer, a GPU that is not there is the person's
-    # mistake, and costs nothing.
-    with closing(Machine(tournament, dataset, sandbox, options.slots, options.gpus, tracing=options.trace is not None)) as machine:
+    # Before anything is dropped: an object store that does not answer, a GPU or a cluster that is not there is the person's
+    # mistake, and costs nothing. Where nothing is dropped and every run has its result, no cluster is needed.
+    had_gpu = None if options.fresh else tournament.had_gpu(options.round_name)
+    with closing(Machine(tournament, dataset, sandbox, options.slots, options.gpus, tracing=options.trace is not None,
+                         had_gpu=had_gpu)) as machine:
         for left_out in who.left_out:
             watcher.say(left_out)
             _LOG.info("An attack does not take part.", extra=facts(said=left_out))
-        for remark in machine.remarks():
-            watcher.say(f"harness: {remark}")
-            _LOG.warning("Remarks on the machines.", extra=facts(said=remark))
-        images = machine.pin_images(who, watcher)
+        _tell_remarks(watcher, machine)
         removed = machine.sweep()
         faults.reach("swept")
-        round_ = tournament.open_round(
-            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=machine.gpu,
-            fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images)
-        counts = round_.board.counts()
-        _LOG.info("A round begins.", extra=facts(
-            version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
-            slots=[slot.name for slot in machine.slots], isolation=config.sandbox.isolation, only=list(options.only),
-            fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
-        for said in cost(round_.lineup, round_.board, round_.unmet, len(machine.slots)):
+        round_ = _opened(tournament, dataset, sandbox, options, watcher, machine, who)
+        if not machine.reached and not (round_.board.complete and (options.only or machine.audit(round_, set()) is None)):
+            expected = machine.gpu
+            machine.reach()
+            _tell_remarks(watcher, machine)
+            if machine.gpu != expected:
+                round_ = _opened(tournament, dataset, sandbox, options, watcher, machine, who)
+        removed += machine.removed_elsewhere()
+        for said in cost(round_.lineup, round_.board, round_.unmet, max(1, len(machine.slots))):
             watcher.say(said)
             _LOG.info("The cost of the round's duels.", extra=facts(said=said))
-        for moved in round_.moved:
-            watcher.say(_moved(moved))
-        for name, count in round_.damaged.items():
-            watcher.say(f"{count} stored answers of {name} are damaged and are made again." if count > 1 else
-                        f"A stored answer of {name} is damaged and is made again.")
-            _LOG.warning("Stored answers are damaged and made again.", extra=facts(submission=name, runs=count))
         for what in removed:
             _LOG.info("Leftovers of an earlier harness are removed.", extra=facts(what=what))
         progress = Progress()
@@ -170,6 +163,33 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
             round=round_.name, finished=progress.finished, outcomes=progress.outcomes, given_up=progress.given_up))
         return Summary(round_.name, progress, stopped=stopped, waiting=round_.board.total - round_.board.counts()[DONE],
                        removed=tuple(removed))
+
+
+def _tell_remarks(watcher: Watcher, machine: Machine) -> None:
+    for remark in machine.remarks():
+        watcher.say(f"harness: {remark}")
+        _LOG.warning("Remarks on the machines.", extra=facts(said=remark))
+
+
+def _opened(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options, watcher: Watcher, machine: Machine,
+            who: TakingPart) -> Round:
+    """The round as the store knows it; what a person should know of that is said."""
+    images = machine.pin_images(who, watcher)
+    round_ = tournament.open_round(
+        dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=machine.gpu,
+        fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images)
+    counts = round_.board.counts()
+    _LOG.info("A round begins.", extra=facts(
+        version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
+        slots=[slot.name for slot in machine.slots], isolation=tournament.config.sandbox.isolation, only=list(options.only),
+        fresh=list(options.fresh), images={name: image.identity for name, image in images.items()}))
+    for moved in round_.moved:
+        watcher.say(_moved(moved))
+    for name, count in round_.damaged.items():
+        watcher.say(f"{count} stored answers of {name} are damaged and are made again." if count > 1 else
+                    f"A stored answer of {name} is damaged and is made again.")
+        _LOG.warning("Stored answers are damaged and made again.", extra=facts(submission=name, runs=count))
+    return round_
 
 
 def _moved(moved: Moved) -> str:

@@ -252,6 +252,12 @@ class Tournament:
                                  partial(self.limits, rules=rules))
             return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved), damaged=damaged)
 
+    def had_gpu(self, name: str | None) -> bool | None:
+        """Whether the results of a round were obtained on a GPU; None where there is no such round yet."""
+        with self.store.read() as transaction:
+            row = rounds.named(transaction, name or DEFAULT_ROUND)
+            return None if row is None else bool(rounds.conditions(transaction, row.conditions_id).get("gpu"))
+
     def limits(self, member: StoredSubmission, rules: Rules) -> Limits:
         """What a member's runs may use under a round's rules: as much as all others' may."""
         del member

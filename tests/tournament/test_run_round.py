@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import load
+from harness.config import Require, load
 from harness.engine.node import choose_slots
 from harness.errors import EngineError, StoreError
 from harness.execution.job import Finished, Job
@@ -20,10 +20,11 @@ from harness.scoring import View
 from harness.store import submissions
 from harness.store.lock import writer_lock
 from harness.tournament.leaderboard_cache import kept_leaderboard
-from harness.tournament.machine import Summary, Watcher
+from harness.tournament.machine import Machine, Summary, Watcher
 from harness.tournament.run_round import Options, play_round, run_round
 from harness.tournament.tournament import Tournament
 from tests.e2e import make
+from tests.helpers import stored
 
 
 @pytest.fixture
@@ -119,6 +120,60 @@ def test_a_gpu_that_is_not_there_costs_nothing(root, tournament) -> None:
     with pytest.raises(EngineError, match="no GPU 9"):
         finish(tournament, root, gpus=("9",), fresh=["attack-darken"])
     assert tournament.open_round(tournament.dataset(), sandbox="process").board.complete
+
+
+def far(tournament: Tournament, **workers) -> Tournament:
+    """The same on a cluster that is not there."""
+    config = tournament.config
+    own = config.workers.model_copy(update={"engine": "ray", "address": "127.0.0.1:1", **workers})
+    return Tournament(config.model_copy(update={"workers": own}))
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({}, None),
+    ({"only": ["attack-darken"]}, None),
+    ({"gpus": "none"}, None),
+    ({"fresh": ["attack-darken"]}, "Ray"),
+    ({"round_name": "another"}, "Ray"),
+    ({"gpus": ("0",)}, "Ray"),
+], ids=["all have their results", "of one", "as it ran", "one is dropped", "a new round", "not as it ran"])
+def test_a_cluster_is_joined_only_where_there_is_a_run_for_it(root, tournament, options, words) -> None:
+    tournament.submit_configured()
+    finish(tournament, root)
+    before = stored.run_rows(tournament.config.state)
+    with far(tournament) as elsewhere:
+        if words is None:
+            assert finish(elsewhere, root, **options).progress.started == 0
+        else:
+            with pytest.raises(EngineError, match=words):
+                finish(elsewhere, root, **options)
+    assert stored.run_rows(tournament.config.state) == before
+
+
+@pytest.mark.parametrize(("workers", "option", "had_gpu", "gpu"), [
+    ({}, None, True, True),
+    ({}, None, False, False),
+    ({"gpus": "none"}, None, True, False),
+    ({}, "none", True, False),
+    ({"gpus": ("0",)}, None, False, True),
+    ({"gpus": "none"}, ("0",), False, True),
+    ({"require": Require(gpu="H100")}, None, False, True),
+], ids=["as before", "as before, without", "none in the file", "none at the command", "one in the file", "one at the command",
+        "a kind"])
+def test_whether_runs_would_have_a_gpu_is_said_without_the_cluster(root, tournament, workers, option, had_gpu, gpu) -> None:
+    with far(tournament, **{"gpus": "auto", **workers}) as elsewhere:
+        machine = Machine(elsewhere, elsewhere.dataset(), ProcessSandbox(root / "scratch"), gpus=option, had_gpu=had_gpu)
+        assert (machine.gpu, machine.reached) == (gpu, False)
+
+
+def test_a_new_entry_needs_the_cluster(root, tournament) -> None:
+    tournament.submit_configured()
+    finish(tournament, root)
+    with far(tournament) as elsewhere:
+        (root / "entries" / "attack-darken" / "note").write_text("another version")
+        elsewhere.submit_configured()
+        with pytest.raises(EngineError, match="Ray"):
+            finish(elsewhere, root)
 
 
 def test_slots_are_what_the_command_line_says_else_the_file(tournament) -> None:
