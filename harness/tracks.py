@@ -39,7 +39,7 @@ class Access(StrEnum):
     QUERY = "query"
 
 
-#: Under which an attack meets one defense at a time.
+#: Accesses under which an attack meets one defense at a time.
 DUELS = (Access.GREY_BOX, Access.WHITE_BOX, Access.QUERY)
 
 
@@ -108,7 +108,7 @@ class Track:
 
     @property
     def unit(self) -> str:
-        """What it gives for each image, in the plural."""
+        """What it answers for each image, in the plural."""
         return "images" if self.answers is None else self.answers.name.lower()
 
 

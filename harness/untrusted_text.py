@@ -28,7 +28,7 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def lines(text: str) -> str:
-    """Text of several lines without anything that a terminal acts on or a reader cannot see; newlines and tabs stay."""
+    """Text of several lines without control sequences or invisible characters; newlines and tabs stay."""
     if text.isprintable():
         return text
     text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
@@ -38,13 +38,13 @@ def lines(text: str) -> str:
 def plain(text: str, limit: int | None = None) -> str:
     """The same as one line, cut to ``limit`` characters with an ellipsis."""
     if limit is not None and len(text) > limit:
-        # Before anything is looked at: a text may be long.
+        # Before anything else: a text may be long.
         text = text[:limit - 1] + "…"
     return text if text.isprintable() else " ".join(lines(text).split())
 
 
 def csv_cell(value: object) -> object:
-    """A cell of a CSV file: a number stays one, and text that a spreadsheet would calculate is prefixed with an apostrophe."""
+    """A cell of a CSV file: a number stays one, and text that looks like a formula is prefixed with an apostrophe."""
     if not isinstance(value, str):
         return value
     text = lines(value)
@@ -57,7 +57,7 @@ def markdown_cell(text: str) -> str:
 
 
 def json_text(text: str) -> str:
-    """JSON whose strings hold nothing that a terminal acts on; it says the same."""
+    """JSON whose strings have no terminal control characters; its value is the same."""
     return _NOT_ASCII.sub(lambda found: json.dumps(found.group())[1:-1] if _hidden(found.group()) else found.group(), text)
 
 

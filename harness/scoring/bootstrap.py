@@ -72,7 +72,7 @@ def resampled_sums(
     images = max((part.shape[1] for part in terms), default=0)
     largest = max((int(part.max()) for part in terms if part.size and np.issubdtype(part.dtype, np.integer)), default=0)
     dtype = np.dtype(np.float32 if largest * images < _EXACT_IN_FLOAT32 else np.float64)
-    # Tracks and views share many rows: what was possible is often the same for all entries.
+    # Tracks and views share many rows: the denominator is often the same for all entries.
     unique: dict[bytes, int] = {}
     columns = [np.array([unique.setdefault(row.tobytes(), len(unique)) for row in part.astype(dtype)], np.int64)
                for part in terms]
@@ -122,7 +122,7 @@ def percentiles(scores: NDArray[np.float64], point: NDArray[np.float64]) -> NDAr
     if known.any():
         # Where no resample is without a score, which is usual, a tenth of the time.
         quantile = np.nanquantile if np.isnan(scores[:, known]).any() else np.quantile
-        # A linear resampling may leave the scale that all scores have.
+        # A linear resampling may leave the range of scores.
         ends[:, known] = np.clip(quantile(scores[:, known], [tail, 1 - tail], axis=0), 0, 1)
     return np.stack([np.fmin(ends[0], point), np.fmax(ends[1], point)])
 

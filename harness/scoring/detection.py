@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
 
-#: Percent of the clean scores that the two thresholds let through.
+#: False positive rates of the two thresholds, in percent.
 FALSE_POSITIVES = (5, 1)
-#: At least so many clean images may be let through, else a threshold says nothing.
+#: Least number of false positives that a threshold must allow, else it says nothing.
 _AT_LEAST = 10
 #: Of a histogram.
 _BINS = 16
 #: A ROC curve is two long, both rates added.
 _ROC_STEPS = 100
-#: Thresholds looked at together: their arrays stay in a processor's cache, and take a half of the time of all at once.
+#: Thresholds computed together: their arrays stay in a processor's cache, and take half of the time of all at once.
 _BLOCK = 1 << 13
 #: Of a key, the half that holds a place.
 _PLACE = np.uint64((1 << 32) - 1)
@@ -161,7 +161,7 @@ def pooled(adversarial: Scores, clean: Scores) -> Pooled:
     """
     if not len(adversarial):
         return Pooled(math.nan, math.nan, math.nan)
-    # A threshold between two adversarial scores flags clean images for nothing, so those at one of them are enough.
+    # A threshold between two adversarial scores only adds false positives, so those at one of them are enough.
     scores, others = np.sort(adversarial), np.sort(clean)
     first = np.append(0, np.flatnonzero(scores[1:] != scores[:-1]) + 1)
     end = np.append(first[1:], len(scores))
@@ -226,7 +226,7 @@ def roc(adversarial: Scores, clean: Scores) -> list[tuple[float, float]]:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many scores lie where.
+    """Counts of scores by bin.
 
     Attributes:
         edges: Of the B bins, B + 1 values; what lies beyond the first or last is counted in the bin there.

@@ -39,7 +39,7 @@ T = TypeVar("T", bound=np.generic)
 
 #: Beside the name of a detector that gave every image one score.
 CONSTANT = "(constant)"
-#: Detectors that are looked at beside each other; sorting holds no lock.
+#: Detectors computed in parallel; sorting releases the lock.
 _THREADS = 2
 
 
@@ -134,7 +134,7 @@ def _one(scored: Detections, detector: int, batch: NDArray[np.int32], fooling: N
 
 
 def _of(values: NDArray[T], which: NDArray[np.bool_]) -> NDArray[T]:
-    """Those that are chosen, one after another; without a copy where that is all of them, as it mostly is."""
+    """The chosen ones, concatenated; without a copy where that is all of them, as is usual."""
     return values.reshape(-1) if which.all() else values[which]
 
 
@@ -148,7 +148,7 @@ def _flagged(attacked: NDArray[np.float32], counts: NDArray[np.bool_], shown: ND
 def fooling_images(results: Results) -> NDArray[np.bool_] | None:
     """Which images of each attack fooled some defense, bool[A, N]; None in a round without defenses.
 
-    Fooled is who did not label an image correctly, and did not reject it where it may.
+    A defense is fooled if it did not label an image correctly, and did not reject it where it may.
     """
     if not results.defenses:
         return None
@@ -156,7 +156,7 @@ def fooling_images(results: Results) -> NDArray[np.bool_] | None:
     found = np.zeros((len(results.attacks), results.images), np.bool_)
     labelled, right, target = results.verdicts.planes
     for attack in range(len(results.attacks)):
-        # Without a rule for rejections there is no target without a label.
+        # Without a rule for rejections no target lacks a label.
         correct = right[attack] | (target[attack] & ~labelled[attack])
         done = results.run_done[attack]
         asked = layout.pack(results.produced[attack] & done[:, results.batch])
@@ -200,7 +200,7 @@ class Areas:
             remarks=tuple(CONSTANT if one.constant else "" for one in own))
 
     def resampling(self, basis: Basis, track: Track, view: View) -> Resampling:  # noqa: ARG002
-        """The score moves linearly with the images' weights."""
+        """The score is linear in the images' weights."""
         own = [judge(basis)[member] for member in members_of(basis.results, track)]
         score = np.array([one.score for one in own], np.float64)
         effect = np.array([one.influence for one in own], np.float64).reshape(len(own), basis.results.images)

@@ -21,7 +21,7 @@ from harness.scoring.tally import Cells, Counts
 from harness.scoring.verdicts import CORRECT, LABELLED, TARGET
 from harness.tracks import TRACKS, Threat
 
-#: What the rows of attacks by queries have beside the figures of their track.
+#: What the rows of query attacks have besides the figures of their track.
 QUERY_FIGURES = ("median_queries", "median_distance")
 #: Points of a curve over the queries of an image, at most.
 _POINTS = 32
@@ -118,7 +118,7 @@ def duel_resampling(duels: Duels, track: Track, batch: NDArray[np.int32]) -> Res
 
 
 def query_curve(duels: Duels, attack: int, batch: NDArray[np.int32]) -> tuple[QueryPoint, ...]:
-    """What an attack had after 1, 2, ... queries of each image, at points that lie ever further apart; none before its first duel.
+    """What an attack had after 1, 2, ... queries of each image, at ever wider steps; none before its first duel.
 
     Args:
         duels: Of one access; only queries have such a curve.
@@ -153,7 +153,7 @@ def _medians(duels: Duels, attack: int, batch: NDArray[np.int32], marks: Sequenc
 
 
 def _marks(budget: int) -> list[int]:
-    """Numbers of queries at which a curve is looked at: from 1 to the budget, evenly on a logarithmic scale."""
+    """Numbers of queries at which a curve has points: from 1 to the budget, evenly on a logarithmic scale."""
     return sorted({int(mark) for mark in np.rint(np.geomspace(1, max(1, budget), _POINTS))})
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.scoring.entry import Entry
 from harness.tracks import Access, Threat
 
-#: One row each time that a query changed an image of a duel less than any before it, and earned it for the attack.
+#: One row for each query that earned an image of a duel with a smaller change than any before it.
 STEP = np.dtype([("attack", np.int32), ("defense", np.int32), ("image", np.int32), ("query", np.int32), ("distance", np.int64)])
 
 

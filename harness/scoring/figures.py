@@ -16,7 +16,7 @@ from harness.tracks import consumes
 
 
 def mean_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unweighted means over the last axis of what is known; -1 where nothing is, which is behind every score."""
+    """Unweighted means over the last axis of what is known; -1 where nothing is, which sorts after every score."""
     known = ~np.isnan(scores)
     means = ratio(np.ascontiguousarray(np.where(known, scores, 0.0)).sum(-1), known.sum(-1))
     return np.nan_to_num(means, nan=-1.0)

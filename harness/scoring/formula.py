@@ -82,7 +82,7 @@ class Basis:
     _known: dict[str, Any] = field(default_factory=dict)
 
     def once(self, name: str, compute: Callable[[], T]) -> T:
-        """What was computed under this name before, else what it is now."""
+        """The value computed under this name before, else computed now."""
         if name not in self._known:
             self._known[name] = compute()
         return cast("T", self._known[name])

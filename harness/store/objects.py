@@ -14,7 +14,7 @@ from typing import TypeVar
 from harness.errors import StoreError
 from harness.store.blobs import DamagedError, damaged_name
 
-#: Writes of one content that may meet others' before it is an error.
+#: Attempts to write one object that may collide with others before it is an error.
 _MEETINGS = 5
 _RETRIES, _PATIENCE = 8, timedelta(seconds=60)
 _INSTALL = "Install it with `pip install 'harness[cluster]'`."
@@ -46,7 +46,7 @@ class ObjectBlobs:
         self._library = obstore
         with self._explained():
             self._store = from_url(url, retry_config={"max_retries": _RETRIES, "retry_timeout": _PATIENCE})
-            # A bucket that is not there is found now, not by every run.
+            # A missing bucket is found now, not by every run.
             next(iter(obstore.list(self._store, chunk_size=1)), None)
 
     def has(self, name: str) -> bool:

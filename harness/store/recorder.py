@@ -41,7 +41,7 @@ class NewInput:
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """An attempt begins; ``new`` where the run has no row yet."""
+    """An attempt starts; ``new`` where the run has no row yet."""
 
     id: int
     submission_id: int
@@ -54,7 +54,7 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class PlayedDuel:
-    """What came of a duel by queries (``models.DuelRow``)."""
+    """The result of a duel by queries (``models.DuelRow``)."""
 
     opponent_outcome: str
     opponent_s: float
@@ -93,7 +93,7 @@ class RunFinish:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is kept of an attempt beside its row."""
+    """What is kept of an attempt besides its row."""
 
     run_id: int
     number: int
@@ -138,7 +138,7 @@ _RESTART = (
     .where(RunRow.id == bindparam("run"))
     .values(state=RUNNING, attempt=bindparam("as_attempt"), started_at=bindparam("began"), outcome=None)
 )
-#: Of results that were accepted only: one that came late has no run that is done by its attempt.
+#: For accepted results only: a late one has no run that is done by its attempt.
 _SCORE = f"""INSERT OR IGNORE INTO score (run_id, record)
 SELECT :run, :record WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state = {DONE})"""  # noqa: S608
 
@@ -148,7 +148,7 @@ WHERE EXISTS (SELECT 1 FROM run WHERE id = :run AND attempt = :attempt AND state
 
 
 class Recorder:
-    """Takes items from the scheduler at any time and makes them durable in order."""
+    """Accepts items from the scheduler at any time and makes them durable in order."""
 
     def __init__(self, engine: Engine, logs: LogStore, path: Path) -> None:
         self._engine = engine
@@ -229,7 +229,7 @@ class Recorder:
         return None
 
     def _write(self, connection: Connection, items: Sequence[Item]) -> None:
-        """One transaction. Starts go before finishes, inputs before both: no row names one that is not there yet."""
+        """One transaction. Starts go before finishes, inputs before both: no row refers to one that does not exist yet."""
         inputs: list[dict[str, Any]] = [asdict(i) for i in items if isinstance(i, NewInput)]
         if inputs:
             connection.execute(insert(InputRow), inputs)

@@ -160,7 +160,7 @@ def labels_of(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, NDA
 
 
 def query_duels(transaction: Transaction, run_ids: Sequence[int]) -> dict[int, PlayedDuel]:
-    """What came of duels by queries, by run id."""
+    """The results of duels by queries, by run id."""
     found = {}
     for start in range(0, len(run_ids), 500):
         for row in transaction.session.scalars(select(DuelRow).where(DuelRow.run_id.in_(run_ids[start: start + 500]))):

@@ -85,7 +85,7 @@ def ensure_batches(transaction: Transaction, batches: Sequence[Batch], dataset_d
 
 
 def find_conditions(transaction: Transaction, conditions: Mapping[str, object]) -> int | None:
-    """The id of these conditions, if anything was ever planned under them."""
+    """The id of these conditions, if any run was ever planned under them."""
     return transaction.session.scalars(
         select(ConditionsRow.id).where(ConditionsRow.text == _canonical(conditions))).one_or_none()
 
@@ -102,7 +102,7 @@ def ensure_conditions(transaction: Transaction, conditions: Mapping[str, object]
 
 
 def conditions(transaction: Transaction, conditions_id: int) -> dict[str, Any]:
-    """What the conditions of an id are."""
+    """The conditions of an id."""
     found: dict[str, Any] = json.loads(transaction.session.get_one(ConditionsRow, conditions_id).text)
     return found
 
@@ -145,7 +145,7 @@ def _set_members(session: Session, round_id: int, wanted: set[int]) -> None:
 
 
 def named(transaction: Transaction, name: str) -> StoredRound | None:
-    """The round of this name, None where nobody has made it."""
+    """The round of this name, None where it does not exist."""
     row = _named(transaction.session, name)
     return None if row is None else value_of(StoredRound, row)
 
@@ -185,7 +185,7 @@ def _members(session: Session, round_id: int) -> Sequence[SubmissionRow]:
 
 
 def batches(transaction: Transaction, round_id: int) -> list[StoredBatch]:
-    """The batches of a round in its own order: where one stands is its number in this round."""
+    """The batches of a round in its own order: a batch's position is its number in this round."""
     return values_of(StoredBatch, _batches(transaction.session, round_id))
 
 

@@ -222,12 +222,12 @@ def attempts(transaction: Transaction, scope: Scope) -> list[StoredAttempt]:
 
 
 def labels(transaction: Transaction, scope: Scope) -> Iterator[NDArray[np.int16]]:
-    """What runs of who labels images answered, int16 [n] each, of those that answered."""
+    """The answers of runs of labelling submissions, int16 [n] each, where there are any."""
     found = transaction.connection.scalars(select(RunRow.labels).where(scope.where(), RunRow.labels.is_not(None), SOUND))
     return (np.frombuffer(answered or b"", np.int16) for answered in found)
 
 
 def slots(transaction: Transaction) -> list[tuple[str, float, dict[str, Any]]]:
-    """Name, since when, and what is known of every slot that ever was, the oldest first."""
+    """Name, first seen, and facts of every slot that ever existed, the oldest first."""
     found = transaction.connection.execute(select(SlotRow.name, SlotRow.seen_at, SlotRow.facts).order_by(SlotRow.seen_at))
     return [(name, seen_at, json.loads(facts)) for name, seen_at, facts in found]

@@ -23,7 +23,7 @@ from harness.store.blobs import Blobs, DamagedError
 
 #: Bytes of an archive in one piece, before it is compressed.
 PIECE_BYTES = 64 << 20
-#: The lowest level: above it an image's saving takes longer than a network of 1 Gbit/s that it relieves.
+#: The lowest level: higher ones take longer than sending the difference over 1 Gbit/s.
 _LEVEL = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -69,7 +69,7 @@ class StoredImages:
                 raise ImageUnavailableError(f"The Docker image {ident[:19]} is on none of the machines asked for it.", "Load it.")
             _LOG.info("An image is saved for other machines.", extra=facts(image=ident))
             pieces = [self._save(piece) for piece in _pieces(self._engine.save_image(ident))]
-            # Last: who finds it finds its pieces.
+            # Last: whoever finds it finds its pieces.
             self._blobs.save(_list_name(ident), json.dumps(pieces).encode())
 
     def bring(self, ident: str, pulls: Iterable[str] = ()) -> None:
@@ -92,11 +92,11 @@ class StoredImages:
             self._here.add(ident)
 
     def forget(self, idents: Iterable[str]) -> None:
-        """Look again before the next run: one of them was removed behind our back."""
+        """Check again before the next run: one of them was removed from outside."""
         self._here.difference_update(idents)
 
     def cancel(self) -> None:
-        """End what is being loaded, which takes minutes; nothing is loaded any more."""
+        """Cancel what is being loaded, which takes minutes; nothing is loaded after that."""
         self._cancelled.set()
 
     def _pulled(self, ident: str, pulls: Iterable[str]) -> bool:

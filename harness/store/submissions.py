@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def register(transaction: Transaction, submission: Submission, *, source: str, own: bool = False,
              replace: bool = False) -> Registered:
-    """Put a submission into the tournament, pinned by its digest.
+    """Register a submission, pinned by its digest.
 
     The same content under the same name is the same submission; new content under a known name is a new version and supersedes
     the one that took part. Content that took part under another name is new here: its row stays what rounds hold it as.
@@ -50,7 +50,7 @@ def register(transaction: Transaction, submission: Submission, *, source: str, o
         check(transaction, submission, source=source, own=own)
     row, change = _register(transaction, submission, source=source, replace=replace)
     if own or "team" in submission.said:
-        # The organiser said which team this is.
+        # The organiser named the team.
         session.merge(CounterRow(name=_confirmation(row.id), value=1))
     session.flush()
     return Registered(value_of(StoredSubmission, row), change)
@@ -85,7 +85,7 @@ def _register(transaction: Transaction, submission: Submission, *, source: str, 
 
 
 def _correct(transaction: Transaction, row: SubmissionRow, submission: Submission, *, replace: bool) -> None:
-    """Take over what the organiser says now of content that is known, and what an earlier version did not read of it."""
+    """Update known content with what the organiser says now, and with what an earlier version did not read of it."""
     row.access, row.base, row.open_to = submission.access, submission.base, " ".join(submission.open_to)
     team = (submission.team or "") if replace else row.team
     baseline = submission.baseline if "baseline" in submission.said else row.baseline
@@ -100,7 +100,7 @@ def _supersede(session: Session, name: str) -> None:
 
 
 def check(transaction: Transaction, submission: Submission, *, source: str, own: bool) -> None:
-    """Refuse what takes another's name, or a baseline's place, on its author's word.
+    """Refuse what takes another's name, or a baseline's place, on its author's claim alone.
 
     Args:
         transaction: To read in.
@@ -168,7 +168,7 @@ def _confirmation(submission_id: int) -> str:
 def withdraw(transaction: Transaction, name: str, round_name: str) -> StoredSubmission:
     """Take a submission out of the tournament; its results stay, for rounds that hold it and for its return.
 
-    It leaves the round of that name at once: who withdraws an entry wants it off the leaderboard now, not after the next run.
+    It leaves the round of that name at once: whoever withdraws an entry wants it off the leaderboard now, not after the next run.
 
     Raises:
         UnknownNameError: No submission of that name takes part.

@@ -41,12 +41,12 @@ def publish_code(blobs: Blobs, code: Path, digest: str) -> None:
     for node, sha256 in code_tree.listed(contents):
         if node.kind == "file" and not blobs.has(_file_name(sha256)):
             blobs.save(_file_name(sha256), (code / node.path).read_bytes())
-    # Last: who finds it finds its files.
+    # Last: whoever finds it finds its files.
     blobs.save(_code_name(digest), contents)
 
 
 class FetchedCode:
-    """Directories of code of a store, each brought here when it is first asked for.
+    """Directories of code of a store, each fetched on first use.
 
     Args:
         blobs: Where they were published.
@@ -59,7 +59,7 @@ class FetchedCode:
         self._lock = threading.Lock()
 
     def __call__(self, digest: str) -> Path:
-        """Where the code lies here.
+        """The directory of the code.
 
         Raises:
             StoreError: It is not available.
@@ -112,7 +112,7 @@ def publish_pixels(blobs: Blobs, batch: UnlabelledBatch, pixels: NDArray[np.uint
 
 
 class StoredPixels:
-    """Clean images of a store: stands for the data set where that is not.
+    """Clean images of a store: replaces the data set on other machines.
 
     Args:
         blobs: Where they were published.

@@ -31,7 +31,7 @@ _FREE_BYTES = 256 << 20
 _MAX_NAME_BYTES = 255
 _CHUNK_BYTES = 1 << 20
 _MACOS_LEFTOVERS = "__MACOSX"
-#: What people send instead, by its first bytes.
+#: What people submit instead, by its first bytes.
 _OTHER_KINDS = (
     (b"Rar!", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive"), (b"\xfd7zXZ\0", "compressed with xz"),
     (b"BZh", "compressed with bzip2"), (b"\x28\xb5\x2f\xfd", "compressed with zstd"), (b"PK\x07\x08", "a part of a split zip"),

@@ -143,7 +143,7 @@ def tar_members(file: BinaryIO, byte_limit: int) -> Iterator[Member]:
     leash = cast("BinaryIO", _ShortReads(file, 2 * byte_limit))
     with tarfile.open(fileobj=leash, mode="r:") as archive:
         while (info := archive.next()) is not None:
-            vars(archive)["members"].clear()  # it keeps every member it ever saw
+            vars(archive)["members"].clear()  # tarfile keeps every member it has read
             yield _tar_member(archive, info)
 
 

@@ -24,16 +24,16 @@ from typing import Literal, cast
 
 from harness.errors import SubmissionError
 
-#: What one submission may hold; above it is a data set or a mistake.
+#: What one submission may hold; anything larger is a data set or a mistake.
 MAX_BYTES = 16 << 30
 MAX_ENTRIES = 100_000
 MAX_PATH_BYTES = 1024
-#: Directories in one another. Python walks and removes trees by recursion, which ends at a thousand.
+#: Nested directories. Python walks and removes trees by recursion, which ends at a thousand.
 MAX_DEPTH = 100
 _COMPILED = "compiled Python files that lie beside their source"
 _VERSIONS = "`.git`"
 _CACHE = "__pycache__"
-#: A layered file system takes such a name for the removal of another file: it would not be there when the program runs.
+#: A layered file system takes such a name for a deletion marker: the file would not be there when the program runs.
 _WHITEOUT = ".wh."
 _CHUNK_BYTES = 1 << 20
 #: Begins the text that a digest is taken of.
@@ -48,7 +48,7 @@ Kind = Literal["file", "link", "empty"]
 
 @dataclass(frozen=True, order=True)
 class Node:
-    """Something in a directory of code.
+    """An item in a directory of code.
 
     Attributes:
         path: Relative to the root, with ``/``.
@@ -100,7 +100,7 @@ def walk(root: Path) -> tuple[Node, ...]:
 
 
 def shown(name: object) -> str:
-    """A path that an author chose, as one short line that a terminal bears."""
+    """A path that an author chose, as one short line that is safe for a terminal."""
     text = str(name)
     if len(text) <= _SHOWN and text.isprintable():
         return text
@@ -166,7 +166,7 @@ def listed(text: bytes) -> Iterator[tuple[Node, str]]:
 
 
 def keep(root: Path, place: Path, content: str, *, apart: str) -> bool:
-    """See that the content with a digest lies at a place, read-only and whole: a copy of a directory, where none is there yet.
+    """Ensure that the content with a digest is at a place, read-only and complete: a copy of a directory, if it is not there yet.
 
     Args:
         root: The directory.
@@ -279,7 +279,7 @@ def _linked(path: Path, node: Node, copied: Path, place: Path) -> bool:
 
 
 class _Walker:
-    """Walks a directory without recursion, and stops at the first thing that cannot be taken."""
+    """Walks a directory without recursion, and stops at the first unacceptable item."""
 
     def __init__(self, root: Path) -> None:
         self.nodes: list[Node] = []
@@ -312,7 +312,7 @@ class _Walker:
         return found
 
     def _is_left_out(self, prefix: str, entry: os.DirEntry[str], beside: list[os.DirEntry[str]], sources: Collection[str]) -> bool:
-        """Whether it is no part of the content; counts it then."""
+        """Whether it is not part of the content; counts it if so."""
         if entry.name == ".git":
             self.left_out[_VERSIONS] += 1
             return True

@@ -26,7 +26,7 @@ class Configured:
     Attributes:
         source: Where it lies.
         submission: As loaded.
-        by_itself: Whether the file names it without a wildcard: then nobody goes on without it.
+        by_itself: Whether the file names it without a wildcard: then it is never left out.
     """
 
     source: str
@@ -39,8 +39,8 @@ def load_configured(config: TournamentConfig, left_out: LeftOut | None = None) -
 
     Args:
         config: The tournament file.
-        left_out: Called with each that cannot be used and that only a glob names; where None, it is an error. One broken
-            directory among a hundred shall not end a contest; one that is named by itself is missed.
+        left_out: Called with each that cannot be used and that only a glob names; where None, it is an error. One broken directory
+            among a hundred must not end a contest; one that is named by itself would be missed.
 
     Raises:
         SubmissionError: A glob matches nothing, two have one name or one content, or one cannot be used.

@@ -38,7 +38,7 @@ from harness.submission.problems import Problem, raise_all
 from harness.tracks import TRACKS, Access, Threat, labels
 
 METADATA = "metadata.json"
-#: What a defense gives to attacks that may read it (`harness.sdk.target`).
+#: The file of a defense that attacks may read (`harness.sdk.target`).
 WHITE_BOX = "whitebox.py"
 #: What the name of an image is made of, beside its registry and tag.
 _NAME_PART = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -104,7 +104,7 @@ class Submission:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the person said beside the source."""
+    """What the command line says besides the source."""
 
     name: str | None
     type: str | None
@@ -214,7 +214,7 @@ def entry_point_alone(root: Path) -> str | None:
 
 
 def misspelt_fields(root: Path) -> dict[str, str]:
-    """Fields of its metadata.json that nobody reads, each with the one that it may have been meant to be."""
+    """Unknown fields of its metadata.json, each with the known one that was probably meant."""
     try:
         return misspelt(_metadata_bytes(root))
     except OSError:
@@ -303,7 +303,7 @@ def _may_be_an_image(reference: str) -> bool:
 
 
 def _looked_up(reference: str, image_info: Callable[[str], ImageInfo] | None) -> ImageInfo:
-    """What an engine says of the image of that name."""
+    """The engine's facts about the image of that name."""
     if not _may_be_an_image(reference):
         near = close_by(reference)
         problem = f"The submission {reference[:200]!a} is not there." + (f" There is {near}." if near else "")
@@ -319,7 +319,7 @@ def _looked_up(reference: str, image_info: Callable[[str], ImageInfo] | None) ->
         near = close_by(reference)
         if not near and (":" in reference or "@" in reference):
             raise  # a registry's port, a tag or a digest: nobody means a path
-        # Whoever mistyped a directory is not to read of registries or an engine alone.
+        # A mistyped directory must not only give messages about registries or an engine.
         problem = f"There is no path {reference}{f', but {near}' if near else ''}; and as an image: {error.problem}"
         step = f"Correct the path, or for an image: {error.next_step}"
         raise (SubmissionError if near else type(error))(problem, step) from error
@@ -350,7 +350,7 @@ def _from_image(reference: str, asked: _Asked, image_info: Callable[[str], Image
         sentence = f"{profile[:80]!a} is not one of {', '.join(PROFILES)}."
         problems.append(Problem("harness.profile", sentence, "Correct the image's label."))
     raise_all([problem for problem in problems if problem is not None], reference)
-    # The track is no content of the image: one image may be submitted as an attack and as a targeted attack.
+    # The track is not part of the image's content: one image may be submitted as an attack and as a targeted attack.
     content = hashlib.sha256(f"harness image 1\0{info.id}\0{kind}\0{profile}\0{serves}".encode())
     if threat != Threat.LINF:
         content.update(f"\0{threat}".encode())

@@ -26,7 +26,7 @@ _REFERENCE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._:/@-]{0,254}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _MAX_TEXT = 100
 _MAX_REASON = 200
-#: How alike two fields are of which one is taken for a typing error.
+#: How similar two fields are of which one is taken for a typing error.
 _NEAR = 0.8
 #: As for any path of a submission (``code_tree``), and what a file system bears of one name.
 _MAX_PATH_BYTES, _MAX_NAME_BYTES = 1024, 255
@@ -58,7 +58,7 @@ class Metadata:
 
 
 def read_metadata(data: bytes) -> tuple[Metadata | None, list[Problem]]:
-    """The metadata, or None and every problem that stands in its way."""
+    """The metadata, or None and every problem."""
     fields, problems = _object(data)
     if fields is None:
         return None, problems

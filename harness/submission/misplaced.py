@@ -14,7 +14,7 @@ from harness.submission.code_tree import shown
 from harness.submission.problems import Problem
 
 _METADATA = "metadata.json"
-#: Names of a directory that are looked at, and directories.
+#: Names of a directory that are checked, and directories.
 _MOST_NAMES, _MOST_PLACES = 1000, 200
 _MOST_TOLD = 3
 _DEPTH = 3
@@ -22,7 +22,7 @@ _PACKED = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def without_metadata(root: Path) -> Problem | None:
-    """What a directory without metadata.json is, where that can be told."""
+    """What a directory without metadata.json is, if recognised."""
     names = _names(root)
     if "oci-layout" in names or ("manifest.json" in names and any((root / name / "layer.tar").is_file() for name in names)):
         step = "Load it with `docker load -i FILE`, and submit the image by its name."

@@ -64,7 +64,7 @@ def check_directory(root: Path, image_info: ImageLookUp | None = None, *, own_na
     if own_name is not None and metadata is not None and metadata.name is None:
         problem = name_problem(own_name)
         problems += [problem] if problem is not None else []
-    # Also where other fields are wrong: the author wants to hear it all.
+    # Also where other fields are wrong: the author wants all of it.
     entry_point = metadata.entry_point if metadata is not None else entry_point_alone(root)
     lent = metadata is None or metadata.profile != "strict"
     problems += start_problems(root, entry_point, lent=lent) if entry_point else []

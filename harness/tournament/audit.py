@@ -41,12 +41,12 @@ from harness.tracks import TRACKS, Access, Answers, Track
 
 #: Shown beside the name of a submission whose served answers depend on earlier batches.
 MARK = "(audit!)"
-#: Fresh runs after which it is first asked whether the served answer is the odd one: of an honest program most are not.
+#: Fresh runs after which the served answer is first tested for being the odd one: an honest program's mostly is not.
 _FIRST_LOOK = 2
 #: How a run may end whose answer is compared. Others were cut off by a limit or never began, and a fresh run, which loads its model
 #: within its time, meets the limit where a served one does not.
 _COMPARED = frozenset({Outcome.OK, Outcome.EXITED_NONZERO, Outcome.BAD_OUTPUT, Outcome.NO_OUTPUT})
-#: What was computed of outputs follows from no results but theirs.
+#: What was computed from outputs depends on these alone.
 _FOR_EVER = 0
 
 
@@ -81,7 +81,7 @@ class Finding:
 
     @property
     def suspect(self) -> bool:
-        """Whether more runs should be looked at."""
+        """Whether more runs should be audited."""
         return not self.marked and odd_one_out.log_evidence(*self._odds) > 0
 
 
@@ -130,7 +130,7 @@ class _Answers:
             members.setdefault(row.both_conditions_of(member), set()).add(member.id)
         for (once, served), those in members.items():
             for repeat, answers in enumerate(self.fresh, 1):
-                # Looked up, not made: this is for reading too, perhaps beside a running harness.
+                # Looked up, not made: this also serves readers, perhaps while a harness runs.
                 known = once if repeat == 1 else rounds.find_conditions(transaction, _repeated(transaction, once, repeat))
                 answers.update({} if known is None else _of(those, round_state.answers(transaction, known)))
             inputs = {source for submission, source in self.fresh[0] if submission in those}
@@ -264,7 +264,7 @@ def _wanted(transaction: Transaction, row: StoredRound, answers: _Answers, round
 
 
 def _sample(transaction: Transaction, row: StoredRound, answers: _Answers, round_: Round, served: Mapping[_Key, Task]) -> set[_Key]:
-    """The runs to look at: the share that the rules name, enough to prove something, of a suspect twice as many as before."""
+    """The runs to audit: the share that the rules name, enough to prove something, of a suspect twice as many as before."""
     share, secret = Rules.stored(row.rules).audit, counters.secret(transaction, "audit")
     draws = {key: _draw(round_, task, secret) for key, task in served.items()}
     sample = {key for key, draw in draws.items() if draw < share}
@@ -332,7 +332,7 @@ def _compare_images(transaction: Transaction, answers: _Answers, round_: Round, 
                 summaries.keep(transaction, _FOR_EVER, {_kept_name(case.asked): found})
                 kept += 1
     if kept:
-        # Marks may follow from it: a leaderboard that was kept does not hold any more.
+        # Marks may follow from it: a cached leaderboard is no longer valid.
         counters.results_changed(transaction)
 
 
@@ -354,7 +354,7 @@ def _image_distances(transaction: Transaction, answers: Sequence[Answer], batch:
     for row, one in enumerate(answers):
         for column, other in enumerate(answers[:row]):
             (pixels, there), (others, others_there) = outputs[one.output_id], outputs[other.output_id]
-            # An image that is not there is farther away than any that is.
+            # A missing image is farther away than any that exists.
             apart = np.where(there != others_there, 256 * clean[0].size, sums_of_differences(pixels, others))
             found[row, column] = found[column, row] = apart
     return found

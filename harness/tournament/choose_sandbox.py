@@ -30,7 +30,7 @@ _OR_PROCESS = "Or pass --sandbox process to run programs that you trust without 
 
 
 class DockerHost:
-    """The Docker engine of this host, connected to once for a whole command, when it is first asked for.
+    """The Docker engine of this host, connected to once per command, on first use.
 
     Args:
         runtime: As for ``DockerSandbox``.
@@ -180,7 +180,7 @@ def _info(facts: ImageFacts) -> ImageInfo:
 def resolve_bases(given: Based, rules: ImageRules, docker: DockerHost) -> list[HarnessError]:
     """Look up, and pull where that is allowed, the images that a directory names; what is wrong.
 
-    This is when it is done: a run pulls nothing. Where no engine answers nothing is looked up.
+    It is done here because a run pulls nothing. Where no engine answers nothing is looked up.
     """
     fields = {} if given.kind == "image" else {"container": given.container, "container_gpu": given.container_gpu}
     named = {field: reference for field, reference in fields.items() if reference}

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from harness.config import Condition, Rules, SandboxConfig
 from harness.sandbox.base import Limits
 
-#: Raised whenever what a program is given, or how its output is read, changes: results from before are not results of now.
+#: Incremented whenever a program's input, or how its output is read, changes: earlier results no longer apply.
 CONTRACT_VERSION = 1
-#: Conditions that are no fields of the tournament file, as a person knows them.
+#: Conditions that are not fields of the tournament file, as shown to people.
 _ELSEWHERE = {"contract": "contract version", "sandbox": "sandbox.backend", "gpu": "a GPU for each run:"}
 _SECTIONS: dict[str, type[BaseModel]] = {"rules": Rules, "sandbox": SandboxConfig}
 

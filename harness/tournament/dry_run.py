@@ -60,7 +60,7 @@ _FAR_BELOW_CHANCE = 2.5
 _LAST_LINES = 6
 
 
-#: Reasons for which outputs were refused that are told one by one.
+#: Reasons for refused outputs that are listed one by one.
 _MOST_REASONS = 5
 #: What is measured of an attack's images.
 _MEASURED = {Threat.LINF: "Largest change of a pixel", Threat.L2: "Largest L2 norm of a change",
@@ -84,7 +84,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Duel:
-    """Whom an attack meets alone, where its access says so.
+    """The one opponent of an attack, where its access requires one.
 
     Attributes:
         opponent: A defense that is open to it.
@@ -123,7 +123,7 @@ def try_out(submission: Submission, dataset: Dataset, batch: Batch, sandbox: San
         work.chmod(0o711)
         left_out = code_tree.survey(submission.code_dir).left_out if submission.code_dir is not None else {}
         bare = _lacks_exec_bit(submission)
-        # The very files that the contest would run.
+        # The same files that the contest would run.
         submission = freeze(submission, work / "submissions")
         duel = None if duel is None else replace(duel, opponent=freeze(duel.opponent, work / "submissions"))
         target = None if duel is None else duel.target_of(submission.access)
@@ -184,7 +184,7 @@ class _ScoresSeen(OutputReader):
         self._lacking = 0
 
     def read_answers(self, output_dir: Path, file: str, read: AnswerReader, names: Sequence[str | None]) -> Reading:
-        """As any reader."""
+        """See ``Track.reader``."""
         def looked_at(data: bytes, names: Sequence[str | None]) -> Reading:
             labelled = (columns := score_columns(data, names)) >= 0
             self._columns = columns[labelled]
@@ -367,7 +367,7 @@ def _judge_rejections(trial: Trial, max_clean: float) -> None:
 def _judge_range(trial: Trial, label_range: tuple[int, int], *, rejections: bool) -> None:
     answers = trial.result.answers
     if any(problem.field_or_file == "labels" for problem in trial.problems):
-        return  # off by one: the reason is told already
+        return  # off by one: the reason has been reported
     if answers is not None and (beyond := out_of_range(answers.values, label_range, rejections=rejections)):
         low, high = label_range
         trial.problems.append(Problem(
@@ -383,7 +383,7 @@ def _judge_guesses(trial: Trial, batch: Batch, label_range: tuple[int, int]) -> 
     labels = answers.values
     images, share = len(batch.labels), 1 / (label_range[1] - label_range[0] + 1)
     if share**images > _NO_CHANCE:
-        return  # too few to tell
+        return  # too few to decide
     right = int(np.count_nonzero(labels == batch.labels))
     given = np.unique(labels[answers.given])
     if len(given) == 1 and len(np.unique(batch.labels)) > 1:

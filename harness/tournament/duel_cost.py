@@ -42,7 +42,7 @@ def cost(lineup: Lineup, board: Board, unmet: tuple[tuple[str, Access], ...], sl
 
 
 def _left(lineup: Lineup, board: Board) -> Iterator[Entrant]:
-    """Who has to run for what is not decided, once for each run."""
+    """Who has to run for undecided duels, once per run."""
     for row, opponent in enumerate(lineup.opponents, board.attacks):
         for state, made in zip(board.attack_state[row], board.attack_input[row], strict=True):
             if state != DONE:

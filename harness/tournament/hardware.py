@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.store import runs
 from harness.store.facade import Transaction
 
-#: Of a run whose slot nobody has described.
+#: Of a run whose slot was never described.
 UNKNOWN = -1
 _GIB = 1 << 30
 _MANY = 100
@@ -55,7 +55,7 @@ class Slots:
             seen.append(Slot(facts, hardware_words(facts)))
 
     def at(self, name: str | None, began: float) -> Slot | None:
-        """A slot as it was when a run began on it; None where nobody has described it."""
+        """A slot as it was when a run began on it; None where it was not described."""
         times, seen = self._known.get(name or "", ([], []))
         place = bisect.bisect_right(times, began)
         return seen[place - 1] if place else None

@@ -39,7 +39,7 @@ _FORM = 6
 
 
 def kept_leaderboard(config: TournamentConfig, view: View, round_name: str | None = None) -> Leaderboard | None:
-    """The table of a round if it is kept and still holds.
+    """The cached table of a round if it is still valid.
 
     Raises:
         StoreError: The database cannot be used.
@@ -114,7 +114,7 @@ def _keep(tournament: Tournament, version: int, basis: str, boards: Mapping[str,
     compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
     found = {name: compressor.compress(json.dumps({"basis": basis, "board": board.to_json()}).encode())
              for name, board in boards.items()}
-    # A reader without the right to write, or one beside a writer, has its table all the same.
+    # A reader without write permission, or next to a writer, still gets its table.
     with contextlib.suppress(StoreError), tournament.store.write() as transaction:
         summaries.keep(transaction, version, found)
 

@@ -47,7 +47,7 @@ class Summary:
 
 
 class Watcher:
-    """What the caller is told while a round runs; the default says nothing. A context manager: open while programs may run."""
+    """Callbacks while a round runs; the defaults do nothing. A context manager: open while programs may run."""
 
     def __enter__(self) -> Self:
         """The watcher."""
@@ -55,7 +55,7 @@ class Watcher:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  traceback: TracebackType | None) -> None:
-        """Nothing runs any more."""
+        """Nothing is running any more."""
 
     def say(self, text: str) -> None:
         """Something that the person should know."""
@@ -70,11 +70,11 @@ class Watcher:
         """Called several times a second."""
 
     def ended(self, summary: Summary) -> None:
-        """All is recorded, and a signal that came meanwhile has not ended the command yet."""
+        """Everything is recorded, and a signal that came meanwhile has not ended the command yet."""
 
 
 class Machine:
-    """Where a round is played: this machine, or those of a cluster. What performs runs is made when the first one needs it.
+    """Where a round runs: this machine, or those of a cluster. What performs runs is made when the first one needs it.
 
     Args:
         tournament: Open; the caller holds its lock.
@@ -193,7 +193,7 @@ class Machine:
                 if not scheduler.step():
                     return False
                 watcher.tick()
-        except BaseException:  # Ctrl-C too: what runs is ended before anybody hears of it
+        except BaseException:  # Ctrl-C too: what runs is ended before the exception propagates
             scheduler.cancel()
             raise
         scheduler.cancel()
@@ -207,7 +207,7 @@ class Machine:
             self._parts[1].flush()
         planned = plan_audit(self._tournament, self._dataset, round_, asked)
         if planned is not None and self._parts is not None:
-            # Fresh containers only from now on: each shall find the memory, of the GPU as well, that its author was promised.
+            # Only fresh containers from now on: each must find the memory, also of the GPU, that its author was promised.
             self._parts[0].close_programs()
         return planned
 

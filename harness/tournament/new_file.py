@@ -82,7 +82,7 @@ def text(name: str, like: str) -> str:
         indent = "  " * len(parents)
         if parents[:1] != within[:1]:
             lines.append("")
-        # A part of a part stands among its fields; behind it those of the outer one go on.
+        # A nested part is listed among its parent's fields; the parent's other fields follow it.
         lines += [f"{'  ' * depth}{part}:" for depth, part in enumerate(parents) if parents[:depth + 1] != within[:depth + 1]]
         within = parents
         value = values.get(key, field.default)

@@ -17,7 +17,7 @@ from harness.scoring.verdicts import CORRECT, LABELLED, TARGET
 from harness.store.recorder import PlayedDuel
 from harness.tracks import TRACKS, Access
 
-#: How an opponent ends that has answered all that it was asked, if only with nothing.
+#: How an opponent ends that answered every query, if only with nothing.
 _ANSWERED = frozenset({Outcome.OK, Outcome.BAD_OUTPUT, Outcome.NO_OUTPUT})
 _REJECTED = -1
 #: The verdicts on one answer, the best for a defense first; what an image got is the last of those that it got.

@@ -21,7 +21,7 @@ from harness.tracks import TRACKS
 
 
 class QueryTrial:
-    """One duel, and what there is to say of it.
+    """One duel, with its problems and remarks.
 
     Attributes:
         problems: What costs the attack points.
@@ -43,7 +43,7 @@ class QueryTrial:
 
     def play(self, sessions: SessionPool, attack: Program, defense: Program, limits: Limits, gpu: str | None,
              cancel: threading.Event) -> RunResult:
-        """Play it; what became of the attack.
+        """Run it; the attack's result.
 
         Raises:
             EngineError: The host's fault, or the opponent's.

@@ -56,7 +56,7 @@ class RoundLoader:
         config: The tournament file.
         row: The round.
         rules: The rules that it was made with.
-        images: What holds for images here.
+        images: The rules for images here.
         gpu: Whether runs will have a GPU.
         dataset: The round's.
         artifacts: What attacks made.
@@ -170,7 +170,7 @@ class RoundLoader:
         return done
 
     def _look_at_changes(self, board: Board, lineup: Lineup) -> list[tuple[int, int]]:
-        """Look up which images attacks changed where no harness has; the attack runs whose files turn out to be damaged.
+        """Compute which images attacks changed where that is unknown; the attack runs whose files turn out to be damaged.
 
         Those runs wait again, as where a consumer finds the damage.
         """

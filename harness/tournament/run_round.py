@@ -89,7 +89,7 @@ def run_round(config: TournamentConfig, options: Options, watcher: Watcher, stop
         with watcher:
             summary = play_round(tournament, dataset, sandbox, options, watcher, stop)
         if not summary.stopped:
-            # Now, while nobody waits for it; kept tables are taken as they are.
+            # Now, while nobody waits for it; cached tables are used as they are.
             load_leaderboards(tournament, lambda: dataset, tuple(View), summary.round_name)
         watcher.ended(summary)
         return summary

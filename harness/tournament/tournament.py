@@ -345,7 +345,7 @@ def takes_no_part(submission: _Threatening, rules: Rules) -> str:
 
 
 def _check_members(members: Sequence[StoredSubmission], rules: Rules) -> None:
-    """Refuse a round in which somebody could only ever do nothing."""
+    """Refuse a round in which an entry could never do anything."""
     scorers = detectors(members)
     if scorers and not attackers(members):
         black_box = "black-box attack" if duellists(members) else "attack"
@@ -369,7 +369,7 @@ def _image_rules(transaction: Transaction, config: TournamentConfig) -> ImageRul
 
 
 def _check_conditions(transaction: Transaction, row: StoredRound, now: Mapping[str, object]) -> None:
-    """Refuse to record runs of today's sandbox under conditions that say another."""
+    """Refuse to record runs of today's sandbox under conditions that name another."""
     differ = differences(rounds.conditions(transaction, row.conditions_id), now)
     if differ:
         raise ConfigError(f"The round {row.name} was made with {', and '.join(differ)}.",
@@ -415,7 +415,7 @@ def _forget(transaction: Transaction, row: StoredRound, members: Sequence[Stored
     elif answers and opponent is not None and not consumes(opponent.type):
         drop(made_by=opponent.id)
     else:
-        # To drop nothing, and say that nothing is left to run, would be no answer.
+        # To drop nothing, and say that nothing is left to run, would be wrong.
         raise UnknownNameError(
             f"{', '.join(fresh.names)} has no results against {fresh.against} in the round {row.name}.",
             "--against names an attack or `clean` for a defense or detector, and for an attack a defense that it meets in duels.")

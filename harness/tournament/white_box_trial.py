@@ -26,7 +26,7 @@ from harness.tracks import Access
 
 _PROBE = Path(white_box_probe.__file__)
 _STEP = "docs/submissions.md says what a white-box attack expects of it."
-#: Answers of the same net in batches of another size differ where two classes are as good as equal.
+#: Answers of the same net in batches of another size differ where two classes are nearly equal.
 _MOST_OTHERS = 0.05
 _NO_GRADIENT = {"none": "No gradient passes its logits", "zero": "The gradient of its logits is zero everywhere"}
 
@@ -55,7 +55,7 @@ def judge_white_box(submission: Submission, program: Program, answers: Answers |
 
 
 def probe_digest() -> str:
-    """By which the image is known that a sandbox makes of the program that tries a ``whitebox.py``."""
+    """The digest of the code image of the program that tries a ``whitebox.py``."""
     return hashlib.sha256(_PROBE.read_bytes()).hexdigest()
 
 
@@ -78,7 +78,7 @@ class _Looked:
         self.found = _said(result.report.stdout)
 
     def judged(self, answers: Answers | None) -> tuple[Problem | None, list[str]]:
-        """What costs its attackers something, and what is good to know."""
+        """What costs its attackers duels, and what is good to know."""
         if "untried" in self.found:
             return None, [f"{self.file} was not tried, because its image lacks what that needs: {self.found['untried']}."]
         fault = self._fault(answers)

@@ -109,5 +109,5 @@ class ProcessSandbox:
 
 
 def process_checks(child: Child, scratch: Scratch, limits: Limits) -> list[Check]:
-    """What is looked at only in a process: its memory, its private directory."""
+    """What is checked only in a process: its memory, its private directory."""
     return [Check(child.memory_verdict, _MEMORY_EVERY_S), Check(scratch.check(limits), _DISK_EVERY_S)]
