@@ -71,7 +71,7 @@ class Hardware:
 
     Attributes:
         kinds: In words; one or none where there is nothing to tell apart.
-        of_run: By run id, int16: which of the kinds, ``UNKNOWN`` for none.
+        of_run: By run id, int16: which of the kinds, ``UNKNOWN`` for none; a later run is as the last one.
     """
 
     kinds: tuple[str, ...] = ()
@@ -86,7 +86,8 @@ class Hardware:
             return cls(kinds)
         number = {kind: place for place, kind in enumerate(kinds)}
         measured = runs.slots_of_runs(transaction)
-        of_run = np.full(max((run for run, *_ in measured), default=0) + 1, UNKNOWN, np.int16)
+        # One more, which stands for all later runs.
+        of_run = np.full(max((run for run, *_ in measured), default=0) + 2, UNKNOWN, np.int16)
         for run, slot, began in measured:
             found = slots.at(slot, began)
             if found is not None:

@@ -142,9 +142,10 @@ def forget_slots(transaction: Transaction) -> None:
     transaction.connection.execute(delete(SlotRow))
 
 
-def put_on_slot(transaction: Transaction, name: str, facts: dict[str, Any], run_ids: Collection[int]) -> None:
-    """Describe a slot, and say that these runs were on it."""
-    transaction.connection.execute(insert(SlotRow).values(name=name, seen_at=0.0, facts=json.dumps(facts)))
+def put_on_slot(transaction: Transaction, name: str | None, facts: dict[str, Any], run_ids: Collection[int]) -> None:
+    """Describe a slot, and say that these runs were on it; None is no slot."""
+    if name is not None:
+        transaction.connection.execute(insert(SlotRow).values(name=name, seen_at=0.0, facts=json.dumps(facts)))
     transaction.connection.execute(update(RunRow).where(RunRow.id.in_(run_ids)).values(slot=name))
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.contest_size import STAGES
 from benchmarks.synthetic import Size, make_tournament, read_tournament
 from harness.scoring import View
 from harness.scoring.leaderboard import Leaderboard, Row, build_leaderboard
-from harness.tournament.hardware import compared
+from harness.tournament.hardware import Hardware, compared
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import load_results
 from harness.tournament.tournament import Tournament
@@ -97,6 +98,18 @@ def test_one_kind_is_as_it_always_was(played: Path, on_gpu: Callable[[stored.Run
         {row.name: statistics.median(run.wall_s for run in runs if run.name == row.name) for row in all_rows(made)})
     assert all("by_hardware" not in row.to_json() for row in all_rows(made))
     assert "sec: median per batch." in footnotes(made)
+
+
+def test_a_run_whose_slot_nobody_has_described_is_of_no_kind(played: Path) -> None:
+    last = max(run.id for run in stored.runs(played / "state"))
+    board(played, lambda run: run.position != 0)
+    with Tournament(read_tournament(played)) as opened:
+        with opened.store.write() as transaction:
+            stored.put_on_slot(transaction, None, {}, [last])
+            found = Hardware.read(transaction)
+        ids = np.array([last, last + 5])
+        assert found.times(ids, np.ones(2)) == {}
+        assert list(found.times(np.array([last - 1]), np.ones(1)).values()) == [(1, 1.0)]
 
 
 def test_a_kept_table_has_them(played: Path) -> None:
