@@ -1,4 +1,4 @@
-"""What several machines cost beside one: the same scheduler and recorder over this machine's engine, and over Ray nodes on it.
+"""What several machines cost compared with one: this machine's engine, and Ray nodes on it, under one scheduler and recorder.
 
 Nodes are Ray nodes on this machine, each with a process of its own; nothing of a network is in these figures. Programs do nothing,
 or sleep. `--profile` lists where the time of the scheduler's thread goes with Ray.
@@ -101,7 +101,7 @@ Engines = Callable[[Path], Any]
 
 
 def play(root: Path, make: Engines, *, profile: bool = False) -> Played:
-    """A whole round of a tournament, recorded as always; its state is made again."""
+    """A whole round of a tournament, recorded as always, in a new state directory."""
     shutil.rmtree(root / "state", ignore_errors=True)
     with Tournament(read_tournament(root)) as tournament:
         tournament.submit_configured()
@@ -148,7 +148,7 @@ def far(root: Path, cluster: RayCluster, sleep_s: float) -> Iterator[RayEngine]:
 
 
 class Weighed:
-    """An engine, and how many bytes of jobs and results pass it (as they are pickled for the way)."""
+    """An engine, and how many bytes of jobs and results pass it (pickled)."""
 
     def __init__(self, engine: RayEngine) -> None:
         self._engine = engine
@@ -191,7 +191,7 @@ def main() -> None:
 
 
 def empty(root: Path, cluster: RayCluster, size: Size, *, profile: bool) -> None:
-    """What a run costs that takes no time."""
+    """What a run costs whose program takes no time."""
     cluster.fill(2)
     make_tournament(root / "empty", size)
     here = play(root / "empty", lambda root: local(root, 2, 0))

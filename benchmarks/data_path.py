@@ -145,7 +145,7 @@ def arrays(batch: Batch, repeats: int) -> list[Row]:
 
 
 def files(batch: Batch, root: Path, repeats: int) -> list[Row]:
-    """What programs get as files, and what they left read back and enforced."""
+    """What programs get as files, and their outputs read and enforced."""
     count, numbers = len(batch.clean), iter(range(10**6))
     materials = Materials(root / "cache")
     data = [images.encode_png(pixels) for pixels in batch.adversarial]

@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def machine() -> str:
-    """Cores, memory and load: a figure without them says little."""
+    """Cores, memory and load: a figure without them means little."""
     memory = psutil.virtual_memory().total / (1 << 30)
     return f"{os.cpu_count()} cores, {memory:.0f} GiB memory, {load()}"
 
@@ -50,7 +50,7 @@ def stage(script: str, name: str, **options: object) -> dict[str, Any]:
 
 
 def timed(function: Callable[[], object], repeats: int = 5) -> float:
-    """Seconds of a call, the best of several: what else a machine does only ever adds."""
+    """Seconds of a call, the best of several: other load on the machine only ever adds."""
     times = []
     for _ in range(repeats):
         began = time.perf_counter()

@@ -51,7 +51,7 @@ class Took:
 
 
 def as_in_2017(workload: Workload, root: Path, sandbox: str) -> Took:
-    """Every submission once over everything there is for it, one after the other, images cut and written again in between."""
+    """Every submission once over all its inputs, one after the other, images clipped and written again in between."""
     forget_pixels(workload)
     work = root / "plain"
     shutil.rmtree(work, ignore_errors=True)
@@ -246,5 +246,5 @@ def function_of(entry: Path) -> Callable[..., Any]:
 
 
 def forget_pixels(workload: Workload) -> None:
-    """Large data sets keep their decoded pixels beside them; nobody should profit from who came before."""
+    """Large data sets cache their decoded pixels; no way should profit from an earlier one."""
     shutil.rmtree(workload.dataset / CACHE, ignore_errors=True)

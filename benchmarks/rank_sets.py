@@ -40,7 +40,7 @@ def percentiles(scores: NDArray[np.float64], point: NDArray[np.float64]) -> Ends
 
 
 def cover(entries: int, step: float, images: int, data_sets: int, resamples: int) -> dict[str, NDArray[np.float64]]:
-    """Marginal cover, simultaneous cover and mean width of both ways."""
+    """Marginal coverage, simultaneous coverage and mean width of both ways."""
     generator = np.random.default_rng(entries)
     found: dict[str, list[tuple[float, float, float]]] = {"percentiles": [], "rank sets": []}
     for number in range(data_sets):

@@ -1,4 +1,4 @@
-"""A tournament of any size whose programs do nothing: the harness's own work, without anybody else's.
+"""A tournament of any size whose programs do nothing: the harness's own work alone.
 
 Everything but the executor is real: data set, submissions on disk, store, board, scheduler, engine threads, recorder. The
 results are a pure function of (submission, batch), so that scores can be computed a second way and compared.
@@ -104,7 +104,7 @@ class NullExecutor:
         """Every image is here."""
 
     def prepare(self, job: Job) -> Prepared:
-        """Lay nothing out."""
+        """Stage nothing."""
         return Prepared(job=job, directory=Path(), layout=_NOTHING, arrays=False, prepare_s=0.0)
 
     def perform(self, stage: Prepared | RunResult, gpu: str | None, cancel: threading.Event) -> Performed | RunResult:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The layers of the harness, its import graph, and docs/architecture.svg drawn from both.
 
-tests/test_layering.py holds the code to ``LAYERS`` and fails where the picture is out of date; run this program then.
+tests/test_layering.py holds the code to ``LAYERS`` and fails where the picture is out of date; then run this script.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def picture() -> str:
     place: dict[str, tuple[float, float, float]] = {}
     for number, names in enumerate(rows):
         width = _WIDTH - 2 * _MARGIN if number == len(rows) - 1 else _BOX
-        # Single packages stand left and right in turn, so that arrows to lower layers pass beside the others.
+        # Single packages are placed left and right in turn, so that arrows to lower layers pass beside the others.
         columns = (0.0,) if width > _BOX else _COLUMNS.get(len(names), (_ASIDE if number % 2 else -_ASIDE,))
         for name, column in zip(names, columns, strict=True):
             place[name] = (_WIDTH / 2 + column, _MARGIN + _HEIGHT / 2 + _STEP * number, width)

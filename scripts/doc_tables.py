@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Tables in docs/ that the code already says: outcomes and the fields of tournament.yaml.
+"""Tables in docs/ that are generated from code: outcomes and the fields of tournament.yaml.
 
-Writes each between its markers, so that nobody types them twice; tests/docs/test_tables.py fails where one is out of date.
+Writes each between its markers, so that they are written once; tests/docs/test_tables.py fails where one is out of date.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 def filled(name: str, text: str) -> str:
-    """A document with one table made again between its markers."""
+    """A document with one table regenerated between its markers."""
     begin, end = f"<!-- table: {name} -->\n", "<!-- /table -->"
     head, found, rest = text.partition(begin)
     if not found:

@@ -1,4 +1,4 @@
-"""What a GPU is worth here: the default tournament on it, served and one-shot, one and four runs at a time; see gpu_check.sh.
+"""Measure a GPU with the default tournament, served and one-shot, one and four runs at a time; see gpu_check.sh.
 
 Each part is a tournament of its own in a temporary directory, in the process sandbox. A part whose time is up is ended as by
 Ctrl-C, and its figures are of what it did until then. Exit code 2 where there is no GPU, 1 where a part failed.
@@ -92,7 +92,7 @@ def harness(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def play(config: Path, isolation: str, limit_s: float) -> tuple[float, bool, str]:
-    """`harness run` until it ends or its time is up; seconds, whether it ended by itself, what it said on stderr."""
+    """`harness run` until it ends or its time is up; seconds, whether it ended by itself, its stderr."""
     began = time.monotonic()
     process = subprocess.Popen([*HARNESS, "run", "--config", str(config), "--sandbox", "process", "--isolation", isolation],
                                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -124,7 +124,7 @@ def written(source: Path, directory: Path, per_gpu: int, entries: int | None) ->
 
 
 def part(source: Path, directory: Path, name: str, isolation: str, per_gpu: int, entries: int | None, limit_s: float) -> Figures:
-    """Play one part and say what it did."""
+    """Run one part and report it."""
     config = written(source, directory, per_gpu, entries)
     sampled = Sampled()
     sampled.start()
@@ -170,7 +170,7 @@ def _sentences(found: Any) -> list[str]:  # noqa: ANN401 - whatever JSON holds
 
 
 def main() -> int:
-    """Play all parts; prints a table, and writes gpu_check.json where a directory is given."""
+    """Run all parts; prints a table, and writes gpu_check.json where a directory is given."""
     asked = argparse.ArgumentParser(description="What a GPU is worth here.")
     asked.add_argument("--config", type=Path, default=ROOT / "tournament.yaml", help="The tournament file to play.")
     asked.add_argument("--seconds", type=float, default=400.0, help="For all parts together.")

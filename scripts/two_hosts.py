@@ -1,4 +1,4 @@
-"""What two_hosts.sh does on its machines: write the contest, serve objects, play the round over both, compare."""
+"""What two_hosts.sh does on its machines: write the contest, serve objects, run the round on both, compare."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def serve(host: str, port: str) -> None:
 
 
 def play(root: str, address: str) -> None:
-    """The round, once both machines are there."""
+    """Run the round, once both machines are there."""
     ray.init(address, log_to_driver=False)
     until = time.monotonic() + PATIENCE_S
     while len(ray.nodes()) < 2:  # type: ignore[no-untyped-call]  # noqa: PLR2004 - they are two
@@ -50,14 +50,14 @@ def play(root: str, address: str) -> None:
 
 
 def make_far(place: Place, address: str) -> None:
-    """Let a contest be played on the cluster."""
+    """Configure a contest to run on the cluster."""
     text = place.config.read_text(encoding="utf-8")
     place.config.write_text(text.replace("workers:\n", f"workers:\n  engine: ray\n  address: {address}\n")
                             + f"store: {{artifacts: 's3://{BUCKET}/two'}}\n", encoding="utf-8")
 
 
 def compare(root: str) -> None:
-    """Say on which machines runs were made; end in failure where the tables differ, or one machine had none."""
+    """Print on which machines runs were made; fail where the tables differ, or one machine had none."""
     one, two = Place(Path(root) / "one"), Place(Path(root) / "two")
     one.run()
     nodes = sorted({str(slot).partition("/")[0] for slot in stored.slots(two.state)[0]})

@@ -22,7 +22,7 @@ _MILLION = 1_000_000
 
 
 def archive(row: Row, bench: Bench) -> Source:
-    """An archive of an entry that behaves, with the row's trick."""
+    """An archive of a well-behaved entry, with the row's trick."""
     files: Files = {
         "metadata.json": (_metadata(row), 0o644), "run": (program_text(row.file).encode(), 0o755),
         "kit.py": ((PROGRAMS / "shared-kit.py").read_bytes(), 0o644)}
@@ -43,7 +43,7 @@ def metadata(row: Row, bench: Bench) -> Source:
 
 
 def tree(row: Row, bench: Bench) -> Source:
-    """A directory that holds a link out of it, or something that is no file."""
+    """A directory that holds a link out of it, or an item that is not a file."""
     folder = bench.root / row.name
     write_entry(folder, program_text(row.file), {"type": row.track, "container": BASE_IMAGE, "entry_point": "run"})
     if "link" in row.options:

@@ -37,7 +37,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Bench:
-    """What makers work with.
+    """What the makers of entries use.
 
     Attributes:
         root: A directory for entries.

@@ -18,7 +18,7 @@ from harness.selftest.row import Track
 from harness.tracks import Access
 
 IMAGES = 12
-#: Where detectors are judged: enough to tell a hint from chance.
+#: For judging detectors: enough to tell a signal from chance.
 DETECTED_IMAGES = 40
 SIZE = (8, 8)
 EPSILON = 16

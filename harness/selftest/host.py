@@ -35,7 +35,7 @@ _SETTINGS = (
 
 @dataclass(frozen=True)
 class Watch:
-    """Whose traces are looked for.
+    """Whose traces to look for.
 
     Attributes:
         root: The self-test's directory.
@@ -65,7 +65,7 @@ class Facts:
 
 
 def look(watch: Watch) -> Facts:
-    """Look at the host; waits a moment for what is just going away."""
+    """Observe the host; waits a moment for what is just ending."""
     until = time.monotonic() + _PATIENCE_S
     while (left := _left(watch)) and time.monotonic() < until:
         time.sleep(0.2)

@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether all came out as the table says."""
+        """Whether everything is as the table says."""
         return not self.problems
 
 
@@ -179,7 +179,7 @@ _OPPONENT = re.compile(r"^OPPONENT (\S+)$", re.MULTILINE)
 
 
 def _only_saboteurs_cost(seen: Sequence[Seen]) -> list[str]:
-    """Each saboteur costs it what it can there, and nothing where it meets another."""
+    """Each saboteur costs it at most that duel, and nothing where it meets another."""
     problems = []
     met = {}
     for each in seen:
@@ -244,7 +244,7 @@ def _tells(name: str, results: Results) -> list[str]:
 
 
 def _marked_only(name: str, results: Results) -> list[str]:
-    """The mark tells the marked from the clean, on its own attack; elsewhere it tells nothing."""
+    """The mark separates marked from clean images on its own attack, and nothing elsewhere."""
     areas = _areas(name, results)
     marked, _ = areas.pop(_MARKS, (0.0, 0))
     return ([] if marked == 1 else [f"its area on {_MARKS} is {marked:.3f}"]) + _of_chance(areas)

@@ -74,7 +74,7 @@ class Findings:
 
     @property
     def passed(self) -> bool:
-        """Whether all came out as it must."""
+        """Whether everything is as it must be."""
         return not self.scores and not self.host and all(verdict.passed for verdict in self.verdicts)
 
 
@@ -198,7 +198,7 @@ class _Scene:
         if not asked_for:
             return None
         wanted = [row for row in detectors.ROWS if row.name in asked_for or produces(row.track)]
-        # Somebody has to be shown what attacks made.
+        # Attacks need a defense in the round.
         wanted += [row for row in detectors.ROWS if row.areas == "tells" and row.name not in asked_for]
         return self.run("detectors", [self._shop.make(row) for row in wanted], frozenset(), witness, detectors=True)
 
@@ -239,7 +239,7 @@ class _Scene:
         return found
 
     def _refusal(self, source: Source, *, bases: bool) -> str | None:
-        """What is said at ``submit``; the images that directories name are looked up only where that is what is tried."""
+        """The message at ``submit``; the images that directories name are looked up only where the row is about that."""
         try:
             submission = self._load(source)
             if bases and self._sandbox.isolates:

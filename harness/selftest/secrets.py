@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
-#: Never whole in a file, so that neither this one nor what Python compiles of it is a find.
+#: Never whole in a file, so that neither this one nor its compiled form is a find.
 PREFIX = "-".join(["SELFTEST", "SECRET", ""])  # noqa: FLY002 - see above
 _VARIABLE = "HARNESS_SELFTEST_SECRET"
 

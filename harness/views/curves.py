@@ -41,7 +41,7 @@ class Curve:
 
     @property
     def flag(self) -> str:
-        """What is odd about it, in a sentence; empty where nothing is."""
+        """What is anomalous about it, as a sentence; empty where nothing is."""
         return "" if self.easier is None else (
             f"{self.bound[0].upper()}{self.bound[1:]} {self.easier[1]} does less harm than {self.easier[0]}.")
 

@@ -14,7 +14,7 @@ from harness.scoring.leaderboard import Leaderboard, Row
 from harness.tracks import TRACKS, Access, Figure
 from harness.views.words import NOTHING, percent, plural, rank_span, seconds, share, span
 
-#: Follows a baseline's name, since dim text is lost in a pipe.
+#: Follows a baseline's name, because dim text is lost in a pipe.
 BASELINE_MARK = "*"
 
 
@@ -123,7 +123,7 @@ def _figure(figure: Figure) -> BoardColumn:
 
 
 def heading(track: Track, rows: Sequence[Row]) -> str:
-    """What a track's score is, and what its figures hang on that is the same of all."""
+    """What a track's score is, and what its figures depend on that is the same for all."""
     shares = sorted({share(row.figures.get("prevalence")) for row in rows if _known((row,), "prevalence")})
     score = TRACKS[track].score
     if any(row.access not in {None, Access.BLACK_BOX} for row in rows):
@@ -132,7 +132,7 @@ def heading(track: Track, rows: Sequence[Row]) -> str:
 
 
 def shown_tracks(board: Leaderboard) -> dict[Track, tuple[Row, ...]]:
-    """The tables to show: a kind of entry that 2017 did not have and that nobody submitted is shown only where it is asked for."""
+    """The tables to show: a track that 2017 did not have and that has no entries is shown only on request."""
     return {track: rows for track, rows in board.tracks.items()
             if rows or TRACKS[track].ranking is not None or len(board.tracks) == 1}
 
@@ -140,7 +140,7 @@ def shown_tracks(board: Leaderboard) -> dict[Track, tuple[Row, ...]]:
 def tables(rows: Sequence[Row]) -> list[tuple[str, tuple[Row, ...]]]:
     """The tables of a track, each with what its attacks may know and change: shares under different ones do not compare.
 
-    Nothing is said of what is the same of all, nor of attacks that know nothing where there are no others.
+    What is the same for all is not repeated, nor is black box where there is nothing else.
     """
     groups = list(dict.fromkeys((row.access, row.threat) for row in rows))
     threats = len({threat for _, threat in groups}) > 1
@@ -181,7 +181,7 @@ def _times(rows: Sequence[Row]) -> list[str]:
 
 
 def footnotes(board: Leaderboard, shown: Collection[str] | None = None) -> list[str]:
-    """What the tables do not say of themselves; where ``shown`` names the columns that had room, nothing of others."""
+    """The explanations below the tables; where ``shown`` names the columns that had room, only of these."""
     runs = board.runs
     state = "complete" if runs.done == runs.total else "the scores cover what is done so far"
     state = state if runs.total else "there is no entry to run"

@@ -71,12 +71,12 @@ def matrix_view(matrix: Matrix, track: Track = DEFENSE.name) -> MatrixView:
 
 
 def detector_view(matrix: DetectorMatrix, track: Track) -> MatrixView:
-    """The areas of every attack and detector; an attack is strong that few detectors tell from clean images."""
+    """The areas of every attack and detector; an attack is strong if few detectors tell it from clean images."""
     view = MatrixView(TRACKS[track].cell, (), (), kind="detectors")
     if not matrix.attacks or not matrix.detectors:
         return view
     columns = np.argsort(_rank(matrix.auroc.T, strong_is_high=True), kind="stable")
-    # Those that nobody has met stand last.
+    # Those without an opponent come last.
     means = mean_scores(matrix.auroc)
     lines = _by_track(matrix.attacks, matrix.auroc[:, columns], np.where(means < 0, np.inf, means), matrix.ended[:, columns])
     return replace(view, columns=tuple(matrix.detectors[column] for column in columns), lines=tuple(lines))

@@ -36,7 +36,7 @@ class HeatMap:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryCurve:
-    """What an attack by queries had after so many of each image."""
+    """What a query attack had after so many queries of each image."""
 
     name: str
     track: Track
@@ -74,7 +74,7 @@ class CleanImage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attacked:
-    """What an attack made of an image of the gallery.
+    """An image of the gallery under an attack.
 
     Attributes:
         pixels: uint8[h, w, 3].

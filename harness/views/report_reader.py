@@ -55,7 +55,7 @@ from harness.views.words import duration
 
 #: Images of the gallery.
 SHOWN_IMAGES = 4
-#: Bytes of adversarial pixels that the gallery may decode: some seconds' worth. A contest of 299 x 299 shows its best attacks.
+#: Bytes of adversarial pixels that the gallery may decode: a few seconds' worth. A contest of 299 x 299 shows its best attacks.
 _MOST_DECODED = 1 << 30
 #: Up to so many runs every entry has all of its pairs, times and notes; above, reading them takes minutes and megabytes.
 _MOST_IN_FULL = 50_000
@@ -158,7 +158,7 @@ class ReportReader(SubmissionReader):
                 against, histogram = detected(results, entry.name)
                 view = replace(view, detected=against, histogram=histogram)
             opponents, unlabelled = ((), 0) if detects(entry.type) else met(matrix, duels, entry)
-            # Where an entry lies on the organiser's disk is nothing for whoever is sent the file.
+            # An entry's path on the organiser's disk does not belong in a file that is sent to others.
             details = {name: value for name, value in view.details.items() if name != "source"}
             view = replace(view, details=details, opponents=opponents if whole else opponents[:_HARDEST], unlabelled=unlabelled,
                            curve=curve_of(results, row.name))

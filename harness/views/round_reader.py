@@ -69,7 +69,7 @@ class RoundReader:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """The open pairs of who meets one defense at a time."""
+        """The open pairs of attacks that meet one defense at a time."""
         return duels.pairs(self.transaction, self.members, Rules.stored(self.round.rules), self.batches)
 
     @cached_property

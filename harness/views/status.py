@@ -52,7 +52,7 @@ class NodeView:
 
 @dataclass(frozen=True)
 class StatusView:
-    """A tournament's state as rows say it.
+    """A tournament's state, from its rows.
 
     Attributes:
         outcomes: Ended runs by outcome.

@@ -40,7 +40,7 @@ class StatusReader(RoundReader):
         outcomes: Counter[str] = Counter()
         failed: Counter[int] = Counter()
         for count in runs.counts(self.transaction, self.relevant(self.members)):
-            # What a killed harness left as running waits for the next one.
+            # Runs that a killed harness left as running wait for the next one.
             states[count.submission_id][OPEN if count.state == RUNNING and not active else count.state] += count.runs
             outcomes.update({count.outcome: count.runs} if count.outcome else {})
             failed[count.submission_id] += count.runs if count.state == DONE and count.outcome != Outcome.OK else 0
@@ -87,14 +87,14 @@ class StatusReader(RoundReader):
         return sum(max(0, totals[m.id] - states[m.id][DONE]) * medians.get(m.id, unknown) for m in self.members) / slots
 
     def _running(self) -> tuple[SlotView, ...]:
-        """Runs handed to the engine; its next ones lie ready among them, so their time is not held against the limit."""
+        """Runs given to the engine; its next ones are queued among them, so their time is not compared with the limit."""
         now = time.time()
         return tuple(SlotView("at work", f"{name} on batch {self.position.get(batch, '?')}", max(0.0, now - began))
                      for name, batch, began in runs.running(self.transaction))
 
 
 def _held(lock: Path) -> bool:
-    """Whether a `harness run` holds the tournament: the kernel knows, no file says so."""
+    """Whether a `harness run` holds the tournament: the kernel knows, not a file."""
     try:
         descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -121,7 +121,7 @@ class Opponent:
 
     Attributes:
         access: What the attack of the two knows; empty for the clean images.
-        closed: Whether the two do not meet, as the defense is closed to attacks of that access.
+        closed: Whether the two do not meet, because the defense is closed to attacks of that access.
     """
 
     name: str
@@ -232,7 +232,7 @@ def _opponent(name: str, kind: str, cells: Cells, at: int, track: Track, *, base
 
 
 def standing(view: SubmissionView) -> list[str]:
-    """How far it is and where it stands, in sentences."""
+    """Its progress and rank, in sentences."""
     row = view.row
     parts = [f"{view.done:,} of {plural(view.total, 'run')} done"]
     if row is not None and row.score is not None:

@@ -32,9 +32,9 @@ from harness.views.round_reader import RoundReader
 from harness.views.submission import FailedRun, HardwareTimes, SubmissionView, Timings, curve_of, detected, met
 from harness.views.words import plural
 
-#: What the commands look for by themselves.
+#: The commands' default.
 DEFAULT_CONFIG = Path("tournament.yaml")
-#: What became of images beyond their bound.
+#: What happened to images beyond their bound.
 _CUT = {Threat.LINF: "epsilon (up to {}); they were clipped to it",
         Threat.L2: "their L2 bound (up to {}); they were scaled back to it",
         Threat.PATCH: "their square (up to {} pixels); they were refused", Threat.UNRESTRICTED: "{}"}
@@ -147,7 +147,7 @@ class SubmissionReader(RoundReader):
         return tuple(failures)
 
     def _notes(self, member: StoredSubmission) -> tuple[str, ...]:
-        """What good runs had to say (pixels beyond epsilon that were cut), and what an audit found."""
+        """Remarks on good runs (pixels beyond epsilon that were clipped), and an audit's findings."""
         attempts = runs.attempts(self.transaction, self.own([member]))
         cut = [attempt.evidence.get(member.threat) for attempt in attempts]
         worst = max((value for value in cut if value is not None), default=None)

@@ -54,7 +54,7 @@ def busy_share(times: RunTimes) -> float | None:
 
 
 def overhead_s(times: RunTimes) -> float | None:
-    """Time of a slot, per run, in which no program computed: starting it, reading back, standing idle."""
+    """Time of a slot, per run, in which no program computed: starting, reading outputs, idle."""
     compute = np.nan_to_num(times.compute)
     active = active_s(times.began, times.began + np.nan_to_num(times.waited) + np.nan_to_num(times.start) + compute)
     slots = len(set(times.slots))

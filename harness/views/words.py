@@ -32,7 +32,7 @@ def rank_span(low: int | None, high: int | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A coverage; 100 % is said of nothing less, and 0 % of nothing more."""
+    """A coverage; rounded, but never to 100 % from below nor to 0 % from above."""
     if value is None:
         return NOTHING
     if 0 < value < 1:
@@ -80,7 +80,7 @@ def counts(outcomes: Mapping[str, int]) -> str:
 
 
 def shorten(name: str, width: int) -> str:
-    """A name cut in its middle: both ends tell similar entries apart."""
+    """A name shortened in its middle: both ends distinguish similar entries."""
     if len(name) <= width:
         return name
     if width <= 2:  # noqa: PLR2004 - no room for an ellipsis between two ends

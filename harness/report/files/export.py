@@ -37,7 +37,7 @@ from harness.tracks import TRACKS, Access
 from harness.untrusted_text import csv_cell
 from harness.views.words import counts
 
-#: Verdicts above this are written as Parquet only: as text they would be gigabytes.
+#: Above this, verdicts are written as Parquet only: as text they would be gigabytes.
 MOST_VERDICTS_AS_CSV = 20_000_000
 
 
@@ -147,7 +147,7 @@ def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> 
 
 
 def _write_clean(results: Results, directory: Path, *, parquet: bool) -> list[Path]:
-    """What defenses said of the clean images: robust accuracy asks for it, and verdicts are on what attacks made."""
+    """Results of defenses on the clean images: robust accuracy needs them, and verdicts are on adversarial images."""
     paths = [directory / "clean.csv"]
     rows = ([int(value) if isinstance(value, bool) else value for value in row]
             for group in clean_images(results) for row in zip(*(group[title] for title in _CLEAN_TYPES), strict=True))

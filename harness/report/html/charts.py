@@ -44,7 +44,7 @@ _ROUNDS = _Box(30, 12, 300, 160)
 _NAME = 22
 #: Least distance between two names in the margin.
 _LINE = 11.0
-#: More dots than this would be one line, and each is an element of the file.
+#: More dots than this would merge into a line, and each is an element of the file.
 _MOST_DOTS = 60
 
 
@@ -240,5 +240,5 @@ def _name(name: str) -> str:
 
 
 def _n(value: float) -> str:
-    """A coordinate to a tenth, without what says nothing."""
+    """A coordinate to a tenth, without superfluous zeros."""
     return f"{value:.1f}".removesuffix(".0")

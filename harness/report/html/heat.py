@@ -15,7 +15,7 @@ from harness.views.words import shorten
 #: Colours; ``report.css`` has one class for each, h0 for no harm to h20 for all images lost.
 _STEPS = 20
 _NAME = 30
-#: Instead of a percentage: nothing is known yet, a pair that is not played, and one of which nothing was left.
+#: Instead of a percentage: nothing known yet, a pair that is not run, and a pair without an image.
 _UNKNOWN, _CLOSED, _NOTHING = -1, -2, -3
 _EMPTY = {_UNKNOWN: "<td>", _CLOSED: '<td class="shut">x', _NOTHING: '<td class="shut">.'}
 
@@ -37,7 +37,7 @@ def heat_map(found: HeatMap, places: Mapping[str, int], *, linked: bool) -> Mark
         harm = 1 - line.scores if consumes(found.track) else line.scores
         steps = np.nan_to_num(np.rint(_STEPS * harm), nan=0).astype(int).tolist()
         attack = places.get(line.name)
-        # Numbers only: nothing of a stranger's gets into these strings.
+        # Numbers only: no untrusted text gets into these strings.
         for mark, places_of_it in ((_CLOSED, line.closed), (_NOTHING, line.empty)):
             for at in places_of_it:
                 percents[at] = mark

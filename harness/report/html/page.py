@@ -38,7 +38,7 @@ T = TypeVar("T", Curve, QueryCurve, BestOfRound)
 
 #: Seconds after which a page of a running tournament reloads itself.
 RELOAD_S = 60
-#: Of one text that a stranger wrote; the whole is with `harness show` and `harness logs`.
+#: Characters of one untrusted text; the whole is with `harness show` and `harness logs`.
 _MOST_CHARACTERS = 4000
 _LONGEST_NAME = 120
 
@@ -68,7 +68,7 @@ def render(view: ReportView, *, live: bool = False) -> str:
               for name, rows in view.board.tracks.items() if rows for words, part in tables(rows)]
     return _environment().get_template("report.html").render(
         view=view, tracks=tracks, live=live and not view.complete, reload_s=RELOAD_S,
-        # Our own files, not text of anybody's.
+        # Our own files, not untrusted text.
         policy=policy, style=Markup(style), script=Markup(script),  # noqa: S704
         shown=pictures(view.gallery) if view.gallery else None, queries=_by_track(view.queries), rounds=_by_track(view.rounds),
         curves=[(bound, _by_track(list(found))) for bound, found in groupby(view.curves, key=lambda curve: curve.bound)],
@@ -114,7 +114,7 @@ def _environment() -> Environment:
 
 
 def _text(value: object) -> object:
-    """Every value that the template shows passes here: text of others loses what acts on a reader, and its excess."""
+    """Every value that the template shows passes here: untrusted text is sanitised and shortened."""
     if value is None:
         return ""
     if not isinstance(value, str) or isinstance(value, Markup):

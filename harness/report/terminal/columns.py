@@ -51,7 +51,7 @@ GAP = 1
 
 
 def fit(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """The columns that fit and how wide each is shown; one that may leave and says nothing of anyone is left out."""
+    """The columns that fit and how wide each is shown; an optional one that is empty is left out."""
     kept = [column for column in columns if not column.drop or any(column.cells)]
     while sum(column.least + GAP for column in kept) - GAP > width:
         leaving = max(kept, key=lambda column: column.drop)

@@ -34,7 +34,7 @@ THEME = Theme(
 
 
 class SafeConsole(Console):
-    """Lets no character of an author reach the terminal that it acts on: all that is printed passes here, after its layout."""
+    """Keeps terminal control characters of authors from the terminal: all output passes here, after its layout."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments, their text made harmless; control segments are the library's own."""
@@ -43,10 +43,10 @@ class SafeConsole(Console):
 
 
 def make_console(file: TextIO | None = None, width: int | None = None) -> Console:
-    """A console for data (standard output) or talk (standard error)."""
+    """A console for data (standard output) or messages (standard error)."""
     return SafeConsole(file=file or sys.stdout, width=width, theme=THEME, highlight=False, markup=False, emoji=False)
 
 
 def table_box(console: Console) -> box.Box | None:
-    """A rule under the head on a terminal; nothing but text in a pipe."""
+    """A rule under the head on a terminal; plain text in a pipe."""
     return box.SIMPLE_HEAD if console.is_terminal else None

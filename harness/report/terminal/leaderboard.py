@@ -27,7 +27,7 @@ _LAYOUT: dict[str, dict[str, Any]] = {
 }
 #: Of a track's own figures.
 _FIGURE = {"drop": 5}
-#: A column that says the same of everyone leaves before one that tells entries apart.
+#: A column with one value for all is dropped before one that distinguishes entries.
 _SAME_OF_ALL = {"drop": 8}
 
 
@@ -52,7 +52,7 @@ def _table(shown: Sequence[BoardColumn], rows: Sequence[Row], width: int, frame:
 
 
 def print_leaderboard(board: Leaderboard, console: Console) -> None:
-    """Print the tables and what one needs to know to read them."""
+    """Print the tables and the notes needed to read them."""
     shown: set[str] = set()
     for track, rows in shown_tracks(board).items():
         for words, part in tables(rows):

@@ -61,7 +61,7 @@ class LiveProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Clear the picture and leave one line that says how far it came."""
+        """Clear the picture and leave one line with the progress."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -86,7 +86,7 @@ class LiveProgress:
             self._write_line(snapshot)
 
     def say(self, line: str) -> None:
-        """A sentence that stays (a slot put to rest, a damaged file), above the picture."""
+        """A sentence that stays (a slot backing off, a damaged file), above the picture."""
         self._console.print(Text(line), soft_wrap=True)
 
 

@@ -29,7 +29,7 @@ _CELL_LEAST = 3
 #: From here on a column is headed by its (shortened) name instead of its number.
 _CELL_NAMED = 9
 _CELL_WIDEST = 14
-#: Of a pair that is not played, and of one of which nothing was left.
+#: For a pair that is not run, and for one without an image.
 _CLOSED, _EMPTY = "x", "."
 
 #: What a pair did not leave.
@@ -102,7 +102,7 @@ def _cell(value: float, width: int) -> Text:
 
 
 def _percent(value: float) -> int:
-    """100 is only said of everything, 0 only of nothing."""
+    """Rounded, but never to 100 or 0 from elsewhere."""
     return round(100 * value) if value in {0.0, 1.0} else min(max(round(100 * value), 1), 99)
 
 

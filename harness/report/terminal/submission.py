@@ -36,7 +36,7 @@ MOST_CHARACTERS = 1000
 
 
 def print_submission(view: SubmissionView, console: Console) -> None:
-    """Print one submission: who, how it stands, against whom, what failed and how to repeat it."""
+    """Print one submission: who, its rank, its opponents, what failed and how to repeat it."""
     entry = view.entry
     console.print(Text.assemble((entry.name, "head"), f"  {entry.type}, team {plain(entry.team) or 'none'}",
                                 ", baseline" if entry.baseline else "", f", digest {entry.digest[:12]}"))
