@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class ImageFiles:
 
     def _tell(self, what: str) -> None:
         (self.shared / what).mkdir(exist_ok=True)
-        (self.shared / what / str(self.done(what))).touch()
+        (self.shared / what / secrets.token_hex(8)).touch()  # two machines may tell at once
 
     def has_image(self, ident: str) -> bool:
         return (self.own / ident).exists()
