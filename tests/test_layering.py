@@ -23,7 +23,7 @@ from architecture import APART, LAYER, PACKAGE, dotted, imports, modules, unit
 FORBIDDEN = {"field_kit", "lite_nets", "torch", "torchvision", "timm", "foolbox", "kornia", "torchattack", "tensorflow"}
 #: What one part of the harness hides from all others.
 HIDDEN = {"sqlalchemy": ("harness.store",), "rich": ("harness.report.terminal", "harness.cli"),
-          "obstore": ("harness.store.objects",), "ray": ("harness.engine.ray_engine",), "harness.store.models": ("harness.store",)}
+          "obstore": ("harness.store.objects",), "ray": ("harness.engine.ray_cluster",), "harness.store.models": ("harness.store",)}
 
 
 def places() -> list[Path]:

@@ -13,7 +13,7 @@ from harness import __version__
 from harness.config import TournamentConfig
 from harness.doctor import host
 from harness.doctor.check import Check
-from harness.engine.ray_engine import connected, named_machines, there_alone
+from harness.engine.ray_cluster import connected, named_machines, there_alone
 from harness.engine.remote_node import own_root
 from harness.errors import EngineError, StoreError
 from harness.store.artifacts import open_blobs

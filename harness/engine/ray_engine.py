@@ -7,27 +7,23 @@ node, and what ended comes back from one call that waits, so that the scheduler'
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import logging
 import math
 import os
-import re
-import signal
 import socket
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from harness import __version__
+from harness.engine.awaited_images import AwaitedImages
 from harness.engine.base import SlotView
-from harness.engine.remote_node import About, Duty, RemoteNode, Report
+from harness.engine.far_node import FarNode, trouble, why_it_did_not_begin, without_image
+from harness.engine.ray_cluster import NAMESPACE, connected, named_machines, there_alone
+from harness.engine.remote_node import Duty, RemoteNode
 from harness.engine.trace import Span
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
 from harness.event_log import facts
@@ -37,9 +33,6 @@ from harness.sandbox.outcomes import Ending, Outcome
 from harness.store.recorder import SlotFacts
 from harness.store.stored_images import StoredImages
 
-#: Earlier versions cannot require a token.
-OLDEST = (2, 52)
-NAMESPACE = "harness"
 #: Seconds until a machine has brought up its node: a first import, a sweep, a Docker engine that is asked.
 START_S = 120.0
 #: How often returning nodes are looked for, and every node gets a heartbeat.
@@ -51,66 +44,10 @@ _STOP_S = 60.0
 #: Seconds without Ray's own head before the round ends: after a minute Ray ends this process, in the middle of whatever it does.
 _HEAD_LOST_S = 20.0
 _GLANCE_S = 1.0
-#: Jobs that a node has beyond one per slot and one staged for each: being read back, or on their way.
-_ON_THE_WAY = 2
 #: At once on a node: one that waits for results, those of its start and end, and short ones.
 _CALLS = 8
 
-_HOW = ("Set RAY_AUTH_MODE=token here and, before `ray start`, on every machine, with the same token: `ray get-auth-token "
-        "--generate` writes ~/.ray/auth_token, which you copy to each.")
-_JOIN = "Run `ray start` on every machine, here as well (`ray start --head --num-cpus=0`), with the same token."
-_MEMORY = "RAY_memory_monitor_refresh_ms"
-#: Where Ray notes the cluster that this machine belongs to.
-_CURRENT = Path("/tmp/ray/ray_current_cluster")  # noqa: S108 - Ray's choice
-_CONNECT_S = 10.0
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class _Far:
-    """A node as the head has it."""
-
-    name: str
-    actor: Any
-    about: About | None = None
-    asked: Any = None
-    since: float = field(default_factory=time.monotonic)
-    in_flight: dict[tuple[int, int], Job] = field(default_factory=dict)
-    outbox: list[Job] = field(default_factory=list)
-    report: Report = field(default_factory=lambda: Report((), {}, {}))
-    out: set[str] = field(default_factory=set)
-    #: Programs, images and inputs that it has performed, so has.
-    has: set[str] = field(default_factory=set)
-    #: Images (or programs, where an image has no id) that it cannot get, with what became of the run that asked for each.
-    lacks: dict[str, RunResult] = field(default_factory=dict)
-    #: Images that are being saved for it.
-    awaits: Counter[str] = field(default_factory=Counter)
-    #: Runs in which it failed.
-    failed: set[int] = field(default_factory=set)
-
-    @property
-    def slots(self) -> tuple[Slot, ...]:
-        return self.about.slots if self.about is not None else ()
-
-    @property
-    def usable(self) -> int:
-        return len(self.slots) - len(self.out)
-
-    @property
-    def room(self) -> int:
-        return 2 * self.usable + _ON_THE_WAY - len(self.in_flight) if self.usable else 0
-
-    def cannot(self, job: Job) -> RunResult | None:
-        """Why it cannot perform a job, None where it can for all that is known."""
-        wanted = job.images | {job.program.digest}
-        return next((why for image, why in self.lacks.items() if image in wanted), None)
-
-    def misfit(self, job: Job) -> tuple[object, ...]:
-        """How badly a job suits it: best where its program is open, then where image and input are; last where it failed."""
-        opened = job.served and self.report.open_programs.get(job.program.digest, 0) > 0
-        known = len(self.has & {job.program.digest, job.input_digest, *job.images})
-        return (job.run_id in self.failed, any(self.awaits[image] for image in job.images), self.room <= 0, not opened, -known,
-                -self.room)
 
 
 class RayEngine:
@@ -130,12 +67,9 @@ class RayEngine:
         self._ray = connected(address)
         self._duty = duty
         self._publish = publish
-        self._images = images
-        self._pulls: dict[str, tuple[str, ...]] = {}
-        self._saving: dict[str, Future[None]] = {}
-        self._held: list[tuple[_Far, Finished]] = []
-        self._nodes: dict[str, _Far] = {}
-        self._coming: dict[str, _Far] = {}
+        self._images = AwaitedImages(images) if images is not None else None
+        self._nodes: dict[str, FarNode] = {}
+        self._coming: dict[str, FarNode] = {}
         self._useless: dict[str, str] = {}
         self._lost: dict[str, float] = {}
         self._names: dict[str, str] = {}
@@ -180,15 +114,13 @@ class RayEngine:
     def submit(self, job: Job) -> None:
         """Give a job to the node that suits it best."""
         self._publish(job)
-        if self._images is not None and job.images:
-            for ident in job.images - self._pulls.keys():
-                self._pulls[ident] = self._images.pull_names(ident)
-            job = replace(job, pulls={ident: self._pulls[ident] for ident in job.images})
+        if self._images is not None:
+            job = self._images.named(job)
         able = [node for node in self._nodes.values() if node.cannot(job) is None]
         node = min(able, key=lambda node: node.misfit(job), default=None)
         if node is None:
             some = next(iter(self._nodes.values()))
-            self._done.append(Finished(job, some.slots[0], _without_image(job, some, self._nodes.values())))
+            self._done.append(Finished(job, some.slots[0], without_image(job, some, self._nodes.values())))
             return
         node.in_flight[job.run_id, job.attempt] = job
         node.outbox.append(job)
@@ -216,7 +148,7 @@ class RayEngine:
         found, self._done = self._done, []
         return found
 
-    def _hear(self, node: _Far) -> None:
+    def _hear(self, node: FarNode) -> None:
         asked, node.asked = node.asked, None
         try:
             node.report = self._ray.get(asked)
@@ -233,11 +165,11 @@ class RayEngine:
             if job is not None:
                 finished = replace(finished, job=job)  # noqa: PLW2901 - the same, with what was not sent
                 if finished.result.lacking and finished.result.outcome is Outcome.IMAGE_MISSING and self._images is not None:
-                    self._hold(node, finished)
+                    self._images.hold(node, finished)
                 else:
                     self._end(node, finished)
 
-    def _end(self, node: _Far, finished: Finished) -> None:
+    def _end(self, node: FarNode, finished: Finished) -> None:
         """An image that one machine lacks is that machine's fault, and the submission's only where all lack it."""
         job, result = finished.job, finished.result
         del node.in_flight[job.run_id, job.attempt]
@@ -246,32 +178,19 @@ class RayEngine:
                 _LOG.warning("A node cannot get an image.", extra=facts(
                     node=node.name, submission=job.name, image=result.lacking, reason=result.report.detail))
             node.lacks[result.lacking or job.program.digest] = result
-            finished = replace(finished, result=_without_image(job, node, self._nodes.values()))
+            finished = replace(finished, result=without_image(job, node, self._nodes.values()))
         elif result.outcome is Outcome.HOST_ERROR:
             node.failed.add(job.run_id)
         else:
             node.has |= {job.program.digest, job.input_digest, *job.images}
         self._done.append(finished)
 
-    def _hold(self, node: _Far, finished: Finished) -> None:
-        """Keep a run whose image nobody has stored yet, until this machine has."""
-        ident = finished.result.lacking
-        saving = self._saving.get(ident)
-        if saving is None or (saving.done() and saving.exception() is None):  # it has been there, and is gone or was late
-            self._saving[ident] = _begun(self._images.publish, ident)  # type: ignore[union-attr]
-        node.awaits[ident] += 1
-        self._held.append((node, finished))
-
     def _release(self) -> None:
         """Give out again what was kept for an image that is there now."""
-        ready = [entry for entry in self._held if self._saving[entry[1].result.lacking].done()]
-        for node, finished in ready:
-            self._held.remove((node, finished))
-            job, ident = finished.job, finished.result.lacking
-            node.awaits[ident] -= 1
+        for node, finished, error in self._images.settled() if self._images is not None else ():
+            job = finished.job
             if (job.run_id, job.attempt) not in node.in_flight:
                 continue  # it was lost with its node
-            error = self._saving[ident].exception()
             if error is None:
                 node.outbox.append(job)
             elif isinstance(error, ImageUnavailableError):
@@ -282,7 +201,7 @@ class RayEngine:
             else:
                 raise error
 
-    def _lose(self, node: _Far, error: Exception) -> None:
+    def _lose(self, node: FarNode, error: Exception) -> None:
         detail = f"node {node.name} was lost"
         _LOG.warning("A node was lost.", extra=facts(node=node.name, runs=len(node.in_flight), reason=str(error).split("\n", 1)[0]))
         del self._nodes[node.name]
@@ -408,9 +327,7 @@ class RayEngine:
         self._ray_head_heard = time.monotonic()
         return True
 
-    def _begun(self, name: str, found: Mapping[str, Any]) -> _Far:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
-
+    def _begun(self, name: str, found: Mapping[str, Any]) -> FarNode:
         called = f"{self._duty.label} on {found['NodeID']} "
         for old in self._ray.util.list_named_actors():
             if old.startswith(called):  # of a head that was killed a moment ago, and that it still waits for
@@ -420,9 +337,9 @@ class RayEngine:
         remote = self._ray.remote(RemoteNode).options(
             name=f"{called}{os.urandom(4).hex()}", namespace=NAMESPACE, lifetime="detached", max_restarts=0, max_task_retries=0,
             max_concurrency=_CALLS, num_cpus=has["CPU"], num_gpus=has.get("GPU", 0),
-            scheduling_strategy=NodeAffinitySchedulingStrategy(found["NodeID"], soft=False))
+            scheduling_strategy=there_alone(found["NodeID"]))
         actor = remote.remote(self._duty, name, int(has["CPU"]))
-        return _Far(name, actor, asked=actor.about.remote())
+        return FarNode(name, actor, asked=actor.about.remote())
 
     def _welcome(self, timeout_s: float) -> None:
         asked = {node.asked: node for node in self._coming.values()}
@@ -434,12 +351,12 @@ class RayEngine:
             try:
                 node.about = self._ray.get(poll)
             except self._ray.exceptions.RayError as error:
-                self._useless[node.name] = _why_it_did_not_begin(error)
+                self._useless[node.name] = why_it_did_not_begin(error)
                 continue
             self._nodes[node.name] = node
             self._lost.pop(node.name, None)
-            if trouble := _trouble(node.about) or ("" if self._fits(node) else "it has no GPU, but others have"):
-                self._dismiss(node, trouble)
+            if why := trouble(node.about) or ("" if self._fits(node) else "it has no GPU, but others have"):
+                self._dismiss(node, why)
                 continue
             self.removed += [f"{what} on {node.name}" for what in node.about.removed]
             if node.about.remark:
@@ -449,139 +366,12 @@ class RayEngine:
                     self._tell_facts(known)
             _LOG.info("A node is there.", extra=facts(node=node.name, slots=[slot.name for slot in node.slots]))
 
-    def _fits(self, node: _Far) -> bool:
+    def _fits(self, node: FarNode) -> bool:
         return self._gpu is None or any(slot.gpu for slot in node.slots) == self._gpu
 
-    def _dismiss(self, node: _Far, why: str) -> None:
+    def _dismiss(self, node: FarNode, why: str) -> None:
         _LOG.warning("A node is left out.", extra=facts(node=node.name, reason=why))
         del self._nodes[node.name]
         self._useless[node.name] = why
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(node.actor)
-
-
-def _without_image(job: Job, node: _Far, nodes: Collection[_Far]) -> RunResult:
-    """What becomes of a run whose image a node cannot get: others are asked, as long as there are any."""
-    why = {other.name: other.cannot(job) for other in nodes}
-    own = node.cannot(job)
-    assert own is not None  # noqa: S101 - the caller's promise
-    reasons = {name: found for name, found in why.items() if found is not None}
-    everybody = len(reasons) == len(why)
-    if everybody and all(found.outcome is Outcome.IMAGE_MISSING for found in reasons.values()):
-        return own
-    detail = f"node {node.name}: {own.report.detail}"
-    if everybody:
-        detail = f"No node can get the image of {job.name}: " + "; ".join(
-            f"{name}: {found.report.detail}" for name, found in reasons.items())
-    return RunResult(outcome=Outcome.HOST_ERROR, report=RunReport(Ending.HOST_ERROR, detail=detail), notes=(detail,),
-                     lacking=own.lacking, others_may=not everybody, nobody_can=everybody)
-
-
-def _begun(work: Callable[[str], None], ident: str) -> Future[None]:
-    """Work in a thread that does not hold up the end of the command, which may come while an image is saved."""
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work(ident)
-        except Exception as error:  # noqa: BLE001 - the border of a thread: whoever asks for the result gets it
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=run, name="save image", daemon=True).start()
-    return future
-
-
-def _why_it_did_not_begin(error: Exception) -> str:
-    said = str(error).strip()
-    if _MEMORY in said:  # Ray says how to change that, in a long text
-        return (f"Ray killed its process because the machine ran low on memory; with {_MEMORY}=0 in the environment of `ray start` "
-                "it does not, and the harness's own limits are left")
-    return said.split("\n")[-1]
-
-
-def _trouble(about: About) -> str:
-    if not about.token:
-        return f"its Ray asks for no token. {_HOW}"
-    if about.version != __version__:
-        return f"it has harness {about.version}, and here is {__version__}"
-    return about.trouble
-
-
-def named_machines(found: Sequence[Mapping[str, Any]], names: dict[str, str]) -> dict[str, Mapping[str, Any]]:
-    """Machines that have CPUs, by a name of their own: the host's, with a part of Ray's id where several have it.
-
-    A name, once given, is kept in ``names`` by Ray's id: who else is there with that host name changes nothing.
-    """
-    alive = [node for node in found if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    count = Counter(node["NodeManagerHostname"] for node in alive)
-    taken = {names[node["NodeID"]] for node in alive if node["NodeID"] in names}
-    for node in alive:
-        host = node["NodeManagerHostname"]
-        alone = count[host] == 1 and host not in taken
-        names.setdefault(node["NodeID"], host if alone else f"{host}-{node['NodeID'][:6]}")
-    return {names[node["NodeID"]]: node for node in alive}
-
-
-def _refuse_silence(address: str) -> None:
-    """Find out whether anything listens there: Ray itself tries for minutes.
-
-    Raises:
-        EngineError: Nobody does.
-    """
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS", "") or (_CURRENT.read_text(encoding="utf-8").strip() if _CURRENT.exists() else "")
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        return  # Ray says what is wrong with it
-    try:
-        socket.create_connection((host, int(port)), _CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise EngineError(f"The Ray cluster {address} cannot be joined: nothing answers there ({error}).", _JOIN) from None
-
-
-def _say_nothing(*_: object, **__: object) -> None:
-    """Stands for Ray's printing."""
-
-
-def connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an extra
-    """Ray, as a part of that cluster; whoever asks calls its ``shutdown``.
-
-    Raises:
-        EngineError: There is no such cluster, or anybody could use it.
-    """
-    try:
-        version = importlib.metadata.version("ray")
-    except importlib.metadata.PackageNotFoundError:
-        raise EngineError("`workers.engine: ray` needs the package ray, which is not installed.",
-                          "Install it with `pip install 'harness[ray]'`.") from None
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < OLDEST:
-        raise EngineError(f"Ray {version} is too old: its ports accept commands from anyone.",
-                          f"Install Ray {OLDEST[0]}.{OLDEST[1]} or newer on every machine.")
-    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
-        raise EngineError("Ray would be spoken to without a token: whoever reaches its ports could run what he likes.", _HOW)
-    _refuse_silence(address)
-    import ray  # noqa: PLC0415 - an extra, and a second
-
-    mine = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-        said = str(error).strip().split("\n", 1)[0]
-        raise EngineError(f"The Ray cluster {address} cannot be joined: {said}.", _JOIN) from None
-    finally:
-        # Ray prints what happens to machines in the middle of our screen, where we report it ourselves; there is no option.
-        vars(sys.modules["ray._private.worker"])["print_to_stdstream"] = _say_nothing
-        # Ray installs its own handlers, which would end the command in the middle of a record.
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in mine.items():
-                signal.signal(number, handler)
-    return ray
-
-
-def there_alone(node_id: str) -> Any:  # noqa: ANN401 - of Ray's module, which is an extra
-    """Ray's word for: on that machine or nowhere."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
-
-    return NodeAffinitySchedulingStrategy(node_id, soft=False)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.engine.ray_engine import RayEngine, _Far, _why_it_did_not_begin, named_machines
+from harness.engine.far_node import FarNode, why_it_did_not_begin
+from harness.engine.ray_cluster import named_machines
+from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import About, Report
 from harness.execution.job import Finished, Job, RunResult, Slot
 from harness.sandbox.base import Program, RunReport
@@ -19,9 +21,9 @@ IMAGE = "sha256:base"
 JOB = replace(make_job(1), served=True, input_digest="input", program=Program("code", IMAGE, None, "run"))
 
 
-def node(name: str, *, slots: int = 2, **more: Any) -> _Far:
+def node(name: str, *, slots: int = 2, **more: Any) -> FarNode:
     its = tuple(Slot(f"{name}/cpu{number}", None, name) for number in range(slots))
-    return _Far(name, None, About("", token=True, slots=its), **more)
+    return FarNode(name, None, About("", token=True, slots=its), **more)
 
 
 def opened(**programs: int) -> Report:
@@ -53,7 +55,7 @@ BUSY = {(run, 1): JOB for run in range(6)}
 ], ids=["open", "open is nothing to a fresh run", "whose program is open", "image and input", "its code too", "input",
         "image before room", "room", "no room", "its image is on the way", "this run failed there", "another run failed there",
         "no slot is left"])
-def test_the_better_node_is_taken(job: Job, better: _Far, worse: _Far) -> None:
+def test_the_better_node_is_taken(job: Job, better: FarNode, worse: FarNode) -> None:
     assert better.misfit(job) < worse.misfit(job)
 
 
@@ -98,8 +100,8 @@ def test_a_run_that_a_machine_failed_in_goes_to_another_one_even_where_that_has_
 
 def test_why_a_machine_did_not_begin_is_said_in_one_line() -> None:
     told = "The actor died.\n\tTo disable worker killing, set `RAY_memory_monitor_refresh_ms` to zero. Since 2.56, ..."
-    assert "low on memory; with RAY_memory_monitor_refresh_ms=0" in _why_it_did_not_begin(RuntimeError(told))
-    assert _why_it_did_not_begin(RuntimeError("The actor died.\n  ...\nValueError: no such thing\n")) == "ValueError: no such thing"
+    assert "low on memory; with RAY_memory_monitor_refresh_ms=0" in why_it_did_not_begin(RuntimeError(told))
+    assert why_it_did_not_begin(RuntimeError("The actor died.\n  ...\nValueError: no such thing\n")) == "ValueError: no such thing"
 
 
 def test_a_machine_keeps_its_name_whoever_comes_and_goes() -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from harness import __version__
 from harness.config import Require
-from harness.engine import ray_engine as ray_engine_module
 from harness.engine.base import Engine
+from harness.engine.far_node import trouble
 from harness.engine.ray_engine import RayEngine
 from harness.engine.remote_node import About
 from harness.errors import EngineError
@@ -143,7 +143,7 @@ def test_a_cluster_that_anybody_could_use_is_refused(head, monkeypatch, version,
             raise importlib.metadata.PackageNotFoundError(name)
         return version
 
-    monkeypatch.setattr("harness.engine.ray_engine.importlib.metadata.version", installed)
+    monkeypatch.setattr("harness.engine.ray_cluster.importlib.metadata.version", installed)
     monkeypatch.setenv("RAY_AUTH_MODE", mode)
     with pytest.raises(EngineError, match=words):
         RayEngine(duty(head), "127.0.0.1:1", print)
@@ -153,8 +153,8 @@ def test_a_cluster_that_anybody_could_use_is_refused(head, monkeypatch, version,
     (About(__version__, token=False), "asks for no token"), (About("0.0.1", token=True), "it has harness 0.0.1"),
     (About(__version__, token=True), "")])
 def test_a_node_that_cannot_be_trusted_gets_no_work(about, words) -> None:
-    assert words in ray_engine_module._trouble(about)
-    assert bool(words) is bool(ray_engine_module._trouble(about))
+    assert words in trouble(about)
+    assert bool(words) is bool(trouble(about))
 
 
 def test_ray_is_imported_by_nobody_who_does_not_ask_for_it() -> None:
