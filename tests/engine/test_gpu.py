@@ -89,7 +89,7 @@ def test_a_gpu_named_twice_is_no_second_gpu(twice) -> None:
 def test_memory_left_by_a_killed_run_is_waited_for_and_reported() -> None:
     held = [3000, 1500, 12]
     settling = Settling(GPUS, lambda: (replace(GPUS[0], memory_used_mib=held.pop(0)),))
-    assert "free again" in settling.wait("GPU-aaaa", pause=lambda _: None)
+    assert "was released" in settling.wait("GPU-aaaa", pause=lambda _: None)
     assert held == []
 
 
@@ -116,9 +116,9 @@ PROBES: dict[str, Any] = {
     "none, exit code 6": ("echo 'No devices were found'; exit 6", 0),
     "no driver": ("echo 'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.'; exit 9", "exit code 9"),
     "fails on stderr": ("echo 'Driver/library version mismatch' >&2; exit 18", "version mismatch"),
-    "says nothing": ("exit 0", "cannot be understood"),
-    "says something else": ("echo '0, GPU-aaaa, GPU is lost'", "cannot be understood"),
-    "one of two is lost": ("echo '0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980'; echo lost", "cannot be understood"),
+    "says nothing": ("exit 0", "cannot be parsed"),
+    "says something else": ("echo '0, GPU-aaaa, GPU is lost'", "cannot be parsed"),
+    "one of two is lost": ("echo '0, GPU-aaaa, NVIDIA H200, 570.86.15, 143771, 12, 1980'; echo lost", "cannot be parsed"),
     "hangs": ("sleep 600", "did not answer"),
     "a child of it hangs": ("sleep 600 & exit 0", "did not answer"),
     "killed": ("kill -9 $$", "exit code -9"),
@@ -149,4 +149,4 @@ def test_a_failing_look_after_a_killed_run_is_told() -> None:
     def look():
         raise EngineError("broken")
 
-    assert "not known" in Settling(GPUS, look).wait("GPU-aaaa")
+    assert "is unknown" in Settling(GPUS, look).wait("GPU-aaaa")
