@@ -21,7 +21,7 @@ from harness.store.facade import Transaction
 from harness.store.rounds import unpack_bits
 from harness.store.values import StoredRound, StoredSubmission
 from harness.tournament.hardware import Hardware, Times
-from harness.tracks import Access, Threat, detects
+from harness.tracks import Access, Threat, detects, labels
 
 S = TypeVar("S", bound=np.generic)
 
@@ -120,7 +120,6 @@ class RoundRecords:
         verdicts = np.zeros((len(self.ids) + 1, 3, row_bytes(self.width)), np.uint8)
         done = np.zeros(len(self.ids) + 1, bool)
         where = self.index(runs["input_id"])
-        self._compare_again(runs, self.batch_of[where])
         done[where] = True
         verdicts[where] = runs["planes"]
         if self.rules.rejection is None:
@@ -153,15 +152,14 @@ class RoundRecords:
             target[: len(source)] = source
         return padded
 
-    def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> None:
-        """Recompute verdicts whose true labels or target classes changed."""
-        stale = np.flatnonzero(self._stale(runs, batches))
-        labels = round_state.labels_of(self.transaction, runs["run_id"][stale].tolist())
-        answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in labels], np.int64)
+    def _compare_again(self, runs: NDArray[Any], batches: NDArray[np.int64], stale: NDArray[np.intp]) -> None:
+        """Recompute these verdicts: true labels or target classes changed."""
+        answers = round_state.labels_of(self.transaction, runs["run_id"][stale].tolist())
+        answered = np.array([at for at in stale.tolist() if int(runs["run_id"][at]) in answers], np.int64)
         for number in np.unique(batches[answered]).tolist():
             at = answered[batches[answered] == number]
             batch = self.batches[number]
-            given = np.stack([labels[run] for run in runs["run_id"][at].tolist()])
+            given = np.stack([answers[run] for run in runs["run_id"][at].tolist()])
             planes = verdict_planes(given, batch.labels, batch.targets)
             runs["planes"][at, :, :planes.shape[-1]] = planes
 
@@ -181,22 +179,21 @@ class RoundRecords:
                 found = found if keep.all() else found[keep]
                 records[filled: filled + len(found)] = found if kind == widest else _widened(found, widest)
                 filled += len(found)
-        found = records[:filled]
-        lost = damaged(self.transaction, self._read_beside(found, members))
-        return found[~np.isin(found["run_id"], lost)] if lost else found
+        return self._as_of_today(records[:filled], members)
 
-    def _read_beside(self, records: NDArray[Any], members: Sequence[StoredSubmission]) -> list[int]:
-        """The runs whose answers are read beside their records, by id: of these it is seen here whether they are damaged."""
-        beside = self._stale(records, self.batch_of[self.index(records["input_id"])])
-        if others := [member.id for member in members if detects(member.type) or member.access == Access.QUERY]:
-            beside |= np.isin(records["submission_id"], others)
-        ids: list[int] = records["run_id"][beside].tolist()
-        return ids
-
-    def _stale(self, runs: NDArray[Any], batches: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Of which runs the verdicts follow from other true labels or target classes than today's."""
-        stale: NDArray[np.bool_] = (runs["compared_with"] != self._compared_with[:, batches]).all(axis=0)
-        return stale
+    def _as_of_today(self, records: NDArray[Any], members: Sequence[StoredSubmission]) -> NDArray[Any]:
+        """The records without those of damaged answers, of answers that are read beside them, and with today's verdicts."""
+        batches = self.batch_of[self.index(records["input_id"])]
+        # Their verdicts follow from other true labels or target classes than today's.
+        stale = (records["compared_with"] != self._compared_with[:, batches]).all(axis=0)
+        read = [member.id for member in members if detects(member.type) or member.access == Access.QUERY]
+        beside = stale | np.isin(records["submission_id"], read) if read else stale
+        if not beside.any():
+            return records
+        lost = damaged(self.transaction, records["run_id"][beside].tolist())
+        stale &= np.isin(records["submission_id"], [member.id for member in members if labels(member.type)])
+        self._compare_again(records, batches, np.flatnonzero(stale & ~np.isin(records["run_id"], lost)))
+        return records[~np.isin(records["run_id"], lost)] if lost else records
 
 
 def _widened(records: NDArray[Any], into: np.dtype[np.void]) -> NDArray[Any]:
