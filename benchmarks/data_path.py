@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.measure import load, machine, table, timed
-from harness.execution.input_files import Layout, Materials
+from harness.execution.input_files import InputFiles, Layout
 from harness.execution.outputs import OutputReader
 from harness.formats import images
 
@@ -147,13 +147,13 @@ def arrays(batch: Batch, repeats: int) -> list[Row]:
 def files(batch: Batch, root: Path, repeats: int) -> list[Row]:
     """What programs get as files, and their outputs read and enforced."""
     count, numbers = len(batch.clean), iter(range(10**6))
-    materials = Materials(root / "cache")
+    input_files = InputFiles(root / "cache")
     data = [images.encode_png(pixels) for pixels in batch.adversarial]
 
-    def lay_out(key: str) -> None:
+    def stage_files(key: str) -> None:
         directory = root / f"in-{next(numbers)}"
         directory.mkdir()
-        materials.lay_out(key, lambda: batch.adversarial, Layout.draw(np.ones(count, bool)), directory)
+        input_files.stage_files(key, lambda: batch.adversarial, Layout.draw(np.ones(count, bool)), directory)
 
     def write_plain() -> None:
         directory = root / f"in-{next(numbers)}"
@@ -162,8 +162,8 @@ def files(batch: Batch, root: Path, repeats: int) -> list[Row]:
             (directory / str(number)).write_bytes(content)
 
     write = timed(write_plain, repeats)
-    first = timed(lambda: lay_out(f"key-{next(numbers)}"), repeats)
-    again = timed(lambda: lay_out("key-0"), repeats + 1)
+    first = timed(lambda: stage_files(f"key-{next(numbers)}"), repeats)
+    again = timed(lambda: stage_files("key-0"), repeats + 1)
     rows = [row("lay out a batch, first time on a node", first, write, "writing ready bytes"),
             row("the same batch for the next run (copies)", again, write, "writing ready bytes")]
     rows += read_back(batch, root, repeats)

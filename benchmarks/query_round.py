@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.measure import REPOSITORY, load, machine, table, verdict
 from harness.execution.outputs import OutputReader
-from harness.execution.query_broker import Contestant, QueryDuel, play
+from harness.execution.query_broker import DuelSide, QueryDuel, play
 from harness.sandbox.base import CodeImages, Limits, Program, RunReport, Sandbox
 from harness.sandbox.process import ProcessSandbox
 from harness.tracks import Threat
@@ -86,7 +86,7 @@ def digest(track: str) -> str:
     return hashlib.sha256(f"{os.getpid()} {track}".encode()).hexdigest()
 
 
-def opened(sandbox: Sandbox, root: Path, track: str) -> Contestant:
+def opened(sandbox: Sandbox, root: Path, track: str) -> DuelSide:
     """An SDK entry, open."""
     code = root / f"code-{track}"
     code.mkdir(parents=True)
@@ -97,7 +97,7 @@ def opened(sandbox: Sandbox, root: Path, track: str) -> Contestant:
     session = sandbox.open(program, track, root / f"workspace-{track}", LIMITS, None, {})
     if isinstance(session, RunReport):
         raise SystemExit(f"{track}: {session.detail} {session.stderr}")
-    return Contestant(program=program, track=track, session=session, workspace=root / f"workspace-{track}", limits=LIMITS)
+    return DuelSide(program=program, track=track, session=session, workspace=root / f"workspace-{track}", limits=LIMITS)
 
 
 def round_ms(sandbox: Sandbox, root: Path, duel: QueryDuel, profile: cProfile.Profile | None) -> tuple[list[float], float]:

@@ -67,7 +67,7 @@ def kept(state: Path) -> Iterator[None]:
 @contextmanager
 def shown(say: Callable[[str], None]) -> Iterator[None]:
     """Say each line to a person."""
-    with _handled(_Teller(say)):
+    with _handled(_Printer(say)):
         yield
 
 
@@ -151,7 +151,7 @@ class _File(RotatingFileHandler):
             self.stream = None  # what it still held is lost
 
 
-class _Teller(logging.Handler):
+class _Printer(logging.Handler):
     """Prints each record as a sentence."""
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -72,7 +72,7 @@ def build_photos(
     """
     check_replaceable(root, "photos")
     candidates = unlabelled(cache_dir, seed, tell, sources)
-    with _Remembered(labels, cache_dir / "labels.csv") as known:
+    with _CachedLabels(labels, cache_dir / "labels.csv") as known:
         kept = _kept(candidates, known, images, tell)
     records = [Record(f"photo-{number:04d}", label, _target(seed, number, label), pixels)
                for number, (label, pixels) in enumerate(kept)]
@@ -133,7 +133,7 @@ class Candidates:
         return np.asarray(picture)
 
 
-class _Remembered:
+class _CachedLabels:
     """The nets with a cache file of their predictions, by the digest of the pixels; a truncated line counts as missing."""
 
     def __init__(self, labels: Labels, path: Path) -> None:
@@ -163,7 +163,7 @@ class _Remembered:
         return [self._known[sha256] for sha256 in digests]
 
 
-def _kept(candidates: Candidates, known: _Remembered, images: int, tell: Tell) -> list[tuple[int, NDArray[np.uint8]]]:
+def _kept(candidates: Candidates, known: _CachedLabels, images: int, tell: Tell) -> list[tuple[int, NDArray[np.uint8]]]:
     kept: list[tuple[int, NDArray[np.uint8]]] = []
     start = spoken = time.monotonic()
     tried, remaining = 0, iter(candidates)

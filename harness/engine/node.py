@@ -75,7 +75,7 @@ class Node:
         self._cancel = threading.Event()
         self._preparing = threading.Semaphore(_HELPERS)
         self._collecting = threading.Semaphore(_HELPERS)
-        self._together = _Together()
+        self._together = _SharedOrAlone()
         self._hostload = HostLoad()
 
     @classmethod
@@ -159,7 +159,7 @@ class Node:
         self._executor.close()
 
 
-class _Together:
+class _SharedOrAlone:
     """Lets runs go concurrently, and one that must be alone go alone."""
 
     def __init__(self) -> None:

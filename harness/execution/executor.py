@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from harness import faults
 from harness.dataset.load import UnlabelledBatch
 from harness.errors import EngineError, HarnessError, ImageUnavailableError
-from harness.execution.input_files import ARRAY, Layout, Materials, write_array, write_targets
+from harness.execution.input_files import ARRAY, InputFiles, Layout, write_array, write_targets
 from harness.execution.job import AdversarialBatch, Job, Opponent, Performed, Prepared, RunResult
 from harness.execution.outputs import OutputReader, ReaderError
-from harness.execution.query_broker import Contestant, DuelResult, QueryDuel, play, unplayed
+from harness.execution.query_broker import DuelResult, DuelSide, QueryDuel, play, unplayed
 from harness.execution.session_pool import SessionPool, Wanted
 from harness.formats.answers import reader_named
 from harness.formats.images import changed_images, encode_perturbation, pixel_digest
@@ -90,7 +90,7 @@ class Executor:
         self._for_duels = sessions or SessionPool(sandbox, work, 0, keep=False)
         self._reader = reader or OutputReader()
         self._startable: set[str] = set()
-        self._materials = Materials(work / "cache")
+        self._input_files = InputFiles(work / "cache")
 
     def close(self) -> None:
         """End worker processes and open programs, and remove the work files."""
@@ -127,7 +127,7 @@ class Executor:
             self._startable.add(job.program.digest)
             if job.opponent is not None:
                 return self._prepare_duel(job, job.opponent, layout, directory, began)
-            arrays = self._lay_out(job, layout, directory)
+            arrays = self._stage(job, layout, directory)
             stage = Prepared(job=job, directory=directory, layout=layout, arrays=arrays, prepare_s=time.monotonic() - began)
         except CorruptArtifactError as error:
             stage = _failure(Outcome.HOST_ERROR, str(error), corrupt_input=error.digest)
@@ -169,7 +169,7 @@ class Executor:
             sides = (_side(attack, mine.session, mine.workspace), _side(other, theirs.session, theirs.workspace))
             return _of_duel(job, play(duel, *sides, self._reader, cancel), mine.start_s)
 
-    def _lay_out(self, job: Job, layout: Layout, directory: Path) -> bool:
+    def _stage(self, job: Job, layout: Layout, directory: Path) -> bool:
         """Whether it is there as one array."""
         source = directory / "in"
         source.mkdir(parents=True)
@@ -178,9 +178,9 @@ class Executor:
         key, load = self._source(job)
         arrays = job.served and self._sessions is not None and self._sessions.takes_arrays(job.program)
         if arrays:
-            write_array(source, self._materials.pixels(key, load)[layout.positions])
+            write_array(source, self._input_files.pixels(key, load)[layout.positions])
         else:
-            self._materials.lay_out(key, load, layout, source)
+            self._input_files.stage_files(key, load, layout, source)
         if TRACKS[job.track].takes_targets:
             write_targets(source, layout, job.batch.targets)
         return arrays
@@ -201,7 +201,7 @@ class Executor:
         mixed = self._images.pixels(job.batch).copy()
         for digest, clean, positions in job.parts:
             if not clean:
-                source = self._materials.pixels(digest, lambda part=digest: self._load_adversarial(job, part))  # type: ignore[misc]
+                source = self._input_files.pixels(digest, lambda part=digest: self._load_adversarial(job, part))  # type: ignore[misc]
                 mixed[positions] = source[positions]
         return mixed
 
@@ -354,8 +354,8 @@ def _of_duel(job: Job, duel: DuelResult, start_s: float = 0.0) -> RunResult:
                      usable=int(np.count_nonzero(duel.counts)), expected=len(duel.counts), duel=duel)
 
 
-def _side(want: Wanted, session: Session, workspace: Path) -> Contestant:
-    return Contestant(program=want.program, track=want.track, session=session, workspace=workspace, limits=want.limits)
+def _side(want: Wanted, session: Session, workspace: Path) -> DuelSide:
+    return DuelSide(program=want.program, track=want.track, session=session, workspace=workspace, limits=want.limits)
 
 
 def _throw_away(area: OutputArea | None) -> None:

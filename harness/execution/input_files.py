@@ -68,7 +68,7 @@ class Layout:
         return names
 
 
-class Materials:
+class InputFiles:
     """Inputs of one node: pixels in memory and PNG files on disk, both bounded, least recently used evicted first."""
 
     def __init__(self, root: Path) -> None:
@@ -92,7 +92,7 @@ class Materials:
                 self._pixels.popitem(last=False)
         return made
 
-    def lay_out(self, key: str, load: Callable[[], Pixels], layout: Layout, directory: Path) -> None:
+    def stage_files(self, key: str, load: Callable[[], Pixels], layout: Layout, directory: Path) -> None:
         """Put the images of an input into ``directory``."""
         positions = layout.positions.tolist()
         with self._lock:

@@ -74,7 +74,7 @@ class QueryDuel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
+class DuelSide:
     """A program that is open for one side of a duel.
 
     Attributes:
@@ -128,7 +128,7 @@ class DuelResult:
         return all(POLICY[part.outcome].final for part in (self.attack, self.opponent))
 
 
-def play(duel: QueryDuel, attack: Contestant, opponent: Contestant, reader: OutputReader, cancel: threading.Event) -> DuelResult:
+def play(duel: QueryDuel, attack: DuelSide, opponent: DuelSide, reader: OutputReader, cancel: threading.Event) -> DuelResult:
     """Play a duel to its end; never raises for what either program does."""
     record = QueryRecord(duel.clean, duel.threat, duel.bound, duel.budget)
     other = _Opponent(opponent, duel.classes, reader, cancel)
@@ -147,7 +147,7 @@ def unplayed(attack: RunReport | None, opponent: RunReport | None, images: int) 
                       opponent=theirs)
 
 
-def _attack(duel: QueryDuel, attack: Contestant, record: QueryRecord, opponent: _Opponent,
+def _attack(duel: QueryDuel, attack: DuelSide, record: QueryRecord, opponent: _Opponent,
             cancel: threading.Event) -> tuple[RunReport, int, list[str], int]:
     """The attack's side: its report, how much of what it returned was refused, and why, and how often it asked."""
     if not attack.session.accepts_arrays:
@@ -167,14 +167,14 @@ def _attack(duel: QueryDuel, attack: Contestant, record: QueryRecord, opponent: 
                 # It was ended in the middle of its work, and not for anything that it did.
                 report = replace(report, exit_code=0)
             elif leaves_output(report.ending):
-                refused, notes = _look_at_the_end(duel, request.output_dir, layout, record, opponent)
+                refused, notes = _try_returned(duel, request.output_dir, layout, record, opponent)
             report = attack.session.with_log(report)
     except (OSError, ReaderError) as error:
         report = RunReport(Ending.HOST_ERROR, detail=f"The attack's files: {error}")
     return report, refused, notes, asked
 
 
-def _look_at_the_end(duel: QueryDuel, output_dir: Path, layout: Layout, record: QueryRecord,
+def _try_returned(duel: QueryDuel, output_dir: Path, layout: Layout, record: QueryRecord,
                      opponent: _Opponent) -> tuple[int, list[str]]:
     """What the attack returned, within the bound, one query each: how much of it was refused, and why."""
     try:
@@ -269,7 +269,7 @@ class _Opponent:
         failed: Whether it gave up; it is not asked again then.
     """
 
-    def __init__(self, side: Contestant, classes: int, reader: OutputReader, cancel: threading.Event) -> None:
+    def __init__(self, side: DuelSide, classes: int, reader: OutputReader, cancel: threading.Event) -> None:
         self._side, self._reader, self._cancel = side, reader, cancel
         self.classes = classes
         self._track = TRACKS[side.track]
@@ -330,7 +330,7 @@ _NOTES = 10
 
 
 @contextmanager
-def _batch(side: Contestant, layout: Layout, rows: Pixels, bound: int | None) -> Iterator[RunRequest]:
+def _batch(side: DuelSide, layout: Layout, rows: Pixels, bound: int | None) -> Iterator[RunRequest]:
     """Rows as one batch of a program; nothing of it, and of what the program left, stays.
 
     It looks like any other: the name says nothing, and the form is what the program takes.

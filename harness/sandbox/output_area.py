@@ -48,7 +48,7 @@ class OutputArea:
         self.mounted = False
 
     @property
-    def look_every_s(self) -> float:
+    def check_every_s(self) -> float:
         """How often checking ``usage`` is worth its cost."""
         return 0.1 if self.mounted else 0.5
 

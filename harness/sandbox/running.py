@@ -44,7 +44,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Use:
+class ResourceUsage:
     """What a program used; None where unknown."""
 
     cpu_s: float | None = None
@@ -96,7 +96,7 @@ class Running(Protocol):
     def held_bytes(self) -> int:
         """Memory that it holds now."""
 
-    def use(self) -> Use:
+    def use(self) -> ResourceUsage:
         """What it used so far."""
 
     def remove(self) -> None:

@@ -157,8 +157,8 @@ class ServedProgram:
         left_s = max(0.0, request.limits.time_limit_s - used_s)
         limits = replace(request.limits, start_limit_s=min(request.limits.start_limit_s, left_s))
         try:
-            with self._out_of_sight(request):
-                opened = _come_up(self._start, self.output, limits, cancel)
+            with self._batch_hidden(request):
+                opened = _start_ready(self._start, self.output, limits, cancel)
         except OSError as error:
             return RunReport(Ending.HOST_ERROR, detail=f"The batch could not be moved ({error}).")
         took_s = time.monotonic() - began
@@ -174,7 +174,7 @@ class ServedProgram:
         return replace(done, start_s=max(0.0, took_s - opened.ready_s), detail=done.detail or restarted)
 
     @contextlib.contextmanager
-    def _out_of_sight(self, request: RunRequest) -> Iterator[None]:
+    def _batch_hidden(self, request: RunRequest) -> Iterator[None]:
         """Keep the batch, and its partial output, from a program that is not ready."""
         aside = self._opened.place.host_input.parent / "aside"
         request.input_dir.rename(aside)
@@ -245,11 +245,12 @@ class ServedProgram:
         if isinstance(answer, Answer):
             return answer
         parted = self._answered and (questions is None or not questions.count)
-        if isinstance(answer, State) and parted and not answer.out_of_memory and self._went_on_s(answer, let_go) < _PARTING_S:
+        if (isinstance(answer, State) and parted and not answer.out_of_memory
+                and self._ran_after_thaw_s(answer, let_go) < _PARTING_S):
             return None
         return _ended(self._running, answer, watch)
 
-    def _went_on_s(self, state: State, let_go: float) -> float:
+    def _ran_after_thaw_s(self, state: State, let_go: float) -> float:
         """From when it was thawed to its end, which a busy host reports long after it happened."""
         noticed_s = time.monotonic() - let_go
         return noticed_s if state.wall_s is None else min(noticed_s, self._running.began + state.wall_s - let_go)
@@ -336,14 +337,14 @@ def open_session(start: Starter, workspace: Path, limits: Limits,
         area.__enter__()
     except OSError as error:
         return RunReport(Ending.HOST_ERROR, detail=f"The workspace cannot be made ({error}).")
-    opened = _come_up(start, area, limits, cancel)
+    opened = _start_ready(start, area, limits, cancel)
     if isinstance(opened, Opened):
         return ServedProgram(opened, start)
     area.close()
     return replace(opened, start_s=time.monotonic() - began)
 
 
-def _come_up(start: Starter, area: OutputArea, limits: Limits, cancel: threading.Event | None) -> Opened | RunReport:
+def _start_ready(start: Starter, area: OutputArea, limits: Limits, cancel: threading.Event | None) -> Opened | RunReport:
     """Start a program and wait until it is ready; nothing is left of one that fails to start."""
     opened = start(area)
     failed = _await_ready(opened, limits, cancel) if isinstance(opened, Opened) else opened

@@ -63,7 +63,7 @@ class Watch:
         """Give the output area and the host their places among the checks."""
         self.checks = [*self.checks, Check(self.host.look, _HOST_EVERY_S)]
         if self.output is not None:
-            self.checks = [Check(self.output_verdict, self.output.look_every_s), *self.checks]
+            self.checks = [Check(self.output_verdict, self.output.check_every_s), *self.checks]
 
     @property
     def elapsed_s(self) -> float:

@@ -140,7 +140,7 @@ def _stranger(transaction: Transaction, rows: Sequence[SubmissionRow], submissio
         # The directory's metadata are the organiser's, if the tournament file names it.
         believed = own or "team" in submission.said or transaction.session.get(CounterRow, _confirmation(owner.id)) is None
         return "" if believed else f"says only in its own metadata that it is of team {team} (pass --team if it is)"
-    return "" if _same_hand(owner, submission, source, own=own) else "is of no known team (--team)"
+    return "" if _same_source(owner, submission, source, own=own) else "is of no known team (--team)"
 
 
 def _known_content(rows: Sequence[SubmissionRow], submission: Submission) -> bool:
@@ -149,7 +149,7 @@ def _known_content(rows: Sequence[SubmissionRow], submission: Submission) -> boo
     return known and not any(row.state == "active" and row.digest != submission.digest for row in rows)
 
 
-def _same_hand(owner: SubmissionRow, submission: Submission, source: str, *, own: bool) -> bool:
+def _same_source(owner: SubmissionRow, submission: Submission, source: str, *, own: bool) -> bool:
     """Whether a directory of no team is the organiser's as the one before; of what came packed it is unknown."""
     if submission.kind != "directory" or owner.kind != "directory":
         return False

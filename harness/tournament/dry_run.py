@@ -278,7 +278,7 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
     if result.outcome is not Outcome.OK:
         detail = f" ({report.detail})" if report.detail else f" (exit code {report.exit_code})"
         trial.problems.append(Problem(f"run: {result.outcome.value}", policy.sentence + detail,
-                                      _last_words(report.stderr) or policy.next_step))
+                                      _last_output(report.stderr) or policy.next_step))
     what = TRACKS[submission.type].unit
     absent = result.expected - result.usable - len(result.refused)
     if absent > 0:
@@ -299,7 +299,7 @@ def _judge(trial: Trial, submission: Submission, batch: Batch, limits: Limits) -
         _judge_pixels(trial, batch, baseline=submission.baseline)
 
 
-def _last_words(stderr: str) -> str:
+def _last_output(stderr: str) -> str:
     """What the end of what a program wrote suggests, and that end: `harness logs` has nothing of a trial."""
     lines = stderr.strip().splitlines()[-_LAST_LINES:]
     return "\n    ".join([*filter(None, [hint(stderr)]), "The end of its stderr:", *lines]) if lines else ""

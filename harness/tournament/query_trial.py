@@ -11,7 +11,7 @@ from harness.dataset.load import Batch, Dataset
 from harness.errors import EngineError
 from harness.execution.job import RunResult
 from harness.execution.outputs import OutputReader
-from harness.execution.query_broker import Contestant, DuelResult, QueryDuel, play
+from harness.execution.query_broker import DuelResult, DuelSide, QueryDuel, play
 from harness.execution.session_pool import Loan, SessionPool, Wanted
 from harness.sandbox.base import Limits, Program, RunReport
 from harness.sandbox.outcomes import Outcome, classify
@@ -55,12 +55,12 @@ class QueryTrial:
                 for loan, name in zip((other, one), reversed(self._names), strict=True):
                     if loan.report is not None:
                         return self._not_started(loan.report, name)
-                result = play(self._duel, _seat(asks, one), _seat(answers, other), reader, cancel)
+                result = play(self._duel, _duel_side(asks, one), _duel_side(answers, other), reader, cancel)
         finally:
             reader.close()
         for part, name in ((result.opponent, self._names[1]), (result.attack, self._names[0])):
             if part.outcome is Outcome.HOST_ERROR or (part is result.opponent and part.outcome is not Outcome.OK):
-                raise _nobody(name, part.report)
+                raise _failed_side(name, part.report)
         self._judge(result)
         count = len(self._duel.clean)
         return RunResult(outcome=result.attack.outcome, report=result.attack.report, usable=count, expected=count,
@@ -69,7 +69,7 @@ class QueryTrial:
     def _not_started(self, report: RunReport, name: str) -> RunResult:
         outcome = classify(report.ending, report.exit_code, usable=0, refused=0)
         if name == self._names[1] or outcome is Outcome.HOST_ERROR:
-            raise _nobody(name, report)
+            raise _failed_side(name, report)
         return RunResult(outcome=outcome, report=report)
 
     def _judge(self, result: DuelResult) -> None:
@@ -88,13 +88,13 @@ class QueryTrial:
                             f"image, where {self._budget} are allowed. {len(found)} of {images} images were found to fool it.")
 
 
-def _seat(wanted: Wanted, loan: Loan) -> Contestant:
+def _duel_side(wanted: Wanted, loan: Loan) -> DuelSide:
     assert loan.session is not None  # noqa: S101 - the caller has looked
-    return Contestant(program=wanted.program, track=wanted.track, session=loan.session, workspace=loan.workspace,
+    return DuelSide(program=wanted.program, track=wanted.track, session=loan.session, workspace=loan.workspace,
                       limits=wanted.limits)
 
 
-def _nobody(name: str, report: RunReport) -> EngineError:
+def _failed_side(name: str, report: RunReport) -> EngineError:
     detail = report.detail or report.stderr.strip()[-300:] or f"exit code {report.exit_code}"
     return EngineError(f"The duel could not be run, because of {name}: {detail}",
                        f"Validate {name} by itself, or run `harness doctor`.")

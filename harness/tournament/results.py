@@ -83,7 +83,7 @@ def _read(records: RoundRecords, members: Sequence[StoredSubmission]) -> Results
                                    median_s=ended[member.id].median_s, times=ended[member.id].times)
         verdicts, done = records.verdicts(runs)
         if records.rules.mixed_batches:
-            verdicts, done = _dealt_back(records, verdicts, done, in_play)
+            verdicts, done = _unmixed(records, verdicts, done, in_play)
         # A row more than there are inputs: what was not made has no verdicts.
         planes[:, :, entry] = records.in_rows(verdicts[made])
         run_done[:, entry] = attack_done & ((made < 0) | done[made])
@@ -138,7 +138,7 @@ def _in_play(records: RoundRecords, made: NDArray[np.int64], attack_done: NDArra
     return np.array(sorted(found), np.int64)
 
 
-def _dealt_back(records: RoundRecords, verdicts: NDArray[np.uint8], done: NDArray[np.bool_],
+def _unmixed(records: RoundRecords, verdicts: NDArray[np.uint8], done: NDArray[np.bool_],
                 in_play: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Verdicts on mixed inputs, given back to the inputs that the images came from."""
     bits = np.unpackbits(verdicts, axis=-1, bitorder="little")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness.execution.outputs import OutputReader
-from harness.execution.query_broker import Contestant, DuelResult, QueryDuel, play
+from harness.execution.query_broker import DuelResult, DuelSide, QueryDuel, play
 from harness.sandbox.base import Limits, Program, RunReport, Sandbox, Session
 from harness.tracks import Threat
 
@@ -112,9 +112,9 @@ class Seat:
         session = sandbox.open(program, track, workspace, LIMITS, None, {"run": "1"})
         assert not isinstance(session, RunReport), session
         self.session: Session = session
-        self.side = Contestant(program=program, track=track, session=session, workspace=workspace, limits=LIMITS)
+        self.side = DuelSide(program=program, track=track, session=session, workspace=workspace, limits=LIMITS)
 
-    def limited(self, time_limit_s: float) -> Contestant:
+    def limited(self, time_limit_s: float) -> DuelSide:
         return replace(self.side, limits=replace(LIMITS, time_limit_s=time_limit_s))
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ def duel(**changes: Any) -> QueryDuel:
 Play = Callable[..., DuelResult]
 
 
-def played(what: QueryDuel, attack: Contestant, against: Contestant, cancel: threading.Event | None = None) -> DuelResult:
+def played(what: QueryDuel, attack: DuelSide, against: DuelSide, cancel: threading.Event | None = None) -> DuelResult:
     reader = OutputReader()
     try:
         return play(what, attack, against, reader, cancel or threading.Event())

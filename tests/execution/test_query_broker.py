@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness import sdk
-from harness.execution.query_broker import Contestant, DuelResult
+from harness.execution.query_broker import DuelResult, DuelSide
 from harness.formats.result_csv import NO_LABEL
 from harness.sandbox.base import Sandbox
 from harness.sandbox.outcomes import Ending, Outcome
@@ -59,7 +59,7 @@ class Table:
         self.seats.append(seat)
         return seat
 
-    def play(self, text: str, limit_s: float = 30, against: Contestant | None = None, **changes: Any) -> DuelResult:
+    def play(self, text: str, limit_s: float = 30, against: DuelSide | None = None, **changes: Any) -> DuelResult:
         """A duel of a new attack; what the opponent was shown lies in ``watched`` then."""
         attack = self.seat(text, "attack")
         if against is None:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.sandbox.outcomes import Ending
-from harness.sandbox.running import State, Use, conclude
+from harness.sandbox.running import ResourceUsage, State, conclude
 from harness.sandbox.tail import LogTail
 from harness.sandbox.watch import Check, Verdict, Watch
 
@@ -26,8 +26,8 @@ class Ended:
     def judge(self, _state: State) -> Verdict | None:
         return self._judged
 
-    def use(self) -> Use:
-        return Use(1.0, 2)
+    def use(self) -> ResourceUsage:
+        return ResourceUsage(1.0, 2)
 
 
 def watch(elapsed_s: float) -> Watch:

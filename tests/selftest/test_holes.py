@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.execution import input_files as materials
+from harness.execution import input_files
 from harness.sandbox.docker import DockerSandbox, container, layer, page_cache
 from harness.sandbox.docker import options as docker_options
 from harness.sandbox.image_rules import ImageRules
@@ -88,7 +88,7 @@ def test_a_hole_is_noticed(hole: str, look, monkeypatch) -> None:
 
 #: What of the harness's own doing is left out, and a row that has to notice.
 OMISSIONS = {
-    "inputs are links": (materials, "_copy", os.link, "hunts-for-channels"),
+    "inputs are links": (input_files, "_copy", os.link, "hunts-for-channels"),
     "only names count": (layer, "unlinked_bytes", lambda _threads, _upper: 0, "holds-unlinked-files"),
     "only the layer counts": (layer, "_BOUND", (), "fills-bound-files"),
 }
@@ -112,5 +112,5 @@ def test_pages_left_out_of_memory_are_noticed(look, monkeypatch) -> None:
 
 
 def test_a_batch_in_sight_of_a_program_that_starts_is_noticed(look, monkeypatch) -> None:
-    monkeypatch.setattr(ServedProgram, "_out_of_sight", lambda *_: nullcontext())
+    monkeypatch.setattr(ServedProgram, "_batch_hidden", lambda *_: nullcontext())
     assert failed(look("serves-and-works-while-it-starts")) == ["serves-and-works-while-it-starts"]

@@ -113,7 +113,7 @@ def _takes_files(api: APIClient, good: images.ImageFacts) -> bool:
 
 def _build(api: APIClient, program: Program, base: images.ImageFacts, tag: str) -> None:
     assert program.code_dir is not None  # noqa: S101 - the caller's promise, for the type checker
-    files = _files_digest(program.code_dir, _lent(program))
+    files = _files_digest(program.code_dir, _lent_exec_bit(program))
     ours = {CODE_LABEL: program.digest, CODE_TOURNAMENT: program.rules.tournament, CODE_FILES: files}
     twin = _twin(api, program, base, files)
     if twin is not None:
@@ -134,7 +134,7 @@ def _commit(api: APIClient, origin: str, program: Program, paths: Iterable[Path]
         "Image": origin, "Entrypoint": ["/never-started"], "Cmd": [], "NetworkDisabled": True, "Labels": labels})["Id"]
     try:
         with tempfile.TemporaryFile() as spool:
-            _write_tar(spool, program.code_dir, _lent(program), paths)
+            _write_tar(spool, program.code_dir, _lent_exec_bit(program), paths)
             spool.seek(0)
             api.put_archive(ident, "/", spool)
         api.commit(ident, repository=CODE_REPOSITORY, tag=tag, conf={"Labels": {**dict.fromkeys(labels, ""), **ours}})
@@ -143,7 +143,7 @@ def _commit(api: APIClient, origin: str, program: Program, paths: Iterable[Path]
         api.remove_container(ident, v=True, force=True)
 
 
-def _lent(program: Program) -> str | None:
+def _lent_exec_bit(program: Program) -> str | None:
     """The file that gets an exec bit where it lacks it."""
     return program.entry_point if program.lends_exec_bit else None
 

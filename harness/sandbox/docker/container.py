@@ -24,7 +24,7 @@ from harness.sandbox.docker.stream import AttachedStream
 from harness.sandbox.docker.usage import CgroupSampler
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.protocol import LineReader
-from harness.sandbox.running import NotStartedError, State, Use
+from harness.sandbox.running import NotStartedError, ResourceUsage, State
 from harness.sandbox.tail import LogTail
 from harness.sandbox.watch import Verdict, Watch
 
@@ -211,9 +211,9 @@ class Container:
         """Memory that stays taken while it is frozen."""
         return self.sampler.held_bytes()
 
-    def use(self) -> Use:
+    def use(self) -> ResourceUsage:
         """CPU seconds and peak memory at the last sample."""
-        return Use(self.sampler.cpu_s, self.sampler.peak_memory_bytes)
+        return ResourceUsage(self.sampler.cpu_s, self.sampler.peak_memory_bytes)
 
     def layer_bytes(self) -> int | None:
         """The size of its writable layer, as the engine counts it (slow: it walks); None where it does not say."""

@@ -46,7 +46,7 @@ class Freezer:
         with contextlib.suppress(OSError):
             while time.monotonic() < until:
                 self._state.write_text(self._stop)
-                if self._stands(min(until, time.monotonic() + _AGAIN_S)):
+                if self._all_frozen(min(until, time.monotonic() + _AGAIN_S)):
                     self.frozen = True
                     return True
                 self._state.write_text(self._go)
@@ -72,7 +72,7 @@ class Freezer:
             # The cgroup is removed shortly after its last process; reading it then gives ENODEV.
             return True if error.errno in (errno.ENOENT, errno.ENODEV) else None
 
-    def _stands(self, until: float) -> bool:
+    def _all_frozen(self, until: float) -> bool:
         while self._told is not None and self._stopped not in self._told.read_text().splitlines():
             if time.monotonic() > until:
                 return False

@@ -37,7 +37,7 @@ class Engine:
     root: Path
     runtime: str | None
     orphans: list[str] = field(default_factory=list)
-    known: start_control.Known = field(default_factory=start_control.Known)
+    known: start_control.LastGoodImage = field(default_factory=start_control.LastGoodImage)
 
     def remove_orphans(self) -> None:
         """Try again to remove what could not be removed."""

@@ -30,13 +30,13 @@ _CHANGING = re.compile(r"/\S*|[0-9a-f]{8,}|\d+")
 
 
 @dataclass
-class Known:
+class LastGoodImage:
     """What has been seen to start. ``image``: the last one that did."""
 
     image: ImageFacts | None = None
 
 
-def started(api: APIClient, start: Start, orphans: list[str], known: Known, reader: LineReader | None = None) -> Container:
+def started(api: APIClient, start: Start, orphans: list[str], known: LastGoodImage, reader: LineReader | None = None) -> Container:
     """As ``Container.started``, with an experiment for unknown failures.
 
     Raises:
@@ -53,7 +53,7 @@ def started(api: APIClient, start: Start, orphans: list[str], known: Known, read
     return container
 
 
-def _is_the_images(api: APIClient, start: Start, orphans: list[str], known: Known, detail: str) -> bool:
+def _is_the_images(api: APIClient, start: Start, orphans: list[str], known: LastGoodImage, detail: str) -> bool:
     good = known.image
     if good is None or good.ident == start.image.ident or failures.says_the_host(detail):
         return False

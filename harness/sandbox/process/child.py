@@ -22,7 +22,7 @@ from harness.sandbox.outcomes import Ending
 from harness.sandbox.pace import Pace
 from harness.sandbox.process.family import Family, Look
 from harness.sandbox.protocol import LineReader
-from harness.sandbox.running import NotStartedError, State, Use
+from harness.sandbox.running import NotStartedError, ResourceUsage, State
 from harness.sandbox.tail import LogTail
 from harness.sandbox.watch import Verdict, Watch
 
@@ -112,7 +112,7 @@ class Child:
 
     def settle(self, watch: Watch) -> State | Verdict:  # noqa: ARG002 - the Running protocol
         """Its exit code, after its last output."""
-        self._last_words()
+        self._last_output()
         end = self._end or {}
         if "exit" not in end:
             return Verdict(Ending.HOST_ERROR, "The program's supervisor ended without a report.")
@@ -127,7 +127,7 @@ class Child:
         until = time.monotonic() + _PATIENCE_S
         while not self.ended() and time.monotonic() < until:
             self.pump(0.01)
-        self._last_words()
+        self._last_output()
         if self._end is None:
             return Verdict(Ending.HOST_ERROR, "The program could not be killed.")
         return None
@@ -189,10 +189,10 @@ class Child:
         """Resident memory of all its processes; pages that they share count for each."""
         return self._look().rss_bytes
 
-    def use(self) -> Use:
+    def use(self) -> ResourceUsage:
         """What the kernel counted for it and its children."""
         end = self._end or {}
-        return Use(end.get("cpu_s"), max(int(end.get("peak", 0)), self._peak) or None)
+        return ResourceUsage(end.get("cpu_s"), max(int(end.get("peak", 0)), self._peak) or None)
 
     def memory_verdict(self) -> Verdict | None:
         """Whether it holds more memory, or more processes, than allowed."""
@@ -257,7 +257,7 @@ class Child:
             self._received += data
         return None
 
-    def _last_words(self) -> None:
+    def _last_output(self) -> None:
         """What is still in the pipes; all writers are dead, or are not ours to wait for."""
         until = time.monotonic() + 0.5
         while self._sinks and time.monotonic() < until:
