@@ -73,7 +73,7 @@ def test_what_an_engine_does_not_say_is_not_taken_for_no(judge):
 
 
 @pytest.mark.parametrize(("root", "words"), [
-    ("/nowhere/docker", "at /nowhere/docker, which is not on this host"), ("", "does not say")])
+    ("/nowhere/docker", "at /nowhere/docker, which is not on this host"), ("", "at an unknown place")])
 def test_the_room_of_an_engine_elsewhere_is_not_this_hosts(root, words):
     check = host.engine_room(root)
     assert check.state == "warn"

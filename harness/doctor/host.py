@@ -41,8 +41,8 @@ def engine_room(root: str) -> Check:
     """The same for the engine's data, which lies at ``root`` on the engine's own host."""
     if root and os.path.isdir(root):  # noqa: PTH112 - a path of another program's
         return room("disk of the engine", Path(root))
-    where = f"at {root}, which is not on this host" if root else "where it does not say"
-    return Check("disk of the engine", "warn", f"its data lie {where}: their free space is unknown",
+    where = f"at {root}, which is not on this host" if root else "at an unknown place"
+    return Check("disk of the engine", "warn", f"its data are {where}: their free space is unknown",
                  "Check it on the engine's own host.")
 
 

@@ -80,7 +80,7 @@ def connected(address: str) -> Any:  # noqa: ANN401 - Ray's module, which is an 
         raise EngineError(f"Ray {version} is too old: its ports accept commands from anyone.",
                           f"Install Ray {OLDEST[0]}.{OLDEST[1]} or newer on every machine.")
     if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
-        raise EngineError("Ray would be spoken to without a token: whoever reaches its ports could run what he likes.", SECURE_STEP)
+        raise EngineError("Ray would run without a token: whoever can reach its ports could run any code.", SECURE_STEP)
     _refuse_silence(address)
     import ray  # noqa: PLC0415 - an extra, and a second
 

@@ -227,7 +227,7 @@ class _Files:
         return None
 
     def _forbidden(self, told: str, here: str, node: _Node, need: int | None) -> Problem:
-        whose = "nobody (uid 65534)" if self._user else "root without capabilities"
+        whose = "the user nobody (uid 65534)" if self._user else "root without capabilities"
         what = {None: "enter", stat.S_IXOTH: "execute", stat.S_IROTH: "read"}[need]
         at = plain(here, _SHOWN)
         return Problem(self._form.field, f"{told} cannot be started: programs run as {whose}, who may not {what} {at} (mode "
