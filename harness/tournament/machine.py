@@ -113,18 +113,18 @@ class Machine:
         if config.workers.engine != "ray":
             self.slots = choose_slots(config, slots, gpus)
         elif had_gpu is None:
-            self.reach()
+            self.join()
         else:
             wanted = config.workers.gpus if gpus is None else gpus
             asked = config.workers.require.gpu is not None or wanted not in ("auto", "none")
             self._expected_gpu = wanted != "none" and (asked or had_gpu)
 
     @property
-    def reached(self) -> bool:
+    def known(self) -> bool:
         """Whether it is known what it has: this machine is, a cluster once it is joined."""
         return bool(self.slots)
 
-    def reach(self) -> None:
+    def join(self) -> None:
         """Join the cluster.
 
         Raises:
@@ -138,7 +138,7 @@ class Machine:
     @property
     def gpu(self) -> bool:
         """Whether runs have a GPU; of a cluster that is not joined yet, whether they would have by all that is known here."""
-        return any(slot.gpu for slot in self.slots) if self.reached else self._expected_gpu
+        return any(slot.gpu for slot in self.slots) if self.known else self._expected_gpu
 
     def remarks(self) -> list[str]:
         """What a person should know of it, as sentences.
@@ -148,7 +148,7 @@ class Machine:
         """
         if self._cluster is not None:
             return self._cluster.remarks
-        if not self.reached:
+        if not self.known:
             return []
         return list(filter(None, [check_memory(self.slots, self._tournament.config)]))
 

@@ -138,9 +138,9 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         removed = machine.sweep()
         faults.reach("swept")
         round_ = _opened(tournament, dataset, sandbox, options, watcher, machine, who)
-        if not machine.reached and not (round_.board.complete and (options.only or machine.audit(round_, set()) is None)):
+        if not machine.known and not (round_.board.complete and (options.only or machine.audit(round_, set()) is None)):
             expected = machine.gpu
-            machine.reach()
+            machine.join()
             _tell_remarks(watcher, machine)
             if machine.gpu != expected:
                 round_ = _opened(tournament, dataset, sandbox, options, watcher, machine, who)

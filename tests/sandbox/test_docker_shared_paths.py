@@ -79,7 +79,7 @@ def test_what_the_engine_sees(engine, words, tmp_path) -> None:
 
 @pytest.mark.parametrize("sees", ["no image", "a failure"])
 def test_what_could_not_be_tried_is_not_told_as_found(sees, tmp_path) -> None:
-    with pytest.raises(EngineError, match="could not be tried"):
+    with pytest.raises(EngineError, match="could not be tested"):
         shared_paths.problem(Engine(sees), tmp_path)  # type: ignore[arg-type]
     check = client.shared(Engine(sees), tmp_path)  # type: ignore[arg-type]
     assert check.state == "warn"

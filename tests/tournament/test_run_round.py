@@ -163,7 +163,7 @@ def test_a_cluster_is_joined_only_where_there_is_a_run_for_it(root, tournament, 
 def test_whether_runs_would_have_a_gpu_is_said_without_the_cluster(root, tournament, workers, option, had_gpu, gpu) -> None:
     with far(tournament, **{"gpus": "auto", **workers}) as elsewhere:
         machine = Machine(elsewhere, elsewhere.dataset(), ProcessSandbox(root / "scratch"), gpus=option, had_gpu=had_gpu)
-        assert (machine.gpu, machine.reached) == (gpu, False)
+        assert (machine.gpu, machine.known) == (gpu, False)
 
 
 def test_a_new_entry_needs_the_cluster(root, tournament) -> None:
