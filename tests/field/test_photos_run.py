@@ -1,6 +1,6 @@
-"""What docs/results.md says to hold on photographs, from the stored result of a run on 32 of them.
+"""What docs/results.md says to hold on photographs, from the stored result of `make photos`.
 
-Of 32 images a share is uncertain by .17, so only what is clear of that is asserted. What does not hold is on that page, and
+Of 200 images a share is uncertain by .07, so only what is clear of that is asserted. What does not hold is on that page, and
 asserted nowhere.
 """
 
@@ -29,6 +29,7 @@ def left(stored: dict, attack: str, defenses: list[str]) -> float:
 
 
 def test_the_stored_run_is_complete_and_of_the_committed_entries(stored) -> None:
+    assert stored["images"] == 200
     names = {(track, name) for track, rows in stored["ranks"].items() for name in rows}
     committed = {(path.parent.parent.name.removesuffix("s"), path.parent.name) for path in HOME.glob("*/*/metadata.json")}
     assert names == committed | {("attack", "no_op"), ("attack", "random_noise")}
@@ -39,8 +40,8 @@ def test_the_stored_run_is_complete_and_of_the_committed_entries(stored) -> None
 
 
 @pytest.mark.parametrize(("weaker", "stronger", "margin"), [
-    ("random_noise", "fgsm", 0.25), ("fgsm", "mi_fgsm", 0.05), ("mi_fgsm", "mi_fgsm_ensemble", 0.05),
-    ("mi_fgsm_ensemble", "three_phases", 0.05),
+    ("random_noise", "fgsm", 0.25), ("fgsm", "mi_fgsm", 0.15), ("mi_fgsm", "mi_fgsm_ensemble", 0.1),
+    ("mi_fgsm_ensemble", "three_phases", 0.1), ("i_fgsm", "mi_fgsm", 0.2),
 ])  # fmt: skip
 def test_attacks_transfer_in_the_papers_order(stored, weaker: str, stronger: str, margin: float) -> None:
     assert left(stored, weaker, PRIVATE) - left(stored, stronger, PRIVATE) > margin
@@ -58,16 +59,28 @@ def test_targets_are_hit_on_the_surrogates_and_seldom_elsewhere(stored, attack: 
     assert max(hits[name] for name in PRIVATE) < 0.5
 
 
-@pytest.mark.parametrize(("lifted", "bare"), [("bit_depth", "undefended_lite2"), ("guided_denoiser", "undefended_lite1")])
+@pytest.mark.parametrize(("lifted", "bare"), [
+    ("bit_depth", "undefended_lite2"), ("resize_pad", "undefended_lite2"), ("jpeg", "undefended_lite2"),
+    ("guided_denoiser", "undefended_lite1"),
+])  # fmt: skip
 def test_a_defense_is_told_from_the_net_behind_it(stored, lifted: str, bare: str) -> None:
     places = {name: row["ranks"] for name, row in stored["ranks"]["defense"].items()}
     assert places[lifted][2] < places[bare][1]
 
 
 def test_no_private_defense_is_safe(stored) -> None:
-    assert max(stored["accuracy"]["three_phases"][name][0] for name in PRIVATE) < 0.3
+    assert max(stored["accuracy"]["three_phases"][name][0] for name in PRIVATE) < 0.2
 
 
 def test_nothing_happens_without_an_attack(stored) -> None:
     for name in ("no_op", "random_noise"):
         assert min(row[0] for row in stored["accuracy"][name].values()) > 0.85
+
+
+def test_the_runner_ups_attack_is_first_by_itself(stored) -> None:
+    assert stored["ranks"]["attack"]["three_phases"]["ranks"] == [1, 1, 1]
+
+
+def test_targets_of_the_runner_up_transfer_and_the_winners_do_not(stored) -> None:
+    for name in PRIVATE:
+        assert stored["hits"]["three_phases_target"][name][0] - stored["hits"]["momentum_std"][name][0] > 0.1
