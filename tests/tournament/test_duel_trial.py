@@ -160,5 +160,5 @@ def test_a_fault_of_one_that_asks(dataset, tmp_path: Path, question: str, field:
 
 
 def test_an_opponent_that_fails_is_no_fault_of_the_attacks(dataset, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="defense is at fault"):
+    with pytest.raises(EngineError, match="because of defense"):
         tried(dataset, tmp_path, ASKS.replace("QUESTION", MOVES), Access.QUERY, DEFENSE.format(body="classify = lambda _: 1 / 0"))
