@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh machine to a leaderboard and a report; the second time only what is new is done.
+# From a fresh machine to a leaderboard and a report; a second call runs only what is new.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

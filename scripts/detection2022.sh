@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The detection contest of 2022 on rendered shapes; the second time only what is new is run.
+# The detection contest of 2022 on rendered shapes; a second call runs only what is new.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a GPU is worth here, in under eight minutes: the default tournament served and one-shot on it, one and four runs at a time.
+# Measures a GPU in under eight minutes: the default tournament served and one-shot on it, one and four runs at a time.
 #   scripts/gpu_check.sh [--config FILE] [--seconds N] [--out DIRECTORY]
 # PYTHON names another interpreter than .venv's; it needs what `make setup` installs.
 set -euo pipefail

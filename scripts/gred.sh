@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# GRED's Tables 2 and 3 on rendered shapes; the second time only what is new is run.
+# GRED's Tables 2 and 3 on rendered shapes; a second call runs only what is new.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

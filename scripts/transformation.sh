@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tournament about adversarial transformation, and the tables of its paper from what it found. The second time only what is new is run.
+# The tournament about adversarial transformation, and the tables of its paper from what it found. A second call runs only what is new.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
