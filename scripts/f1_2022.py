@@ -80,6 +80,8 @@ def main() -> None:
     parser.add_argument("export", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not (arguments.export / "detections.csv").exists():
+        parser.error(f"{arguments.export} is not what `harness export DIR` writes: there is no detections.csv.")
     columns = {**{name: {name: family} for name, family in FAMILIES.items()}, "all": FAMILIES}
     table = {
         detector: {name: [round(value, 4) for value in f1(scores, families, np.random.default_rng(2022))]

@@ -82,6 +82,8 @@ def main() -> None:
     parser.add_argument("export", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not (arguments.export / "verdicts.csv").exists():
+        parser.error(f"{arguments.export} is not what `harness export DIR` writes: there is no verdicts.csv.")
     success, correct = answers(arguments.export)
     detected = detection(arguments.export)
     opponents = (CLASSIFIER, *DEFENSES)

@@ -129,6 +129,8 @@ def main() -> None:
     parser.add_argument("export", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if not (arguments.export / "verdicts.csv").exists():
+        parser.error(f"{arguments.export} is not what `harness export DIR` writes: there is no verdicts.csv.")
     found = summary(arguments.export, yaml.safe_load(CONFIG.read_text())["rules"]["max_epsilon"])
     for show in (accuracy_table, epsilon_table, hits_table, areas_table, ranks_table):
         print(show(found), end="\n\n")

@@ -42,7 +42,9 @@ def read(*command: str) -> Found:
     """Return what a command of the harness says in JSON."""
     program = Path(sys.executable).with_name("harness")
     done = subprocess.run(
-        [program, *command, "--config", CONFIG, "--format", "json"], stdout=subprocess.PIPE, check=True, text=True)
+        [program, *command, "--config", CONFIG, "--format", "json"], stdout=subprocess.PIPE, check=False, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)  # the command has said why
     found: Found = json.loads(done.stdout)
     return found
 
