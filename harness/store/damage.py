@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import text
 
-from harness.store import counters
+from harness.store import counters, rounds
 from harness.store.facade import Transaction
 from harness.store.values import DONE, OPEN
 
+#: A submission and conditions of its runs, by their ids.
+Taken = tuple[int, int]
 _ALL = f"""SELECT id FROM run WHERE state = {DONE} AND crc(labels) IS NOT crc
 UNION SELECT run_id FROM duel WHERE crc(counts, findings) IS NOT crc"""  # noqa: S608 - our own numbers
 #: By run, in the order in which the rows lie.
@@ -30,22 +32,39 @@ def damaged(transaction: Transaction, runs: Collection[int] | None = None) -> li
     return list(transaction.connection.scalars(text(_OF), {"runs": json.dumps(sorted(runs))})) if runs else []
 
 
-def reopen(transaction: Transaction) -> Counter[str]:
-    """Take the results of damaged runs away, of whatever round, so that they are run again; how many of each submission."""
+def reopen(transaction: Transaction, members: Collection[Taken]) -> Counter[str]:
+    """Take the results of a round's damaged runs away, so that they are run again; how many of each submission.
+
+    What other rounds alone count is left to them: a damaged answer is shown nowhere, and whoever runs that round makes it again.
+
+    Args:
+        transaction: Writes.
+        members: The submissions of the round by id, each with conditions that its runs have there. Those of an audit's repeats
+            are the same but for ``repeat``.
+    """
     runs = damaged(transaction)
     if not runs:
         return Counter()
-    asked = {"runs": json.dumps(runs)}
+    ours = {(member, _text(rounds.conditions(transaction, these))) for member, these in members}
+    found = transaction.connection.execute(text(
+        "SELECT run.id, name, submission_id, conditions.text FROM json_each(:runs) JOIN run ON run.id = json_each.value "
+        "JOIN submission ON submission.id = submission_id JOIN conditions ON conditions.id = conditions_id"),
+        {"runs": json.dumps(runs)}).all()
+    lost = [(run, name) for run, name, member, held in found if (member, _text(json.loads(held))) in ours]
+    asked = {"runs": json.dumps([run for run, _ in lost])}
     these = "(SELECT value FROM json_each(:runs))"
-    names = transaction.connection.scalars(text(
-        f"SELECT name FROM run JOIN submission ON submission.id = submission_id WHERE run.id IN {these}"), asked)  # noqa: S608
-    found = Counter(names)
     transaction.connection.execute(text(
         f"UPDATE run SET state = {OPEN}, outcome = NULL, labels = NULL, crc = NULL WHERE id IN {these}"), asked)  # noqa: S608
     for result in ("score", "duel"):
         transaction.connection.execute(text(f"DELETE FROM {result} WHERE run_id IN {these}"), asked)  # noqa: S608
-    counters.results_changed(transaction)
-    return found
+    if lost:
+        counters.results_changed(transaction)
+    return Counter(name for _, name in lost)
+
+
+def _text(conditions: Mapping[str, object]) -> str:
+    """Conditions without which of an audit's repeats it is."""
+    return json.dumps({name: value for name, value in conditions.items() if name != "repeat"}, sort_keys=True)
 
 
 def malformed(transaction: Transaction) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from harness.tournament.duel_cost import cost
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher
 from harness.tournament.round_loader import Round
-from harness.tournament.tournament import Fresh, TakingPart, Tournament, refuse_untrusted
+from harness.tournament.tournament import Fresh, RunsLeft, TakingPart, Tournament, refuse_untrusted
 
 _LOG = logging.getLogger(__name__)
 
@@ -138,12 +138,6 @@ def play_round(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, optio
         removed = machine.sweep()
         faults.reach("swept")
         round_ = _opened(tournament, dataset, sandbox, options, watcher, machine, who)
-        if not machine.known and not (round_.board.complete and (options.only or machine.audit(round_, set()) is None)):
-            expected = machine.gpu
-            machine.join()
-            _tell_remarks(watcher, machine)
-            if machine.gpu != expected:
-                round_ = _opened(tournament, dataset, sandbox, options, watcher, machine, who)
         removed += machine.removed_elsewhere()
         for said in cost(round_.lineup, round_.board, round_.unmet, max(1, len(machine.slots))):
             watcher.say(said)
@@ -173,11 +167,30 @@ def _tell_remarks(watcher: Watcher, machine: Machine) -> None:
 
 def _opened(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options: Options, watcher: Watcher, machine: Machine,
             who: TakingPart) -> Round:
-    """The round as the store knows it; what a person should know of that is said."""
+    """The round as the store knows it; what a person should know of that is said.
+
+    A cluster is joined before anything of the round is changed, and not at all where nothing is to be run.
+    """
     images = machine.pin_images(who, watcher)
-    round_ = tournament.open_round(
-        dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=machine.gpu,
-        fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images)
+
+    def opened() -> Round:
+        return tournament.open_round(
+            dataset, sandbox=sandbox.name, name=options.round_name, only=options.only, gpu=machine.gpu,
+            fresh=Fresh(options.fresh, options.fresh_batch, options.fresh_against) if options.fresh else None, images=images,
+            complete_only=not machine.known)
+
+    round_ = None
+    if not machine.known:
+        with suppress(RunsLeft):
+            round_ = opened()
+        if round_ is None or (not options.only and machine.audit(round_, set()) is not None):
+            expected = machine.gpu
+            machine.join()
+            _tell_remarks(watcher, machine)
+            if machine.gpu != expected:
+                images, round_ = machine.pin_images(who, watcher), None
+    if round_ is None:
+        round_ = opened()
     counts = round_.board.counts()
     _LOG.info("A round begins.", extra=facts(
         version=__version__, round=round_.name, done=counts[DONE], total=round_.board.total, sandbox=sandbox.name,
@@ -186,9 +199,9 @@ def _opened(tournament: Tournament, dataset: Dataset, sandbox: Sandbox, options:
     for moved in round_.moved:
         watcher.say(_moved(moved))
     for name, count in round_.damaged.items():
-        watcher.say(f"{count} stored answers of {name} are damaged and are made again." if count > 1 else
-                    f"A stored answer of {name} is damaged and is made again.")
-        _LOG.warning("Stored answers are damaged and made again.", extra=facts(submission=name, runs=count))
+        watcher.say(f"{count} stored answers of {name} are damaged and count for nothing until they are made again." if count > 1
+                    else f"A stored answer of {name} is damaged and counts for nothing until it is made again.")
+        _LOG.warning("Stored answers are damaged.", extra=facts(submission=name, runs=count))
     return round_
 
 

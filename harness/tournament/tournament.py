@@ -60,6 +60,10 @@ class Fresh:
     against: str | None = None
 
 
+class RunsLeft(Exception):  # noqa: N818 - nobody's error: who asks for a complete round only catches it
+    """A round that was to be opened only if complete has something to run; nothing was changed."""
+
+
 @dataclass(frozen=True)
 class TakingPart:
     """Who takes part in a round.
@@ -207,7 +211,8 @@ class Tournament:
             return submissions.withdraw(transaction, name, DEFAULT_ROUND).name
 
     def open_round(self, dataset: Dataset, *, sandbox: str, name: str | None = None, only: Collection[str] = (),
-                   gpu: bool = False, fresh: Fresh | None = None, images: Mapping[str, BaseImage] | None = None) -> Round:
+                   gpu: bool = False, fresh: Fresh | None = None, images: Mapping[str, BaseImage] | None = None,
+                   complete_only: bool = False) -> Round:
         """Bring a round to the state that the store knows: all of it or, where something is refused, nothing.
 
         Args:
@@ -218,8 +223,10 @@ class Tournament:
             gpu: Whether runs will have a GPU (then ``container_gpu`` is used).
             fresh: Results to forget first.
             images: What the names of base images stand for until the round has ended; others are looked up when they are met.
+            complete_only: Whether only a round with nothing to run is opened, because nothing is there yet that could run it.
 
         Raises:
+            RunsLeft: With ``complete_only``, there is something to run.
             ConfigError: The named round was made under other conditions than the file's, or on other images, whose results would go
                 under its own.
             DatasetError: The round was made with another data set.
@@ -238,7 +245,7 @@ class Tournament:
                     f"The round {row.name} was made on another image than {' and '.join(changed)} is now.",
                     "Put that image back, or start another round: it takes over all results on images that are the same.")
             _check_members(members, rules)
-            damaged = reopen(transaction)
+            damaged = reopen(transaction, {(m.id, these) for m in members for these in row.both_conditions_of(m)})
             # A leaderboard does not see a run without its record: it is made again from the labels, which are kept.
             repair(transaction, {held.id: batch for held, batch in zip(stored, batches, strict=True)})
             wanted = _spelt(only, members)
@@ -250,7 +257,10 @@ class Tournament:
                 _forget(transaction, row, members, stored, rules, fresh)
             loader = RoundLoader(transaction, self.config, row, rules, image_rules, gpu, dataset, self.artifacts,
                                  partial(self.limits, rules=rules))
-            return replace(loader.load(members, batches, stored, wanted), moved=tuple(moved), damaged=damaged)
+            round_ = replace(loader.load(members, batches, stored, wanted), moved=tuple(moved), damaged=damaged)
+            if complete_only and (moved or damaged or not round_.board.complete):
+                raise RunsLeft
+            return round_
 
     def had_gpu(self, name: str | None) -> bool | None:
         """Whether the results of a round were obtained on a GPU; None where there is no such round yet."""

@@ -19,9 +19,13 @@ INSERT INTO submission (id, name, version, type, team, baseline, digest, kind, c
                         serves, source, submitted_at, state)
 VALUES (1, 'asks', 1, 'attack', '', 0, 'd1', 'directory', '', '', 'run', 'legacy', 0, '', 0, 'active');
 INSERT INTO batch VALUES (1, 't', 'c', 'd', 3, 16);
-INSERT INTO conditions VALUES (1, '{}');
+INSERT INTO conditions VALUES (1, '{"cpus": 1}');
+INSERT INTO conditions VALUES (2, '{"cpus": 2}');
+INSERT INTO conditions VALUES (3, '{"cpus": 1, "repeat": 2}');
 """
 DUEL, ANSWERED, NOTHING = 1, 2, 3
+#: Of a round: the submission with conditions of its runs.
+MEMBERS = {(1, 1)}
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def damaged(state: Path, runs: list[int] | None = None) -> list[int]:
 def test_what_is_as_it_was_stored_is_sound(state) -> None:
     assert damaged(state) == damaged(state, [DUEL, ANSWERED, NOTHING]) == []
     with closing(Store(state)) as store, store.write() as transaction:
-        assert not damage.reopen(transaction)
+        assert not damage.reopen(transaction, MEMBERS)
         assert damage.malformed(transaction) == []
 
 
@@ -61,7 +65,21 @@ def test_one_bit_is_noticed_and_its_run_is_open_again(state, table, column, run)
     assert damaged(state, [NOTHING]) == []
     with closing(Store(state)) as store, store.write() as transaction:
         assert ANSWERED not in round_state.labels_of(transaction, [ANSWERED]) or run != ANSWERED
-        assert damage.reopen(transaction) == {"asks": 1}
+        assert damage.reopen(transaction, MEMBERS) == {"asks": 1}
         assert list(round_state.unfinished_runs(transaction).values()) == [(run, 1)]
         assert damage.damaged(transaction) == []
     assert [each.id for each in stored.runs(state) if each.done] == [each for each in (DUEL, ANSWERED, NOTHING) if each != run]
+
+
+@pytest.mark.parametrize(("conditions", "members", "named"), [
+    (2, MEMBERS, {}), (1, {(2, 1)}, {}), (3, MEMBERS, {"asks": 1}), (3, {(1, 2)}, {}),
+], ids=["under other conditions", "of another submission", "an audit's repeat", "a repeat under other conditions"])
+def test_what_other_rounds_alone_count_is_left_to_them(state, conditions, members, named) -> None:
+    """What was kept of the answer counts there as before; the answer itself is shown nowhere."""
+    stored.flip_a_bit(state, "run", "labels", ANSWERED)
+    with closing(Store(state)) as store, store.write() as transaction:
+        transaction.connection.execute(text(f"UPDATE run SET conditions_id = {conditions} WHERE id = {ANSWERED}"))
+        assert damage.reopen(transaction, members) == named
+        kept = transaction.connection.scalars(text(f"SELECT record FROM score WHERE run_id = {ANSWERED}")).all()
+        assert kept == ([] if named else [b"record"])
+        assert damage.damaged(transaction) == ([] if named else [ANSWERED])

@@ -70,7 +70,7 @@ def test_it_is_named_and_made_again(root, name, counts) -> None:
     assert (check.state, check.what) == ("warn", "1 stored answer is damaged, and count for nothing")
     listener = Listener()
     assert run_round(config_of(root), Options(), listener, lambda: False).progress.finished == 1
-    assert f"A stored answer of {name} is damaged and is made again." in listener.told
+    assert f"A stored answer of {name} is damaged and counts for nothing until it is made again." in listener.told
     assert Counter(attempts(root) - before) == {(name, damaged, 2): 1}
     assert tables(root) == kept
     assert [check.state for check in database(config_of(root))] == ["ok"]
@@ -84,8 +84,28 @@ def test_damage_to_answers_and_records_at_once(root) -> None:
         stored.flip_a_bit(root / "state", "score", "record", run)
     listener = Listener()
     assert run_round(config_of(root), Options(), listener, lambda: False).progress.finished == 2
-    assert "2 stored answers of defense-mean are damaged and are made again." in listener.told
+    assert "2 stored answers of defense-mean are damaged and count for nothing until they are made again." in listener.told
     assert tables(root) == kept
+
+
+def test_damage_to_what_another_round_counts_is_left_to_that_round(root) -> None:
+    """It has the record, which counts there; a round under other limits has results of its own, and nothing is told of it."""
+    kept = tables(root)
+    damaged = next(run.id for run in stored.runs(root / "state") if run.name == "defense-mean")
+    config = config_of(root)
+    other = config.model_copy(update={"rules": config.rules.model_copy(update={"time_limit_s": 77})})
+    run_round(config, Options(round_name="final"), Watcher(), lambda: False)
+    run_round(other, Options(), Watcher(), lambda: False)
+    stored.flip_a_bit(root / "state", "run", "labels", damaged)
+    listener = Listener()
+    assert run_round(other, Options(), listener, lambda: False).progress.finished == 0
+    assert not any("damaged" in said for said in listener.told)
+    with Tournament(config) as tournament:
+        board = load_leaderboards(tournament, tournament.dataset, (View.STANDARD,), "final")[View.STANDARD]
+    assert {track: [(row.name, row.score, row.coverage) for row in rows] for track, rows in board.tracks.items()} == kept
+    listener = Listener()
+    assert run_round(config, Options(round_name="final"), listener, lambda: False).progress.finished == 1
+    assert any("defense-mean is damaged" in said for said in listener.told)
 
 
 def test_a_database_that_sqlite_finds_damaged(root) -> None:

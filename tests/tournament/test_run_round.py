@@ -17,9 +17,9 @@ from harness.execution.job import Finished, Job
 from harness.sandbox.image_rules import ImageRules
 from harness.sandbox.process import ProcessSandbox
 from harness.scoring import View
-from harness.store import submissions
+from harness.store import rounds, submissions
 from harness.store.lock import writer_lock
-from harness.tournament.leaderboard_cache import kept_leaderboard
+from harness.tournament.leaderboard_cache import kept_leaderboard, load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher
 from harness.tournament.run_round import Options, play_round, run_round
 from harness.tournament.tournament import Tournament
@@ -49,6 +49,16 @@ def test_stopping_before_the_first_step(root, tournament) -> None:
     summary = play_round(tournament, tournament.dataset(), ProcessSandbox(root / "scratch"), Options(), Watcher(), lambda: True)
     assert summary.stopped
     assert summary.progress.finished == 0
+
+
+class Told(Watcher):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.sentences.append(text)
 
 
 class LockWitness(Watcher):
@@ -148,6 +158,37 @@ def test_a_cluster_is_joined_only_where_there_is_a_run_for_it(root, tournament, 
             with pytest.raises(EngineError, match=words):
                 finish(elsewhere, root, **options)
     assert stored.run_rows(tournament.config.state) == before
+
+
+@pytest.mark.parametrize("change", ["rules", "entry", "damage"])
+def test_a_cluster_that_cannot_be_joined_changes_nothing_of_the_round(root, tournament, change) -> None:
+    """Neither its rules, nor its members, nor its results: what a person sees of it stays complete."""
+    tournament.submit_configured()
+    finish(tournament, root)
+
+    def seen() -> tuple[object, ...]:
+        with tournament.read() as transaction:
+            row = rounds.find(transaction, "default")
+            members = {(member.name, member.version) for member in rounds.members(transaction, row.id)}
+        board = load_leaderboards(tournament, tournament.dataset, (View.STANDARD,))[View.STANDARD]
+        return row, members, board.runs, stored.run_rows(tournament.config.state)
+
+    if change == "damage":
+        stored.flip_a_bit(tournament.config.state, "run", "labels", next(
+            run.id for run in stored.runs(tournament.config.state) if run.name == "defense-mean"))
+    before = seen()
+    with far(tournament) as elsewhere:
+        if change == "rules":
+            rules = elsewhere.config.rules
+            elsewhere.config = elsewhere.config.model_copy(update={"rules": rules.model_copy(update={"batch_size": 5})})
+        if change == "entry":
+            (root / "entries" / "attack-darken" / "note").write_text("another version")
+            elsewhere.submit_configured()
+        told = Told()
+        with pytest.raises(EngineError, match="Ray"):
+            play_round(elsewhere, elsewhere.dataset(), ProcessSandbox(root / "scratch"), Options(), told, lambda: False)
+    assert seen() == before
+    assert not told.sentences  # which belong to the run that does something about it
 
 
 @pytest.mark.parametrize(("workers", "option", "had_gpu", "gpu"), [
