@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ _MANY = 100
 
 
 def hardware_words(facts: Mapping[str, Any]) -> str:
-    """A slot's hardware, without what changes on one machine from day to day."""
+    """A slot's hardware, without what is its own alone; ``kinds_of`` says which of these compare."""
     gpu = facts.get("gpu")
     return f"{gpu['name']}, {machine_words(facts)}" if gpu else machine_words(facts)
 
@@ -37,11 +37,31 @@ class Slot:
     """What is known of a slot.
 
     Attributes:
-        hardware: In words.
+        hardware: Its kind, in words.
     """
 
     facts: Mapping[str, Any]
     hardware: str
+
+
+def kinds_of(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which kind of hardware each of these is, in the words of the one of its kind that has most memory.
+
+    What the kernel says of the memory changes by an update, and differs between machines that are alike. Those that are one step
+    of less than a tenth apart are one kind: no fixed bounds, which two such machines could lie on either side of.
+    """
+    kinds = [""] * len(described)
+    kind, larger = "", (("", "", 0), 0)
+    for place in sorted(range(len(described)), key=lambda place: _order(described[place]), reverse=True):
+        found = _order(described[place])
+        if found[0] != larger[0] or 10 * found[1] <= 9 * larger[1]:
+            kind = hardware_words(described[place])
+        kinds[place], larger = kind, found
+    return kinds
+
+
+def _order(facts: Mapping[str, Any]) -> tuple[tuple[str, str, int], int]:
+    return ((facts.get("gpu") or {}).get("name", ""), facts["machine"], facts["cores"] or 0), facts["memory_bytes"] or 0
 
 
 class Slots:
@@ -49,10 +69,11 @@ class Slots:
 
     def __init__(self, transaction: Transaction) -> None:
         self._known: dict[str, tuple[list[float], list[Slot]]] = {}
-        for name, seen_at, facts in runs.slots(transaction):
+        described = list(runs.slots(transaction))
+        for (name, seen_at, facts), kind in zip(described, kinds_of([facts for *_, facts in described]), strict=True):
             times, seen = self._known.setdefault(name, ([], []))
             times.append(seen_at)
-            seen.append(Slot(facts, hardware_words(facts)))
+            seen.append(Slot(facts, kind))
 
     def at(self, name: str | None, began: float) -> Slot | None:
         """A slot as it was when a run began on it; None where it was not described."""

@@ -14,7 +14,7 @@ from benchmarks.contest_size import STAGES
 from benchmarks.synthetic import Size, make_tournament, read_tournament
 from harness.scoring import View
 from harness.scoring.leaderboard import Leaderboard, Row, build_leaderboard
-from harness.tournament.hardware import Hardware, compared
+from harness.tournament.hardware import Hardware, compared, kinds_of
 from harness.tournament.leaderboard_cache import load_leaderboards
 from harness.tournament.results import load_results
 from harness.tournament.tournament import Tournament
@@ -118,6 +118,32 @@ def test_a_kept_table_has_them(played: Path) -> None:
         first, second = (load_leaderboards(opened, opened.dataset)[View.STANDARD] for _ in range(2))
     assert first == second
     assert all(row.by_hardware for row in all_rows(first))
+
+
+def described(memory_gib: float | None, cores: int = 16, gpu: str | None = None) -> dict[str, Any]:
+    memory = None if memory_gib is None else round(memory_gib * (1 << 30))
+    return HOST | {"memory_bytes": memory, "cores": cores} | ({"gpu": {"name": gpu}} if gpu else {})
+
+
+@pytest.mark.parametrize(("facts", "kinds"), [
+    ([described(125.7), described(125.6), described(126.0)], 1),
+    ([described(15.65), described(15.64), described(15.49)], 1),
+    ([described(7.7), described(7.4)], 1),
+    ([described(126), described(63)], 2),
+    ([described(16), described(12), described(16)], 2),
+    ([described(16), described(16, cores=8)], 2),
+    ([described(16), described(16, gpu="H100"), described(15.9, gpu="H100"), described(16, gpu="H200")], 3),
+    ([described(None), described(None), described(16)], 2),
+], ids=["after an update", "on both sides of a rounding", "small", "half the memory", "three quarters", "cores", "GPUs", "unknown"])
+def test_machines_that_are_alike_are_of_one_kind(facts: list[dict[str, Any]], kinds: int) -> None:
+    found = kinds_of(facts)
+    assert len(set(found)) == kinds
+    assert kinds_of(facts[::-1]) == found[::-1]
+
+
+def test_one_machine_after_an_update_is_as_it_was(played: Path) -> None:
+    made, _ = board(played, lambda run: run.position > 0, GPU | {"memory_bytes": GPU["memory_bytes"] - (70 << 20)})
+    assert all("by_hardware" not in row.to_json() for row in all_rows(made))
 
 
 A, B = {"a": (5, 1.0)}, {"b": (1, 2.0)}
