@@ -200,14 +200,16 @@ class _ScoresSeen(OutputReader):
             return []
         least, most = int(self._columns.min()), int(self._columns.max())
         found = f"{least}" if least == most else f"{least} to {most}"
+        found += f" {'column' if found == '1' else 'columns'}, empty ones included"
         if not most:
             said = "It gives no scores beside its labels; this tournament gives query attacks those of the defenses that do."
         elif self._lacking:
-            said = (f"{self._lacking} of {len(self._columns)} images have no scores: one needs a finite number for each of the "
-                    f"{self._classes} labels of the data set, and behind its own stand {found} columns.")
+            said = (f"{self._lacking} of {len(self._columns)} labelled images {'has' if self._lacking == 1 else 'have'} no scores: "
+                    f"the row of an image needs a finite number for each of the {self._classes} labels of the data set, and behind "
+                    f"its own label it has {found}.")
         elif most > self._classes:
-            said = (f"Of its scores the first {self._classes} are read, one for each label of the data set; behind its own stand "
-                    f"{found} columns.")
+            said = (f"Of its scores the first {self._classes} are read, one for each label of the data set; behind its own label "
+                    f"the row of an image has {found}.")
         else:
             said = f"It gives scores of all {self._classes} labels."
         return [said]

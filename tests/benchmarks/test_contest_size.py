@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import contest_size
+from benchmarks.all import main as all_of_them
 from benchmarks.synthetic import NullExecutor, Size, made_by, make_tournament, read_tournament
 from harness.engine.local import LocalEngine
 from harness.engine.node import Node
@@ -20,6 +22,10 @@ from harness.tournament.results import load_results
 from harness.tournament.tournament import Tournament
 
 SIZE = Size(attacks=9, defenses=4, batches=3, images_per_batch=12)
+
+
+def test_importing_the_program_runs_nothing() -> None:
+    assert importlib.import_module("benchmarks.__main__").main is all_of_them
 
 
 @pytest.fixture

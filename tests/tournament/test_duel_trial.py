@@ -123,16 +123,21 @@ def test_one_that_asks_nothing_is_told_so(dataset, tmp_path: Path, question, ret
     assert any(found.startswith(remark) for found in trial.remarks)
 
 
-NONE = "6 of 6 images have no scores: one needs a finite number for each of the 3 labels of the data set, and behind its own stand"
+NONE = ("6 of 6 labelled images have no scores: the row of an image needs a finite number for each of the 3 labels of the data "
+        "set, and behind its own label it has")
+
+MORE = ("Of its scores the first 3 are read, one for each label of the data set; behind its own label the row of an image has 4 "
+        "columns, empty ones included.")
 
 
 @pytest.mark.parametrize(("scores", "remark"), [
     ("", "It gives no scores beside its labels; this"),
     ("9, 9, 9", "It gives scores of all 3 labels."),
-    ("9, 9", f"{NONE} 2 columns."),
-    ("9, 9, 'x'", f"{NONE} 3 columns."),
-    ("9, 9, 9, 9", "Of its scores the first 3 are read, one for each label of the data set; behind its own stand 4 columns."),
-], ids=["none", "all", "too few", "no number", "too many"])
+    ("9, 9", f"{NONE} 2 columns, empty ones included."),
+    ("9, 9, 'x'", f"{NONE} 3 columns, empty ones included."),
+    ("9, 9, 9, 9", MORE),
+    ("''", f"{NONE} 1 column, empty ones included."),
+], ids=["none", "all", "too few", "no number", "too many", "a trailing comma"])
 def test_a_defense_whose_scores_are_asked_for(dataset, tmp_path: Path, scores: str, remark: str) -> None:
     trial = tried_defense(dataset, tmp_path, scores, Query(answers="scores"))
     assert trial.problems == []
