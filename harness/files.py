@@ -54,6 +54,12 @@ def probe(path: Path) -> None:
             file.write(b"x")
 
 
+def found_below(root: Path, prefix: str, suffix: str) -> Iterator[Path]:
+    """Files in a directory and below it, by both ends of their names; what vanishes meanwhile or cannot be read is passed over."""
+    for place, _, names in os.walk(root):
+        yield from (Path(place, name) for name in names if name.startswith(prefix) and name.endswith(suffix))
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:

@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -30,6 +30,7 @@ from harness.event_log import facts
 from harness.execution.executor import Executor, Images, Stages
 from harness.execution.job import Finished, Job, Performed, Prepared, RunResult, Slot
 from harness.execution.session_pool import SessionPool
+from harness.files import found_below
 from harness.sandbox.base import Sandbox
 from harness.sandbox.outcomes import Ending
 from harness.sandbox.output_area import unmount_leftovers
@@ -247,15 +248,27 @@ def sweep(sandbox: Sandbox, state: Path, label: str) -> list[str]:
 
 def _half_written(state: Path) -> list[str]:
     """Remove files and directories that were being written and had not been named yet."""
-    # Only we write here, and we hold the lock; a `harness submit` may be copying code beside us right now.
+    removed = []
+    for path in (path for place in ("artifacts", "cache") for path in found_below(state / place, ".", ".tmp")):
+        with suppress(OSError):  # what a file system does not let go is no reason not to run
+            path.unlink()
+            removed.append(path)
+    # Only we write there, and we hold the lock; a `harness submit` may be copying code beside us right now.
     old = time.time() - _SUBMIT_S
-    workshops = [path for path in (state / "submissions").glob(".*-*") if path.stat().st_mtime < old]
-    files = [path for place in ("artifacts", "cache") for path in (state / place).glob("**/.*.tmp")]
-    for path in files:
-        path.unlink(missing_ok=True)
-    for path in workshops:
-        shutil.rmtree(path, ignore_errors=True)
-    return [f"half-written {path}" for path in (*files, *workshops)]
+    root, names, _ = next(os.walk(state / "submissions"), ("", [], []))
+    for path in (Path(root, name) for name in names if name.startswith(".") and "-" in name):
+        if _untouched(path, old):
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path)
+    return [f"half-written {path}" for path in removed]
+
+
+def _untouched(directory: Path, since: float) -> bool:
+    """Whether a directory and all below it are as they were; a directory's own time says nothing of the files deeper in it."""
+    try:
+        return all(path.lstat().st_mtime < since for path in (directory, *directory.rglob("*")))
+    except OSError:
+        return False  # it is changing right now
 
 
 def _sessions(config: TournamentConfig, sandbox: Sandbox, work: Path) -> SessionPool | None:

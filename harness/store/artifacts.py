@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.files import found_below
 from harness.formats import images
 from harness.store.blobs import WRITING, Blobs, CachedBlobs, DamagedError, FileBlobs
 
@@ -130,8 +131,8 @@ def remove_half_written(place: str | None) -> list[str]:
     if place is None or not place.startswith("file:"):
         return removed
     old = time.time() - SURELY_DEAD_S
-    for path in Path(place.removeprefix("file:")).glob(f"**/{WRITING[0]}*{WRITING[1]}"):
-        with contextlib.suppress(OSError):  # another head removes it at this moment
+    for path in found_below(Path(place.removeprefix("file:")), *WRITING):
+        with contextlib.suppress(OSError):  # another head removes it at this moment, or the file system fails
             found = path.lstat()
             if found.st_uid == os.geteuid() and found.st_mtime < old:
                 path.unlink()

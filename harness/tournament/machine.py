@@ -173,8 +173,7 @@ class Machine:
 
     def sweep(self) -> list[str]:
         """Remove what an earlier, killed harness left here; what was removed."""
-        config = self._tournament.config
-        return sweep(self._sandbox, config.state, self._tournament.label) + remove_half_written(config.store.artifacts)
+        return sweep(self._sandbox, self._tournament.config.state, self._tournament.label)
 
     def removed_elsewhere(self) -> list[str]:
         """The same on the machines of a cluster, which they do when they are joined."""
@@ -184,6 +183,8 @@ class Machine:
         """Run a board to its end; whether it was stopped before. Whatever happens, nothing is left running."""
         if round_.board.complete:
             return False
+        if self._parts is None:
+            removed += self._sweep_store()
         engine, recorder = self._start()
         scheduler = Scheduler(round_.lineup, round_.board, round_.store_state, engine, recorder, on_finished=watcher.finished,
                               progress=progress)
@@ -198,6 +199,13 @@ class Machine:
             raise
         scheduler.cancel()
         return True
+
+    def _sweep_store(self) -> list[str]:
+        """The same in a directory that machines share, which may be large and far: only where something runs."""
+        removed = remove_half_written(self._tournament.config.store.artifacts)
+        for what in removed:
+            _LOG.info("Leftovers of an earlier harness are removed.", extra=facts(what=what))
+        return removed
 
     def audit(self, round_: Round, asked: set[tuple[int, int, int]]) -> Round | None:
         """The runs that an audit of served runs needs next, of those that were not asked for yet."""

@@ -171,6 +171,25 @@ def test_a_file_that_is_being_written_is_named_as_one(tmp_path, monkeypatch) -> 
     assert remove_half_written(f"file:{tmp_path}") == [f"half-written {seen[0]}"]
 
 
+@pytest.mark.parametrize("fails", [
+    lambda place: place.name == "ab", lambda place: place.name == "ab" and place.rmdir()], ids=["stale handle", "it vanishes"])
+def test_a_directory_that_fails_while_it_is_searched_is_passed_over(tmp_path, monkeypatch, fails) -> None:
+    (tmp_path / "ab").mkdir()
+    half = tmp_path / "cd" / ".harness-x1.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    os.utime(half, (1, 1))
+    scan = os.scandir
+
+    def stale(place):
+        if fails(Path(place)):
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", stale)
+    assert remove_half_written(f"file:{tmp_path}") == [f"half-written {half}"]
+
+
 @pytest.mark.parametrize("place", [None, "s3://bucket/contest", "file:/there/is/no/such/place"])
 def test_nothing_goes_where_there_is_no_such_directory(place) -> None:
     assert remove_half_written(place) == []

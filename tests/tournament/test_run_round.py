@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.config import Require, load
+from harness.engine import node
 from harness.engine.node import choose_slots
 from harness.errors import EngineError, StoreError
 from harness.execution.job import Finished, Job
@@ -19,6 +20,7 @@ from harness.sandbox.process import ProcessSandbox
 from harness.scoring import View
 from harness.store import rounds, submissions
 from harness.store.lock import writer_lock
+from harness.tournament import machine
 from harness.tournament.leaderboard_cache import kept_leaderboard, load_leaderboards
 from harness.tournament.machine import Machine, Summary, Watcher
 from harness.tournament.run_round import Options, play_round, run_round
@@ -230,14 +232,53 @@ def test_half_written_files_of_a_killed_harness_are_removed(root, tournament) ->
         half.parent.mkdir(parents=True)
         half.write_bytes(b"half")
     old, new = state / "submissions" / ".abc-old", state / "submissions" / ".abc-new"
-    for path in (old, new):
+    slow = state / "submissions" / ".abc-slow"
+    for path in (old, new, slow):
         path.mkdir()
-    os.utime(old, (1, 1))
+    (slow / "code").mkdir()
+    (slow / "code" / "weights").write_bytes(b"half")
+    for path in (old, slow, slow / "code"):
+        os.utime(path, (1, 1))
     summary = finish(tournament, root)
     assert len([what for what in summary.removed if "half-written" in what]) == 3
     assert not any(half.exists() for half in halves)
     assert not old.exists()
     assert new.exists()  # somebody may be writing it right now
+    assert slow.exists()  # the directories were made long ago, and a file in them is still being copied
+
+
+def test_a_copy_that_vanishes_while_it_is_looked_at_is_nobodys_to_remove(tmp_path) -> None:
+    assert node._half_written(tmp_path) == []
+    workshop = tmp_path / "submissions" / ".abc-old"
+    workshop.mkdir(parents=True)
+    os.utime(workshop, (1, 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node.os, "walk", _and_then(os.walk, workshop.rmdir))
+        assert node._half_written(tmp_path) == []
+    assert not workshop.exists()
+
+
+def _and_then(walk, happens):
+    def walked(root):
+        for found in walk(root):
+            if Path(root).name == "submissions":
+                happens()
+            yield found
+    return walked
+
+
+def test_a_shared_store_is_searched_once_and_only_where_something_runs(root, tournament, monkeypatch) -> None:
+    tournament.submit_configured()
+    searched = []
+
+    def search(place: str | None) -> list[str]:
+        searched.append(place)
+        return ["half-written x"]
+
+    monkeypatch.setattr(machine, "remove_half_written", search)
+    assert finish(tournament, root).removed[-1:] == ("half-written x",)
+    assert finish(tournament, root).removed == ()
+    assert searched == [tournament.config.store.artifacts]
 
 
 def test_the_trace_is_written(root, tournament) -> None:
