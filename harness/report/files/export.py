@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.report.files.atomic import Columns, csv_file, parquet_here, write_csv, write_parquet
-from harness.report.files.sheets import COUNTS, OF_ACCESS, OF_THREATS, leaderboard_sheet, matrix_sheet
+from harness.report.files.sheets import COUNTS, OF_ACCESS, OF_THREATS, leaderboard_sheet, matrix_sheet, times_apart
 from harness.scoring import CORRECT, LABELLED, TARGET, Results, View
 from harness.scoring.detectors import sides
 from harness.scoring.duel_scores import earned, played
@@ -44,7 +44,7 @@ MOST_VERDICTS_AS_CSV = 20_000_000
 #: What each column of a Parquet file holds, whatever rows there are; tracks' own figures are float.
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("name", "team", "type", "digest", "outcomes", "image", "scoring", "track", "worst_opponent", "mark",
-                     "threat", "access", "attack", "defense", "detector", "side"), str),
+                     "threat", "access", "attack", "defense", "detector", "side", "by_hardware"), str),
     **dict.fromkeys(("order", "true_label", "target_class", "batch", "rank", "rank_low", "rank_high", "raw", "produced",
                      "labelled", "correct", "wrong", "target_hit", "rejected", "changed"), int),
     **dict.fromkeys(("median_time_s", "score", "score_low", "score_high", "worst", "coverage", "share", *OF_THREATS,
@@ -130,8 +130,8 @@ def _write_table(directory: Path, name: str, columns: Columns, *, parquet: bool)
 
 
 def _tables(results: Results, boards: Sequence[Leaderboard], matrix: Matrix) -> dict[str, Columns]:
-    fields = ("name", "team", "type", "baseline", "order", "digest", "median_time_s", "outcomes")
-    entries = [{**asdict(entry), "outcomes": counts(entry.outcomes)}
+    fields = ("name", "team", "type", "baseline", "order", "digest", "median_time_s", "outcomes", "by_hardware")
+    entries = [{**asdict(entry), "outcomes": counts(entry.outcomes), "by_hardware": times_apart(entry.by_hardware)}
                for entry in results.entries]
     rows = [(str(board.scoring), *row) for board in boards for row in leaderboard_sheet(board).rows]
     titles = ("scoring", *leaderboard_sheet(boards[0]).columns)

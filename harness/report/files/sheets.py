@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -83,18 +83,24 @@ OF_THREATS = {f"score_{threat}": threat for threat in Threat}
 #: Columns of the CSV for what rows have by access: the field of the row, and the access.
 OF_ACCESS = {f"{column}_{access}": (field, access) for access in Access for column, field in {
     "robust": "robust", "robust_low": "robust_low", "robust_high": "robust_high", "score": "by_access"}.items()}
-#: Columns that only the Markdown of a leaderboard leaves out, for width.
-_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat", "access")
+#: Columns that only the Markdown of a leaderboard leaves out, for width; `by_hardware` is there where it is all there is of times.
+_WIDE = ("rank_low", "rank_high", "score_low", "score_high", "outcomes", "mark", "threat", "access", "by_hardware")
 
 
 def leaderboard_sheet(board: Leaderboard) -> Sheet:
     """All tracks in one sheet, with the JSON's fields as columns."""
     fields = ("rank", "rank_low", "rank_high", "name", "team", "baseline", "score", "score_low", "score_high", "raw", "worst",
               "worst_opponent", "coverage", *figure_names(), *QUERY_FIGURES, "median_time_s", "outcomes", "mark",
-              "threat", *OF_THREATS, "access", *OF_ACCESS)
-    rows = [(track, *({**asdict(row), **row.figures, **_by_threat(row), **_by_access(row)}.get(field) for field in fields))
+              "threat", *OF_THREATS, "access", *OF_ACCESS, "by_hardware")
+    rows = [(track, *({**asdict(row), **row.figures, **_by_threat(row), **_by_access(row),
+                     "by_hardware": times_apart(row.by_hardware)}.get(field) for field in fields))
             for track, entries in board.tracks.items() for row in entries]
     return Sheet("leaderboard", ("track", *fields), tuple(rows))
+
+
+def times_apart(times: Mapping[str, float | None] | None) -> str | None:
+    """Median times on several kinds of hardware, in seconds; None where there are not several."""
+    return "; ".join(f"{kind}={time!r}" for kind, time in times.items() if time is not None) if times else None
 
 
 def _by_threat(row: Row) -> dict[str, float | None]:
@@ -113,6 +119,7 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     for track, (words, part) in ((track, table) for track, rows in shown_tracks(board).items() for table in tables(rows)):
         own = {*(figure.name for figure in TRACKS[track].figures), *(f"score_{threat}" for threat in own_threats(part))}
         own |= {name for name in QUERY_FIGURES if any(row.figures.get(name) is not None for row in part)}
+        own |= {"by_hardware"} if all(row.median_time_s is None for row in part) and any(row.by_hardware for row in part) else set()
         accesses = {access for row in part for access in row.robust or {}}
         own |= {f"robust_{access}" for access in accesses} | {f"score_{access}" for access in accesses if len(accesses) > 1}
         keep = [at for at, name in enumerate(whole.columns) if name not in special or name in own]
