@@ -253,7 +253,7 @@ def test_a_copy_that_vanishes_while_it_is_looked_at_is_nobodys_to_remove(tmp_pat
     workshop.mkdir(parents=True)
     os.utime(workshop, (1, 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(node.os, "walk", _and_then(os.walk, workshop.rmdir))
+        patch.setattr(os, "walk", _and_then(os.walk, workshop.rmdir))
         assert node._half_written(tmp_path) == []
     assert not workshop.exists()
 
