@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
 from harness import __version__, doctor
 from harness.config import SandboxConfig, TournamentConfig, Workers
-from harness.doctor import advisories, engine, gpu, host, limits, nodes
+from harness.doctor import advisories, database, engine, gpu, host, limits, nodes
 from harness.doctor.check import Check, usable
 from harness.engine.gpu import parse
+from harness.errors import StoreError
+from harness.scoring import View
+from harness.store import damage
+from harness.store.database import open_database
+from harness.tournament.choose_sandbox import has_run_isolated
+from harness.tournament.leaderboard_cache import kept_leaderboard
+from tests.helpers import stored
 
 INFO = {
     "ServerVersion": "27.3.1", "KernelVersion": "6.1", "OperatingSystem": "Debian", "Driver": "overlay2",
@@ -197,6 +208,101 @@ def test_no_engine_fails_only_where_docker_is_asked_for(tmp_path, monkeypatch):
 def test_looking_makes_nothing(tmp_path):
     doctor.examine(config(tmp_path, backend="process"), clean=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def listing(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("open_now", [False, True], ids=["at rest", "in use"])
+@pytest.mark.parametrize(("statement", "state", "words"), [
+    ("SELECT 1", "ok", "tournament.db"),
+    ("PRAGMA user_version = 2", "warn", "is of an earlier harness; the next command migrates it"),
+    ("PRAGMA user_version = 1000", "fail", "newer harness"),
+    ("PRAGMA user_version = 1", "fail", "older harness"),
+    ("PRAGMA user_version = 0", "fail", "not a database of this harness"),
+    ("DROP TABLE summary", "fail", "not a database of this harness"),
+], ids=["ours", "earlier", "newer", "too old", "foreign", "ours by its number alone"])
+def test_a_database_is_looked_at_and_left_as_it_is(tmp_path, statement, state, words, open_now):
+    place = config(tmp_path).database
+    engine = open_database(place)
+    engine.connect().close()  # it keeps the file open
+    stored.change(place, statement)
+    if not open_now:
+        engine.dispose()
+    before = listing(tmp_path)
+    assert ("state/tournament.db-wal" in before) is open_now
+    [found] = database.database(config(tmp_path))
+    after = listing(tmp_path)
+    engine.dispose()
+    assert found.state == state
+    assert words in found.what
+    # Who has a database open shares locks in the one file.
+    assert {name: held for name, held in after.items() if not name.endswith("-shm")} == {
+        name: held for name, held in before.items() if not name.endswith("-shm")}
+    assert after.keys() == before.keys()
+
+
+def test_a_database_without_tables_is_none_yet(tmp_path):
+    config(tmp_path).database.parent.mkdir(exist_ok=True)
+    config(tmp_path).database.touch()
+    assert database.database(config(tmp_path)) == []
+
+
+def test_what_was_written_while_a_database_was_taken_for_one_at_rest_is_no_damage(tmp_path, monkeypatch):
+    place = config(tmp_path).database
+    open_database(place).dispose()
+    sound, writers = damage.malformed, []
+
+    def begins_to_write(transaction):
+        if writers:
+            return sound(transaction)
+        writers.append(open_database(place).connect())
+        return ["row 1 missing from index"]
+
+    monkeypatch.setattr(damage, "malformed", begins_to_write)
+    assert [check.state for check in database.database(config(tmp_path))] == ["ok"]
+    writers[0].close()
+
+
+def _deny(monkeypatch, denied: Path) -> None:
+    """As for a user who may not read a directory."""
+    stat, open_ = os.stat, io.open
+
+    def refused(path, *rest, **more):
+        if isinstance(path, str | Path) and Path(path).is_relative_to(denied):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat", lambda path, *rest, **more: refused(path) or stat(path, *rest, **more))
+    monkeypatch.setattr(io, "open", lambda path, *rest, **more: refused(path) or open_(path, *rest, **more))
+
+
+@pytest.mark.parametrize("look", [
+    lambda config: kept_leaderboard(config, View.STANDARD), lambda config: has_run_isolated(config.database),
+    lambda config: open_database(config.database, create=False), lambda config: open_database(config.database)],
+    ids=["leaderboard", "choice of a sandbox", "other commands", "run"])
+def test_a_state_directory_that_cannot_be_read(tmp_path, monkeypatch, look):
+    state = config(tmp_path).state
+    open_database(config(tmp_path).database).dispose()
+    _deny(monkeypatch, state)
+    with pytest.raises(StoreError, match="cannot be read: Permission denied"):
+        look(config(tmp_path))
+    found = {check.name: check for check in doctor.examine(config(tmp_path, backend="process"))}
+    assert found["database"].state == "fail"
+    assert "cannot be read: Permission denied" in found["database"].what
+    assert found["state directory"].state == "fail"
+
+
+def test_a_database_file_that_cannot_be_read(tmp_path, monkeypatch):
+    place = config(tmp_path).database
+    open_database(place).dispose()
+    monkeypatch.setattr(io, "open", _refuse)
+    [found] = database.database(config(tmp_path))
+    assert (found.state, found.what) == ("fail", f"{place} cannot be read: Permission denied.")
+
+
+def _refuse(*_rest, **_more):
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_a_state_directory_that_cannot_be_made(tmp_path):

@@ -60,8 +60,8 @@ def judge_room(name: str, path: str, free_bytes: int, free_inodes: int | None) -
 
 def writable(path: Path) -> Check:
     """Whether the state directory can be written, tried with a file that is removed again."""
-    place = _existing(path)
     try:
+        place = _existing(path)
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"x")
     except OSError as error:

@@ -53,7 +53,7 @@ def areas(state: Path, *, clean: bool) -> Check:
     name, work = "left mounts", state / "work"
     if not os.access("/proc/self/mountinfo", os.R_OK):
         return Check(name, "warn", "/proc/self/mountinfo cannot be read: mounts are unknown", "Check the output of `mount`.")
-    mounted = mounts.ours_under(work) if work.is_dir() else []
+    mounted = mounts.ours_under(work)
     if not mounted:
         return Check(name, "ok", "none")
     try:

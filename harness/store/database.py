@@ -34,9 +34,9 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
 
     Raises:
         StoreError: It is absent (and ``create`` is false), from a version that cannot be migrated, damaged, or its place cannot be
-            written.
+            read or written.
     """
-    if not path.exists():
+    if not is_there(path):
         if not create:
             raise StoreError(f"{path} does not exist: nothing has been run yet.", "Run `harness run` first.")
         try:
@@ -54,6 +54,27 @@ def open_database(path: Path, *, create: bool = True) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a database file.
+
+    Raises:
+        StoreError: Nobody can tell: its directory cannot be read.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise unreadable(path, error) from None
+    return True
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """The sentence for a file that this user may not read, or that its file system does not give."""
+    return StoreError(f"{path} cannot be read: {error.strerror}.",
+                      "Run this as the user that owns the state directory, or choose another `state:`.")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -102,23 +123,32 @@ def _check_version(engine: Engine, path: Path) -> None:
     with engine.begin() as connection:
         found = _version(connection)
         if found == SCHEMA_VERSION:
-            _check_tables(connection, path)
+            check_tables(connection, path)
             return
         if found == 0 or found in STEPS:
             found = _bring_up(connection, path)
             if found == SCHEMA_VERSION:
                 return
-    if found > SCHEMA_VERSION:
-        raise StoreError(f"{path} was written by a newer harness (database version {found}, this one knows "
-                         f"{SCHEMA_VERSION}).", "Use the newer harness, or another `state:` directory.")
-    if found:
-        raise StoreError(f"{path} was written by an older harness (database version {found}, this one knows "
-                         f"{SCHEMA_VERSION}).", "Use the older harness, or another `state:` directory.")
-    raise _foreign(path)
+    raise of_no_use(path, found)
 
 
-def _check_tables(connection: Connection, path: Path, absent: Collection[tuple[str, str]] = ()) -> None:
-    """Other programs number their databases too; ``absent`` are columns that a database of an earlier version has not."""
+def of_no_use(path: Path, version: int) -> StoreError:
+    """The sentence for a database whose version is neither this harness's nor one that it migrates."""
+    if version > SCHEMA_VERSION:
+        return StoreError(f"{path} was written by a newer harness (database version {version}, this one knows "
+                          f"{SCHEMA_VERSION}).", "Use the newer harness, or another `state:` directory.")
+    if version:
+        return StoreError(f"{path} was written by an older harness (database version {version}, this one knows "
+                          f"{SCHEMA_VERSION}).", "Use the older harness, or another `state:` directory.")
+    return _foreign(path)
+
+
+def check_tables(connection: Connection, path: Path, absent: Collection[tuple[str, str]] = ()) -> None:
+    """Other programs number their databases too; ``absent`` are columns that a database of an earlier version has not.
+
+    Raises:
+        StoreError: It is none of this harness.
+    """
     rows = connection.exec_driver_sql(
         "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c WHERE m.type = 'table'")
     found = {(table, column) for table, column in rows}
@@ -145,7 +175,7 @@ def _bring_up(connection: Connection, path: Path) -> int:
             connection.execute(text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
             return SCHEMA_VERSION
         if found in STEPS:
-            _check_tables(connection, path, ADDED)
+            check_tables(connection, path, ADDED)
             # An older `harness run` that still works on it would go on to write in the older form. Whoever waits for this
             # transaction finds a migrated database and asks for no lock.
             with writer_lock(path.parent):

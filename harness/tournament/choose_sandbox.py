@@ -113,9 +113,10 @@ def has_run_isolated(database: Path) -> bool:
         StoreError: The database cannot be used.
     """
     from harness.store import rounds  # noqa: PLC0415 - with SQLAlchemy, only where something falls back
+    from harness.store.database import is_there  # noqa: PLC0415
     from harness.store.facade import Store  # noqa: PLC0415
 
-    if not database.exists():
+    if not is_there(database):
         return False
     with closing(Store(database.parent, create=False)) as store, store.read() as transaction:
         used = rounds.used_conditions(transaction)

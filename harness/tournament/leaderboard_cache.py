@@ -27,6 +27,7 @@ from harness.scoring import RESAMPLES, SEED, RunCounts, View
 from harness.scoring.leaderboard import Leaderboard, Row, build_leaderboards
 from harness.store import rounds, summaries
 from harness.store.counters import results_version
+from harness.store.database import is_there
 from harness.store.facade import Store, Transaction
 from harness.store.values import StoredRound
 
@@ -44,7 +45,7 @@ def kept_leaderboard(config: TournamentConfig, view: View, round_name: str | Non
     Raises:
         StoreError: The database cannot be used.
     """
-    if not config.database.exists():
+    if not is_there(config.database):
         return None
     with closing(Store(config.state, create=False)) as store, store.read() as transaction:
         try:

@@ -169,6 +169,12 @@ def make_foreign(database: Path, version: int) -> None:
         connection.commit()
 
 
+def change(database: Path, statement: str) -> None:
+    """One statement, as another program would execute it."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
+
+
 @contextmanager
 def held(state: Path) -> Iterator[None]:
     """Another program holds the database for writing."""
