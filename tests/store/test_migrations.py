@@ -24,6 +24,7 @@ from harness.scoring import View
 from harness.scoring.leaderboard import build_leaderboard, build_matrix
 from harness.scoring.records import record_type, whole
 from harness.store.database import open_database
+from harness.store.inspection import inspect, standing
 from harness.store.lock import writer_lock
 from harness.store.models import SCHEMA_VERSION
 from harness.tournament.leaderboard_cache import load_leaderboards
@@ -204,6 +205,15 @@ def test_one_that_an_older_harness_works_on_is_left_to_it(old) -> None:
         open_database(old / "state" / "tournament.db")
     assert everything(old) == before
     assert migrated(old)["version"] == [(SCHEMA_VERSION,)]
+
+
+def test_one_that_is_only_inspected_stays_as_it_is(old) -> None:
+    path, before = old / "state" / "tournament.db", everything(old)
+    files = sorted(path.parent.iterdir())
+    with inspect(path) as transaction:
+        assert standing(transaction, path) == "earlier"
+    assert sorted(path.parent.iterdir()) == files
+    assert everything(old) == before
 
 
 def test_one_that_cannot_be_written_is_said_in_a_sentence(old) -> None:
