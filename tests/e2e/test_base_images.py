@@ -40,7 +40,7 @@ def test_what_ran_on_another_image_runs_again_and_is_counted(image, make_place) 
         assert "Nothing new to run" in place.run().stderr
         rebuild(image)
         done = place.run().stderr
-        assert f"{image} is another image than before: 2 runs of a submission on it are made again" in done
+        assert f"{image} is another image than before: 2 runs of a submission on it are repeated" in done
         assert "2 runs done" in done
         assert "Nothing new to run" in place.run().stderr
     finally:

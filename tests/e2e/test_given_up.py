@@ -69,7 +69,7 @@ def test_nothing_new_is_said_of_what_was_asked_for(failing, monkeypatch, capfd) 
     assert command("run", "--only", "attack-noise", monkeypatch=monkeypatch, capfd=capfd)[0] == 0
     code, said = command("run", "--only", "attack-noise", monkeypatch=monkeypatch, capfd=capfd)
     assert code == 0
-    assert "every run that concerns attack-noise has its result" in said.err
+    assert "every run that involves attack-noise has its result" in said.err
 
 
 @pytest.mark.docker
