@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.scheduling.board import DONE, Board, Kind, Task
 from harness.scheduling.entrants import Lineup
@@ -101,19 +102,45 @@ class Choice:
             self._expected[task.kind][task.entry] = now
             self._order.pop(task.kind, None)
 
-    def remaining_s(self) -> float | None:
-        """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known."""
+    def remaining_s(self, running: Mapping[Task, float]) -> float | None:
+        """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known.
+
+        Args:
+            running: For how many seconds each run that has a slot has had it.
+        """
         board = self._board
-        attacks = np.count_nonzero(board.attack_state < DONE, axis=1)
-        defenses = np.count_nonzero(board.defense_state[: len(board.inputs)] < DONE, axis=0) + board.to_come()
-        expected = [self._expected[Kind.ATTACK], self._expected[Kind.DEFENSE]]
-        known = np.concatenate(expected)
-        known = known[~np.isnan(known)]
-        if not len(known):
+        left = {Kind.ATTACK: np.count_nonzero(board.attack_state < DONE, axis=1),
+                Kind.DEFENSE: np.count_nonzero(board.defense_state[: len(board.inputs)] < DONE, axis=0) + board.to_come()}
+        if all(np.isnan(expected).all() for expected in self._expected.values()):
             return None
-        unknown = float(np.median(known))
-        return sum(float((left * np.nan_to_num(seconds, nan=unknown)).sum())
-                   for left, seconds in zip((attacks, defenses), expected, strict=True))
+        longest: dict[tuple[Kind, int], float] = {}
+        for task, seconds in running.items():
+            longest[task.kind, task.entry] = max(seconds, longest.get((task.kind, task.entry), 0.0))
+        expected = {kind: self._filled(kind, longest) for kind in left}
+        total = sum(float((left[kind] * expected[kind]).sum()) for kind in left)
+        return total - sum(min(seconds, float(expected[task.kind][task.entry])) for task, seconds in running.items())
+
+    def _filled(self, kind: Kind, running: Mapping[tuple[Kind, int], float]) -> NDArray[np.float64]:
+        """Expected times, with a guess where nothing is known: the median of the same attack's, of the same access, or of all.
+
+        Of an access of which nothing is known, no run is taken to be shorter than what has been running: the first duels of a round
+        take far longer than the runs before them.
+        """
+        expected = self._expected[kind].copy()
+        unknown = np.flatnonzero(np.isnan(expected)).tolist()
+        if not unknown:
+            return expected
+        times = self._expected[kind]
+        entrants = self._lineup.attacks if kind is Kind.ATTACK else self._lineup.consumers
+        access = [None if entrant.duel is None else entrant.duel.access for entrant in entrants]
+        for entry in unknown:
+            same = [times[o] for o, entrant in enumerate(entrants) if entrant.stored_id == entrants[entry].stored_id]
+            alike = [o for o, other in enumerate(access) if other == access[entry]]
+            known = next((k for k in (_known(same), _known(times[alike])) if len(k)), None)
+            least = [entry] if known is not None else alike
+            guess = float(np.median(_known(np.concatenate(list(self._expected.values()))) if known is None else known))
+            expected[entry] = max(guess, *(running.get((kind, other), 0.0) for other in least))
+        return expected
 
     def next(self) -> Task | None:
         """Take the next run from the board; None where nothing should start now."""
@@ -170,3 +197,8 @@ class Choice:
             expected = np.nan_to_num(self._expected[kind], nan=math.inf)
             order = self._order[kind] = np.argsort(-expected, kind="stable").tolist()
         return order
+
+
+def _known(seconds: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    every = np.asarray(seconds, np.float64)
+    return every[~np.isnan(every)]

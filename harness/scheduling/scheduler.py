@@ -167,7 +167,8 @@ class Scheduler:
 
     def remaining_s(self) -> float | None:
         """Expected run time of everything that has no result yet, over all slots, seconds; None while nothing is known."""
-        return self._choice.remaining_s()
+        given = ((view.since_s, self._in_flight.get(view.job.run_id)) for view in self._engine.view() if view.job is not None)
+        return self._choice.remaining_s({booked[0]: since_s for since_s, booked in given if booked is not None})
 
     @property
     def in_flight(self) -> int:

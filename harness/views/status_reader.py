@@ -78,13 +78,19 @@ class StatusReader(RoundReader):
         return tuple(kinds)
 
     def _eta(self, states: Mapping[int, Counter[int]], slots: int) -> float | None:
-        """Seconds left: what each member still has to do at its median time, over the slots that have been at work."""
+        """Seconds left: what each member still has to do at its median time, over the slots that have been at work.
+
+        Where none of its runs has ended, a run is taken to be as long as others', but not shorter than its first has been running.
+        """
         medians = round_state.median_times(self.transaction, [m.id for m in self.members])
         if not medians or not slots:
             return None
         unknown = float(np.median(list(medians.values())))
+        now = time.time()
+        running = {name: now - began for name, _, began in reversed(runs.running(self.transaction))}
         totals = self.totals(states)
-        return sum(max(0, totals[m.id] - states[m.id][DONE]) * medians.get(m.id, unknown) for m in self.members) / slots
+        return sum(max(0, totals[m.id] - states[m.id][DONE]) * medians.get(m.id, max(unknown, running.get(m.name, 0.0)))
+                   for m in self.members) / slots
 
     def _running(self) -> tuple[SlotView, ...]:
         """Runs given to the engine; its next ones are queued among them, so their time is not compared with the limit."""

@@ -9,9 +9,10 @@ from math import nan
 import pytest
 
 from harness.scheduling.board import Board, Kind, Task
-from harness.scheduling.entrants import Entrant
+from harness.scheduling.entrants import Duel, Entrant
 from harness.scheduling.priority import REORDER_SHARE, WORTH_ANOTHER_S, Choice
-from tests.helpers.fakes import make_board, make_field
+from harness.tracks import Access
+from tests.helpers.fakes import clean_inputs, make_board, make_field
 
 ATTACK, DEFENSE = Kind.ATTACK, Kind.DEFENSE
 Who = tuple[Kind, int]
@@ -77,15 +78,41 @@ def test_an_unknown_attack_that_proves_short_waits_behind_the_others() -> None:
 
 def test_what_was_learned_says_how_much_is_left() -> None:
     choice, board = make([nan], [nan], batches=2)
-    assert choice.remaining_s() is None
+    assert choice.remaining_s({}) is None
     task = start(choice)
     choice.learn(task, 10.0)
     # Two attack runs and, on the clean images and on what will be made, four defense runs: taken to be as long.
-    assert choice.remaining_s() == pytest.approx(2 * 10 + 4 * 10)
+    assert choice.remaining_s({}) == pytest.approx(2 * 10 + 4 * 10)
     choice.learn(Task(DEFENSE, 0, 0), 1.0)
-    assert choice.remaining_s() == pytest.approx(2 * 10 + 4 * 1)
+    assert choice.remaining_s({}) == pytest.approx(2 * 10 + 4 * 1)
     board.finish(task)  # made nothing: one defense run fewer
-    assert choice.remaining_s() == pytest.approx(1 * 10 + 3 * 1)
+    assert choice.remaining_s({}) == pytest.approx(1 * 10 + 3 * 1)
+
+
+def test_time_that_a_run_has_had_is_not_left() -> None:
+    choice, _ = make([10.0], [1.0], batches=2)
+    task = start(choice)
+    assert choice.remaining_s({task: 4.0}) == pytest.approx(2 * 10 + 4 * 1 - 4)
+    assert choice.remaining_s({task: 40.0}) == pytest.approx(2 * 10 + 4 * 1 - 10), "late, not a promise for the others"
+
+
+@pytest.mark.parametrize(("first", "running", "duels"), [
+    pytest.param(nan, {}, 1 + 1, id="nothing is known of queries: as long as others take"),
+    pytest.param(nan, {1: 600.0}, 600, id="but no shorter than the first has been running"),
+    pytest.param(900.0, {}, 900 + 900, id="as long as against another opponent"),
+    pytest.param(900.0, {2: 950.0}, 900, id="the same, and one that takes longer"),
+])
+def test_duels_are_not_taken_to_be_as_short_as_the_runs_before_them(first: float, running: dict[int, float], duels: float) -> None:
+    plain = make_field(2, 2, 1)
+    once, queries = plain.attacks
+    rows = (replace(once, expected_s=1.0),
+            *(replace(queries, expected_s=known, duel=Duel(Access.QUERY, opponent, (9,), ("asked",)))
+              for opponent, known in enumerate((first, nan))))
+    field = replace(plain, attacks=rows, defenses=tuple(replace(d, expected_s=1.0) for d in plain.defenses))
+    board = Board(1, 2, clean_inputs(1), opponents=field.opponents)
+    tasks = {Task(ATTACK, row, 0): since_s for row, since_s in running.items()}
+    # The attack on all, and both defenses on the clean images and on what it makes.
+    assert Choice(field, board).remaining_s(tasks) == pytest.approx(1 + 4 + duels)
 
 
 def test_an_open_program_is_fed_before_all_others_with_one_run_laid_out_beside_the_running_one() -> None:

@@ -113,6 +113,14 @@ def test_status_of_a_running_harness_says_what_runs_and_how_long_still(tournamen
     assert view.eta_s == pytest.approx((2.0 + 3 * 3.0) / 2)
 
 
+def test_a_first_run_that_takes_long_is_no_longer_taken_for_a_short_one(tournament: Tournament) -> None:
+    with tournament.store.write() as transaction:
+        transaction.session.get_one(RunRow, 4).wall_s = None
+        transaction.session.get_one(RunRow, 5).started_at = time.time() - 600
+    with writer_lock(tournament.config.state), tournament.read() as transaction:
+        assert StatusReader(tournament, transaction).status().eta_s == pytest.approx((600 + 3 * 3.0) / 2, abs=5)
+
+
 def test_an_unknown_round_or_submission(tournament: Tournament) -> None:
     with tournament.read() as transaction:
         with pytest.raises(UnknownNameError, match="no round 'final'"):
