@@ -217,7 +217,10 @@ def in_one_process(workload: Workload, threads: int) -> Took:
         low, high = (clean.astype(np.int16) + sign * workload.epsilon for sign in (-1, 1))
         bounded = made.astype(np.int16).clip(low, high).clip(0, 255).astype(np.uint8)
         for defense in workload.defenses:
-            labels[f"{attack.name} {defense.name}"][at] = functions[defense.name](bounded.copy()).tolist()
+            answered = functions[defense.name](bounded.copy())
+            # A defense may give scores too.
+            given = answered[0] if isinstance(answered, tuple) else answered
+            labels[f"{attack.name} {defense.name}"][at] = given.tolist()
 
     with ThreadPoolExecutor(threads if workload.piece else 1) as pool:
         for done in [pool.submit(one, attack, slice(start, min(start + piece, len(pixels))))
