@@ -64,7 +64,8 @@ def _better(scores: NDArray[np.float64], point: NDArray[np.float64], images: NDA
     if count < 2 or len(scores) < 2:  # noqa: PLR2004 - nothing to compare
         return found
     # A resample that has none of an entry's images says nothing of it. That happens only where the images are too few below.
-    deviations = np.nan_to_num(scores - point)
+    deviations = scores - point
+    deviations[np.isnan(deviations)] = 0
     covariance = deviations - deviations.mean(0)
     covariance = covariance.T @ covariance / (len(scores) - 1)
     own = np.diagonal(covariance)

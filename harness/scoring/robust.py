@@ -8,6 +8,7 @@ rejection counts as correct as it does in the defense's score, never on the clea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Robust:
     mean: NDArray[np.float64]
     ends: NDArray[np.float64] | None = None
 
-    @property
+    @cached_property
     def share(self) -> NDArray[np.float64]:
         """Robust accuracy, float64[D]; NaN where no image counts yet."""
         return ratio(self.held.sum(1), self.counted.sum(1))

@@ -39,7 +39,7 @@ def inputs_of(transaction: Transaction, batches: Sequence[StoredBatch]) -> dict[
     """Every input of these batches by id."""
     ids = {batch.id for batch in batches}
     rows = transaction.connection.execute(select(InputRow.id, InputRow.batch_id, InputRow.kind, InputRow.digest,
-                                                 InputRow.produced, InputRow.parts, InputRow.changed))
+                                                 InputRow.produced, InputRow.parts, InputRow.changed)).all()
     return {row[0]: StoredInput(*row) for row in rows if row[1] in ids}
 
 

@@ -36,6 +36,8 @@ _CACHE = "__pycache__"
 #: A layered file system takes such a name for a deletion marker: the file would not be there when the program runs.
 _WHITEOUT = ".wh."
 _CHUNK_BYTES = 1 << 20
+#: Size of the largest file from which an earlier copy of it is looked for: less is copied faster.
+_WORTH_A_SEARCH = 1 << 20
 #: Begins the text that a digest is taken of.
 _FIRST = b"harness code tree 1\0"
 _SHOWN = 200
@@ -230,7 +232,7 @@ def copy(root: Path, target: Path, like: Path | None = None) -> None:
 
 
 def twin(root: Path, copies: Path, *, apart: str) -> Path | None:
-    """An earlier copy whose largest file is that of a directory: what else is equal is found file by file.
+    """An earlier copy whose largest file is that of a directory: what else is equal is found file by file; for small ones, none.
 
     Args:
         root: The directory.
@@ -242,7 +244,7 @@ def twin(root: Path, copies: Path, *, apart: str) -> Path | None:
     """
     files = [node for node in walk(root) if node.kind == "file" and node.path != apart]
     largest = max(files, key=lambda node: node.size, default=None)
-    if largest is None:
+    if largest is None or largest.size < _WORTH_A_SEARCH:
         return None
     there = (place for place in copies.iterdir() if not place.name.startswith("."))
     return next((place for place in there if _same(root / largest.path, largest, place / largest.path)), None)

@@ -186,7 +186,7 @@ def test_of_a_file_that_an_earlier_copy_holds_the_new_one_is_another_name(tmp_pa
 @pytest.mark.parametrize("change", ["writable", "other bytes", "a link", "executable"])
 def test_a_copy_that_is_not_as_it_was_made_is_no_other_name(tmp_path, change):
     entry, state = write_entry(tmp_path / "one"), tmp_path / "state"
-    (entry / "lib" / "weights.bin").write_bytes(b"w" * 4000)
+    (entry / "lib" / "weights.bin").write_bytes(b"w" * (1 << 20))
     first = submission.freeze(submission.load(entry), state).code_dir / "lib" / "weights.bin"
     first.chmod({"writable": 0o644, "executable": 0o555}.get(change, 0o444))
     if change == "a link":
@@ -194,7 +194,7 @@ def test_a_copy_that_is_not_as_it_was_made_is_no_other_name(tmp_path, change):
         first.symlink_to(tmp_path / "elsewhere")
     elif change == "other bytes":
         first.chmod(0o644)
-        first.write_bytes(b"v" * 4000)
+        first.write_bytes(b"v" * (1 << 20))
         first.chmod(0o444)
     (entry / "metadata.json").write_text((entry / "metadata.json").read_text() + "\n")
     second = submission.freeze(submission.load(entry), state).code_dir
