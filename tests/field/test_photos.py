@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 from entry_loading import SUBMISSIONS, entry, one_shot, served
+from safetensors.torch import load_file
 from torch.nn.functional import interpolate, one_hot
 
 import lite_nets
@@ -231,6 +232,16 @@ def test_the_denoiser_takes_its_noise_off_at_the_nets_size(own, monkeypatch) -> 
     assert torch.allclose(defense.logits(large), stand_in("lite1")((small - 0.1).clamp(0, 1)), atol=1e-5)
 
 
+def test_what_is_trained_against_attacks_is_all_of_what_is_small_in_the_net() -> None:
+    """Each name and shape is the net's: what is not would be left out without a word."""
+    net = timm.create_model("tf_efficientnet_lite1")
+    kinds = (torch.nn.BatchNorm2d, timm.layers.BatchNormAct2d)
+    wanted = {f"{name}.{part}": getattr(module, part).shape for name, module in net.named_modules() if isinstance(module, kinds)
+              for part in ("weight", "bias")} | {"conv_stem.weight": net.conv_stem.weight.shape}
+    trained = load_file(HOME / "defenses" / "adversarial_training" / "trained.safetensors")
+    assert {name: tensor.shape for name, tensor in trained.items()} == wanted
+
+
 def test_feature_squeezing_by_hand(own) -> None:
     detector = own("detectors/feature_squeezing")
     pixels = to_tensor(images(2))
@@ -304,9 +315,15 @@ def test_what_was_private_falls_to_who_is_given_it(name: str) -> None:
 
 
 @real
-@pytest.mark.parametrize("defense", ["jpeg", "bit_depth", "resize_pad", "guided_denoiser"])
+@pytest.mark.parametrize("defense", ["jpeg", "bit_depth", "resize_pad", "guided_denoiser", "adversarial_training"])
 def test_a_defense_leaves_clean_images_what_they_are(defense: str) -> None:
     assert right(defense, photographs()[0]) >= COUNT - 1
+
+
+@real
+def test_adversarial_training_keeps_more_of_a_transferred_attack_than_the_net_behind_it() -> None:
+    made = attacked("attacks/mi_fgsm")
+    assert right("adversarial_training", made) > right("undefended_lite1", made)
 
 
 @real
