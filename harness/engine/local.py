@@ -108,7 +108,8 @@ class _Slots:
             waiting, place = min(((waiting, place) for waiting in self._waiting for place in free),
                                  key=lambda pair: _cost_of_start(pair[0].job, pair[1], lasts))
             self._waiting.remove(waiting)
-            place.job, place.last, place.since = waiting.job, waiting.job.program.digest, now
+            # The job last: whoever looks sees it with its own begin.
+            place.since, place.last, place.job = now, waiting.job.program.digest, waiting.job
             waiting.place = place
             waiting.told.set()
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.scheduling.board import DONE, Board, Kind, Task
 from harness.scheduling.entrants import Lineup
+from harness.tracks import Access
 
 #: Relative change of an expected time from which the order of submissions is recomputed (0.1 ms at contest size).
 REORDER_SHARE = 0.05
@@ -123,23 +124,30 @@ class Choice:
     def _filled(self, kind: Kind, running: Mapping[tuple[Kind, int], float]) -> NDArray[np.float64]:
         """Expected times, with a guess where nothing is known: the median of the same attack's, of the same access, or of all.
 
-        Of an access of which nothing is known, no run is taken to be shorter than what has been running: the first duels of a round
-        take far longer than the runs before them.
+        None is shorter than the entry itself has been running; of an access of which nothing is known, than any has: the first
+        duels of a round take far longer than the runs before them.
         """
         expected = self._expected[kind].copy()
         unknown = np.flatnonzero(np.isnan(expected)).tolist()
         if not unknown:
             return expected
-        times = self._expected[kind]
         entrants = self._lineup.attacks if kind is Kind.ATTACK else self._lineup.consumers
         access = [None if entrant.duel is None else entrant.duel.access for entrant in entrants]
+        same: defaultdict[int, list[float]] = defaultdict(list)
+        alike: defaultdict[Access | None, list[float]] = defaultdict(list)
+        longest: defaultdict[Access | None, float] = defaultdict(float)
+        for entry, seconds in enumerate(expected.tolist()):
+            longest[access[entry]] = max(longest[access[entry]], running.get((kind, entry), 0.0))
+            if not math.isnan(seconds):
+                same[entrants[entry].stored_id].append(seconds)
+                alike[access[entry]].append(seconds)
+        medians_same = {who: statistics.median(known) for who, known in same.items()}
+        medians_alike = {one: statistics.median(known) for one, known in alike.items()}
+        of_all = float(np.nanmedian(np.concatenate(list(self._expected.values()))))
         for entry in unknown:
-            same = [times[o] for o, entrant in enumerate(entrants) if entrant.stored_id == entrants[entry].stored_id]
-            alike = [o for o, other in enumerate(access) if other == access[entry]]
-            known = next((k for k in (_known(same), _known(times[alike])) if len(k)), None)
-            least = [entry] if known is not None else alike
-            guess = float(np.median(_known(np.concatenate(list(self._expected.values()))) if known is None else known))
-            expected[entry] = max(guess, *(running.get((kind, other), 0.0) for other in least))
+            known = medians_same.get(entrants[entry].stored_id, medians_alike.get(access[entry]))
+            expected[entry] = (max(of_all, longest[access[entry]]) if known is None
+                               else max(known, running.get((kind, entry), 0.0)))
         return expected
 
     def next(self) -> Task | None:
@@ -197,8 +205,3 @@ class Choice:
             expected = np.nan_to_num(self._expected[kind], nan=math.inf)
             order = self._order[kind] = np.argsort(-expected, kind="stable").tolist()
         return order
-
-
-def _known(seconds: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    every = np.asarray(seconds, np.float64)
-    return every[~np.isnan(every)]

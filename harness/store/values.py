@@ -21,11 +21,14 @@ V = TypeVar("V", bound="DataclassInstance")
 
 
 def crc_of(*parts: bytes | None) -> int | None:
-    """The check that is kept beside an answer, CRC-32 of its parts; None where there is no answer."""
+    """The check that is kept beside an answer, CRC-32 of its parts; None where there is none, -1 where it is no longer bytes."""
     if None in parts:
         return None
-    # Joining one part copies nothing. SQLite calls this for every run of a round.
-    return zlib.crc32(b"".join(cast("tuple[bytes, ...]", parts)))
+    try:
+        # Joining one part copies nothing. SQLite calls this for every run of a round.
+        return zlib.crc32(b"".join(cast("tuple[bytes, ...]", parts)))
+    except TypeError:  # a changed bit of a row's header makes text or a number of it
+        return -1
 
 
 @dataclass(frozen=True)

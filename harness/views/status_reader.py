@@ -81,16 +81,20 @@ class StatusReader(RoundReader):
         """Seconds left: what each member still has to do at its median time, over the slots that have been at work.
 
         Where none of its runs has ended, a run is taken to be as long as others', but not shorter than its first has been running.
+        What a run has had is no longer left.
         """
         medians = round_state.median_times(self.transaction, [m.id for m in self.members])
         if not medians or not slots:
             return None
-        unknown = float(np.median(list(medians.values())))
-        now = time.time()
-        running = {name: now - began for name, _, began in reversed(runs.running(self.transaction))}
-        totals = self.totals(states)
-        return sum(max(0, totals[m.id] - states[m.id][DONE]) * medians.get(m.id, max(unknown, running.get(m.name, 0.0)))
-                   for m in self.members) / slots
+        of_all = float(np.median(list(medians.values())))
+        now, had = time.time(), defaultdict[str, list[float]](list)
+        for name, _, began in runs.running(self.transaction):
+            had[name].append(max(0.0, now - began))
+        totals, left = self.totals(states), 0.0
+        for member in self.members:
+            each = medians.get(member.id, max([of_all, *had[member.name]]))
+            left += max(0, totals[member.id] - states[member.id][DONE]) * each - sum(min(each, ran) for ran in had[member.name])
+        return max(0.0, left) / slots
 
     def _running(self) -> tuple[SlotView, ...]:
         """Runs given to the engine; its next ones are queued among them, so their time is not compared with the limit."""

@@ -48,6 +48,19 @@ def test_every_run_gets_one_result_and_a_second_call_runs_nothing() -> None:
     assert scheduler.board.total == expected
 
 
+def test_what_slots_have_had_is_no_longer_left() -> None:
+    """A slot is also seen with a run that has just come back: nothing of that one is left to take off."""
+    field_, engine = make_field(1, 0, 3), FakeEngine(2, honest, random.Random(1))
+    scheduler = schedule(field_, make_board(field_), StoreState(next_input_id=10_001), engine, Ledger())
+    scheduler.step()
+    (back,) = {job.run_id for job in engine.submitted} - set(scheduler._in_flight)
+    views = [SlotView(slot, job, 0.25) for slot, job in zip(engine.slots, engine.submitted, strict=True)]
+    engine.view = lambda: views
+    assert back in {view.job.run_id for view in views}
+    # Two runs of a second each, as the one that came back took.
+    assert scheduler.remaining_s() == pytest.approx(2 * 1.0 - 0.25)
+
+
 @pytest.mark.parametrize("change", [
     lambda job: {"attempt": job.attempt + 1}, lambda job: {"program": replace(job.program, digest="another")},
     lambda job: {"input_digest": "another"}, lambda job: {"served": True}, lambda job: {"limits": replace(job.limits, pids=7)}])

@@ -71,6 +71,14 @@ def test_one_bit_is_noticed_and_its_run_is_open_again(state, table, column, run)
     assert [each.id for each in stored.runs(state) if each.done] == [each for each in (DUEL, ANSWERED, NOTHING) if each != run]
 
 
+@pytest.mark.parametrize("value", ["'ab'", "''", "7", "0"])
+def test_an_answer_that_is_no_longer_bytes_is_damaged(state, value) -> None:
+    """The type of a value is a few bits of the row's header."""
+    with closing(Store(state)) as store, store.write() as transaction:
+        transaction.connection.execute(text(f"UPDATE run SET labels = {value} WHERE id = {ANSWERED}"))
+    assert damaged(state) == damaged(state, [ANSWERED]) == [ANSWERED]
+
+
 @pytest.mark.parametrize(("conditions", "members", "named"), [
     (2, MEMBERS, {}), (1, {(2, 1)}, {}), (3, MEMBERS, {"asks": 1}), (3, {(1, 2)}, {}),
 ], ids=["under other conditions", "of another submission", "an audit's repeat", "a repeat under other conditions"])
