@@ -124,8 +124,8 @@ class Choice:
     def _filled(self, kind: Kind, running: Mapping[tuple[Kind, int], float]) -> NDArray[np.float64]:
         """Expected times, with a guess where nothing is known: the median of the same attack's, of the same access, or of all.
 
-        None is shorter than the entry itself has been running; of an access of which nothing is known, than any has: the first
-        duels of a round take far longer than the runs before them.
+        None is shorter than the entry itself has been running; of an attack of which nothing is known, than it has against anybody,
+        and of such an access, than any has: the first duels of a round take far longer than the runs before them.
         """
         expected = self._expected[kind].copy()
         unknown = np.flatnonzero(np.isnan(expected)).tolist()
@@ -135,19 +135,24 @@ class Choice:
         access = [None if entrant.duel is None else entrant.duel.access for entrant in entrants]
         same: defaultdict[int, list[float]] = defaultdict(list)
         alike: defaultdict[Access | None, list[float]] = defaultdict(list)
-        longest: defaultdict[Access | None, float] = defaultdict(float)
+        longest: defaultdict[int | Access | None, float] = defaultdict(float)
         for entry, seconds in enumerate(expected.tolist()):
-            longest[access[entry]] = max(longest[access[entry]], running.get((kind, entry), 0.0))
+            who, now = entrants[entry].stored_id, running.get((kind, entry), 0.0)
+            longest[who], longest[access[entry]] = max(longest[who], now), max(longest[access[entry]], now)
             if not math.isnan(seconds):
-                same[entrants[entry].stored_id].append(seconds)
+                same[who].append(seconds)
                 alike[access[entry]].append(seconds)
         medians_same = {who: statistics.median(known) for who, known in same.items()}
         medians_alike = {one: statistics.median(known) for one, known in alike.items()}
         of_all = float(np.nanmedian(np.concatenate(list(self._expected.values()))))
         for entry in unknown:
-            known = medians_same.get(entrants[entry].stored_id, medians_alike.get(access[entry]))
-            expected[entry] = (max(of_all, longest[access[entry]]) if known is None
-                               else max(known, running.get((kind, entry), 0.0)))
+            who, one = entrants[entry].stored_id, access[entry]
+            if who in medians_same:
+                expected[entry] = max(medians_same[who], running.get((kind, entry), 0.0))
+            elif one in medians_alike:
+                expected[entry] = max(medians_alike[one], longest[who])
+            else:
+                expected[entry] = max(of_all, longest[one])
         return expected
 
     def next(self) -> Task | None:

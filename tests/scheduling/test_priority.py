@@ -115,6 +115,17 @@ def test_duels_are_not_taken_to_be_as_short_as_the_runs_before_them(first: float
     assert Choice(field, board).remaining_s(tasks) == pytest.approx(1 + 4 + duels)
 
 
+def test_an_attack_of_which_nothing_is_known_takes_as_long_against_the_next_as_it_does_now() -> None:
+    plain = make_field(2, 2, 1)
+    rows = tuple(replace(attack, expected_s=known, duel=Duel(Access.WHITE_BOX, opponent, (9,), ("given",)))
+                 for attack, known in zip(plain.attacks, (2.0, nan), strict=True) for opponent in (0, 1))
+    field = replace(plain, attacks=rows, defenses=tuple(replace(d, expected_s=1.0) for d in plain.defenses))
+    choice = Choice(field, Board(0, 2, clean_inputs(1), opponents=field.opponents))
+    before = choice.remaining_s({})
+    assert before is not None
+    assert choice.remaining_s({Task(ATTACK, 2, 0): 300.0}) == pytest.approx(before - 2 * 2 + 2 * 300 - 300)
+
+
 def test_an_open_program_is_fed_before_all_others_with_one_run_laid_out_beside_the_running_one() -> None:
     choice, _ = make([100.0], [1.0], batches=4, served=["defense0"])
     choice.opened({"defense0": 1})
