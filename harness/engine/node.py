@@ -78,6 +78,7 @@ class Node:
         self._collecting = threading.Semaphore(_HELPERS)
         self._together = _SharedOrAlone()
         self._hostload = HostLoad()
+        self._relief = None if sessions is None else hostmemory.Relief(sessions.close_idle)
 
     @classmethod
     def here(cls, config: TournamentConfig, images: Images, sandbox: Sandbox, artifacts: ArtifactStore, slots: Sequence[Slot],
@@ -157,6 +158,8 @@ class Node:
         """End all that it started and remove its work files; call it once nothing is performed any more."""
         self.cancel()
         self._hostload.close()
+        if self._relief is not None:
+            self._relief.close()
         self._executor.close()
 
 

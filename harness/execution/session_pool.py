@@ -2,7 +2,8 @@
 
 How many fit is measured: each open program reports what it held when it was frozen last, and before another is opened the least
 recently used idle ones are closed until the newcomer's last known size (its limit, when unknown: at most a quarter of the
-budget) fits. A program is lent to one run at a time and is frozen in between.
+budget) fits. They are closed too when the host becomes short of memory (``close_idle``). A program is lent to one run at a time
+and is frozen in between.
 
 A frozen program keeps its GPU memory too, which nobody can measure for each: on a GPU as many are open as it has slots, so that
 each has the share that a fresh program would have. A run of two programs has both on its slot; afterwards one of them is closed.
@@ -235,6 +236,20 @@ class SessionPool:
     def _end(opened: _Open) -> None:
         opened.session.close()
         shutil.rmtree(opened.workspace, ignore_errors=True)
+
+    def close_idle(self) -> bool:
+        """Close the idle program that was used longest ago; False where none is idle."""
+        with self._lock:
+            if not self._idle:
+                return False
+            number, opened = self._idle.popitem(last=False)
+            # Counted until it is gone, as one that is given back.
+            self._lent[number] = opened
+        self.evicted += 1
+        self._end(opened)
+        with self._lock:
+            del self._lent[number]
+        return True
 
     def close(self) -> None:
         """Close every idle program (lent ones end with their run)."""

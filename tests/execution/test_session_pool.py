@@ -101,6 +101,16 @@ def test_a_program_is_lent_to_one_at_a_time(pool) -> None:
     assert pool.opened == 2
 
 
+def test_a_host_short_of_memory_has_the_one_that_was_used_longest_ago_closed(pool, sandbox) -> None:
+    use(pool, "a", "b")
+    with lent(pool, "a"):
+        assert pool.close_idle()
+        assert sandbox.living() == ["a"]
+        assert not pool.close_idle()  # at work: it cannot be closed
+    assert pool.evicted == 1
+    assert pool.open_programs() == {"a": 1}
+
+
 def test_another_gpu_is_another_program(pool) -> None:
     use(pool, "a", gpu="0")
     use(pool, "a", gpu="1")
@@ -341,6 +351,10 @@ class Lending(RuleBasedStateMachine):
         for loan in data.draw(st.sampled_from(self.held))[1]:
             if loan.session is not None:
                 loan.session.alive = False
+
+    @rule()
+    def is_short_of_memory(self) -> None:
+        self.pool.close_idle()
 
     @rule(names=st.sets(NAMES, max_size=1))
     def fails_to_start_from_now_on(self, names: set[str]) -> None:
